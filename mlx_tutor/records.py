@@ -1,0 +1,119 @@
+"""The row types of the straight line: Document -> Chunk -> Example."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypedDict
+
+BlockKind = Literal["text", "code", "output", "table"]
+
+
+class Message(TypedDict):
+    """One chat turn as mlx-lm reads it; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One paragraph, list, table, piece of code or its output.
+
+    `text` has no hard line wraps; code and output keep their lines and carry no fences. `page` counts from
+    1 in a PDF, `cell` from 1 in a notebook.
+    """
+
+    kind: BlockKind
+    text: str
+    page: int | None = None
+    cell: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The blocks under one heading; `heading` is the path from the outermost heading to this one."""
+
+    heading: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def text(self) -> str:
+        """All blocks, a blank line between them."""
+        return "\n\n".join(block.text for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source file as read. `source` is its path below `sources/`, with forward slashes."""
+
+    source: str
+    sha256: str
+    title: str
+    sections: tuple[Section, ...]
+
+    def to_row(self) -> dict[str, Any]:
+        """The JSON form in documents.jsonl."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Document":
+        """Read back what `to_row` wrote."""
+        sections = tuple(
+            Section(tuple(section["heading"]), tuple(Block(**block) for block in section["blocks"]))
+            for section in row["sections"]
+        )
+        return cls(row["source"], row["sha256"], row["title"], sections)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of neighbouring blocks of one section, short enough to be asked about in one row.
+
+    `section` is the index of the section in its document: what a split may not tear apart.
+    """
+
+    source: str
+    section: int
+    heading: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def text(self) -> str:
+        """All blocks, a blank line between them."""
+        return "\n\n".join(block.text for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an example comes from. `evidence` stands in the section's text word for word."""
+
+    source: str
+    section: int
+    page: int | None
+    cell: int | None
+    heading: tuple[str, ...]
+    method: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class QaPair:
+    """A question with its worked answer, before it is written as a chat."""
+
+    question: str
+    thought_process: tuple[str, ...]
+    answer: str
+    type: str
+    related_concepts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A training row. `messages` is what mlx-lm reads; the other keys travel with it."""
+
+    messages: tuple[Message, ...]
+    origin: Origin
+    qa_pair: QaPair
+    metadata: dict[str, str]
+
+    def to_row(self) -> dict[str, Any]:
+        """The JSON form in train.jsonl, valid.jsonl and test.jsonl."""
+        return asdict(self)
