@@ -4,6 +4,7 @@ Precedence: `--set section.key=value`, then `recipe.toml`, then the defaults bel
 mlx-lm's own.
 """
 
+import math
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -217,8 +218,8 @@ def _check_bounds(value: Any, metadata: Any) -> str | None:
     low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
     if choices and value not in choices:
         return "one of " + ", ".join(str(choice) for choice in choices)
-    if isinstance(value, float) and value != value:
-        return "a number"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
     if (low is not None and value < low) or (high is not None and value > high):
         return f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
     return None
