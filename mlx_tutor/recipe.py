@@ -64,6 +64,7 @@ class TrainSettings:
     warmup: int = setting(20, "steps of linear warm-up before the cosine", low=0)
     weight_decay: float = setting(0.01, "of AdamW", low=0.0)
     max_seq_length: int = setting(1024, "longest row in tokens; longer ones are dropped and counted", low=32)
+    mask_prompt: bool = setting(True, "learn the answers only, not the questions")
     grad_checkpoint: bool = setting(False, "recompute activations: less memory, slower")
     grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
     steps_per_report: int = setting(10, "steps between two reports", low=1)

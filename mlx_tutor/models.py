@@ -1,0 +1,215 @@
+"""Models: finding, hashing and loading them, and turning messages into tokens.
+
+The only caller of mlx-lm's `load` and of the Hugging Face Hub. mlx-lm is imported inside the functions that
+need a model: finding and hashing one must stay quick.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_map
+
+from mlx_tutor.errors import ModelError
+from mlx_tutor.files import hash_sample, hash_value, read_json
+from mlx_tutor.records import Message
+
+STARTER = "starter"
+STARTER_PATH = Path(__file__).parent / "starter" / "model"
+MODEL_FILES = ("config.json", "tokenizer.json")
+# Share of the machine's memory that float32 weights may take on a CPU.
+CPU_MEMORY_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to run on this machine. `tokenizer` is mlx-lm's TokenizerWrapper."""
+
+    model: Any
+    tokenizer: Any
+    config: dict[str, Any]
+    path: Path
+
+
+def is_cpu() -> bool:
+    """Whether MLX computes on the CPU."""
+    return bool(mx.default_device() == mx.Device(mx.cpu))
+
+
+def resolve_model(name: str, *, fetch: bool = False) -> Path:
+    """The folder of a model: `starter`, a local folder, or a Hub model in the cache.
+
+    Args:
+        name: What `model.base` or `--model` says.
+        fetch: Download from the Hub what is not in the cache.
+
+    Raises:
+        ModelError: nowhere to be found, or not a model folder.
+    """
+    if name == STARTER:
+        return _check_folder(STARTER_PATH)
+    if Path(name).expanduser().is_dir():
+        return _check_folder(Path(name).expanduser().resolve())
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ModelError(f"No model folder {name}. Name a folder, a Hub model as owner/name, or {STARTER!r}.")
+    return _check_folder(_find_in_hub(name, fetch))
+
+
+def _check_folder(path: Path) -> Path:
+    missing = [name for name in MODEL_FILES if not (path / name).is_file()]
+    if not any(path.glob("model*.safetensors")):
+        missing.append("model.safetensors")
+    if missing:
+        raise ModelError(f"{path} is not a whole model: {', '.join(missing)} missing. Fetch or convert it again.")
+    return path
+
+
+def _find_in_hub(name: str, fetch: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.json", "model*.safetensors", "*.txt", "*.jinja"]
+    hint = f"Fetch it once with: mlx-tutor pull {name}. Or use the built-in model: --set model.base={STARTER}"
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+    except HFValidationError as err:
+        raise ModelError(f"{name!r} is not a Hub model name: {err}") from err
+    except LocalEntryNotFoundError as err:
+        if not fetch:
+            raise ModelError(f"Model {name} is not on this machine. {hint}") from err
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    # An HTTP library's own errors are OSErrors in some versions and not in others.
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
+        reason = str(err).strip().split("\n")[0]
+        raise ModelError(f"Model {name} is not on this machine and could not be fetched ({reason}). {hint}") from err
+
+
+def hash_model(path: Path) -> str:
+    """A fingerprint of a model's weights and configuration; quick for gigabytes."""
+    weights = sorted(path.glob("model*.safetensors"))
+    return hash_value([read_json(path / "config.json"), [hash_sample(file) for file in weights]])
+
+
+def hash_tokenizer(path: Path) -> str:
+    """A fingerprint of all that turns messages into tokens: vocabulary, special tokens and chat template."""
+    names = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    return hash_value([hash_sample(path / name) for name in names if (path / name).is_file()])
+
+
+def load_tokenizer(path: Path) -> Any:
+    """mlx-lm's tokenizer of a model folder; raises ModelError when it has no chat template or is broken."""
+    from mlx_lm.utils import load_tokenizer as load
+
+    eos = read_json(path / "config.json").get("eos_token_id")
+    try:
+        tokenizer = load(path, eos_token_ids=eos if isinstance(eos, list) or eos is None else [eos])
+    # transformers and tokenizers raise bare Exception for a broken tokenizer.json.
+    except Exception as err:
+        raise ModelError(
+            f"The tokenizer in {path} cannot be read ({_first_line(err)}). Fetch the model again."
+        ) from err
+    if not tokenizer.has_chat_template:
+        raise ModelError(f"{path} has no chat template; use an Instruct model.")
+    return tokenizer
+
+
+def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = False) -> LoadedModel:
+    """Load a model, with an adapter on top when one is given, in the form that this machine runs best.
+
+    Metal and CUDA take the weights as they are. A CPU multiplies float32 ten and more times faster than
+    quantized or 16-bit weights, so there they become float32, dequantized while they fit into memory.
+
+    Args:
+        path: Model folder, from `resolve_model`.
+        adapter: Folder with `adapters.safetensors` and `adapter_config.json`.
+        quantized: Keep the stored weights on a CPU too: what fusing has to work on.
+
+    Raises:
+        ModelError: missing or corrupt files, or an adapter that does not fit.
+    """
+    from mlx_lm.utils import load_adapters
+    from mlx_lm.utils import load_model as load
+
+    try:
+        model, config = load(path)
+    except (RuntimeError, ValueError, KeyError, TypeError, FileNotFoundError) as err:
+        raise ModelError(f"The model in {path} cannot be loaded ({_first_line(err)}). Fetch or make it again.") from err
+    if is_cpu() and not quantized:
+        _prepare_for_cpu(model)
+    if adapter is not None:
+        try:
+            load_adapters(model, str(adapter))
+            mx.eval(model.parameters())
+        except (RuntimeError, ValueError, KeyError, OSError) as err:
+            raise ModelError(
+                f"The adapter in {adapter} cannot be loaded ({_first_line(err)}). Train it again."
+            ) from err
+        model.eval()
+    return LoadedModel(model, load_tokenizer(path), config, path)
+
+
+def _prepare_for_cpu(model: nn.Module) -> None:
+    from mlx_lm.utils import dequantize_model, get_total_parameters
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if get_total_parameters(model) * 4 < CPU_MEMORY_SHARE * memory:
+        dequantize_model(model)
+    model.update(tree_map(_to_float32, model.parameters()))
+    mx.eval(model.parameters())
+
+
+def _to_float32(array: mx.array) -> mx.array:
+    return array.astype(mx.float32) if array.dtype in (mx.float16, mx.bfloat16) else array
+
+
+def _first_line(err: Exception) -> str:
+    lines = [line.strip() for line in str(err).split("\n") if line.strip()]
+    return " ".join(lines[:2])[:300] or type(err).__name__
+
+
+def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Tokens of a conversation up to where the assistant begins to speak, thinking switched off."""
+    return _encode(tokenizer, _render(tokenizer, messages, add_generation_prompt=True))
+
+
+def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], int]:
+    """Tokens of a conversation that ends with an assistant turn, and how many of them are its prompt.
+
+    The prompt is exactly what `render_prompt` gives generation, and the answer ends with the end-of-turn
+    token: nothing behind it is trained. Prompt and answer are tokenized apart, as in generation.
+    """
+    prompt = _render(tokenizer, messages[:-1], add_generation_prompt=True)
+    whole = _render(tokenizer, messages, add_generation_prompt=False)
+    # Templates that rewrite a finished turn (thoughts, trimming) fail the prefix test.
+    tail = whole[len(prompt) :] if whole.startswith(prompt) else messages[-1]["content"] + tokenizer.eos_token
+    prompt_tokens, answer = _encode(tokenizer, prompt), _encode(tokenizer, tail)
+    end = next((i for i, token in enumerate(answer) if token in tokenizer.eos_token_ids), None)
+    answer = [*answer, tokenizer.eos_token_id] if end is None else answer[: end + 1]
+    return prompt_tokens + answer, len(prompt_tokens)
+
+
+def _render(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+    text: str = tokenizer.apply_chat_template(
+        list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
+    )
+    return text
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False, verbose=False)
+    return tokens
+
+
+def context_length(config: dict[str, Any]) -> int:
+    """How many tokens a model was made for."""
+    return int(config.get("max_position_embeddings", 2048))
+
+
+def count_weights(model: nn.Module) -> int:
+    """Bytes of all parameters as they lie in memory."""
+    return sum(value.nbytes for _, value in tree_flatten(model.parameters()))

@@ -1,0 +1,30 @@
+"""What an artefact was made with."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mlx_tutor import __version__
+
+PACKAGES = ("mlx", "mlx-lm", "transformers", "numpy")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Chip, system and package versions, for the manifests."""
+    import mlx.core as mx
+
+    return {
+        "mlx_tutor": __version__,
+        "packages": {name: _find_version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "device": str(mx.default_device()),
+        "device_name": mx.device_info(mx.default_device()).get("device_name", platform.processor()),
+    }
+
+
+def _find_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,115 @@
+"""Batches for mlx-lm's trainer: sorted by true length, no padding trained, no row left out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+# Every new shape is traced and compiled again: widths and counts are rounded up to few values.
+WIDTH_STEP = 32
+POSITION_STEP = 64
+# Rows are sorted inside pools of this many batches, so that neighbours change from pass to pass.
+POOL_BATCHES = 16
+
+Batch = tuple[mx.array, mx.array, mx.array, mx.array]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One row ready to train on: tokens from `offset` on are supervised."""
+
+    tokens: tuple[int, ...]
+    offset: int
+
+    @property
+    def supervised(self) -> int:
+        """How many tokens are predicted; the first token of a row never is."""
+        return len(self.tokens) - max(self.offset, 1)
+
+
+def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Generator | None) -> list[list[int]]:
+    """Indices of the rows of each batch of one pass; every row once, the last batch may be short.
+
+    Args:
+        rows: The rows.
+        batch_size: Rows a batch.
+        rng: Shuffles rows and batches; None keeps plain order of length, for evaluation.
+    """
+    order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
+    pool = len(rows) if rng is None else batch_size * POOL_BATCHES
+    batches: list[list[int]] = []
+    for start in range(0, len(order), max(pool, 1)):
+        indices = sorted(order[start : start + pool].tolist(), key=lambda index: len(rows[index].tokens))
+        batches += [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
+    return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
+
+
+def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
+    """Arrays of one batch.
+
+    Returns:
+        inputs (batch_size, width) of token ids, padded with 0; positions (count,) of the supervised inputs in
+        the flattened batch; targets (count,); weights (count,), 1.0 for a supervised position and 0.0 for
+        padding. A short batch is filled with rows of weight 0.
+    """
+    width = _round_up(max(len(row.tokens) for row in rows) - 1, WIDTH_STEP)
+    inputs = np.zeros((batch_size, width), np.int32)
+    positions: list[np.ndarray[Any, Any]] = []
+    targets: list[int] = []
+    for i, row in enumerate(rows):
+        inputs[i, : len(row.tokens) - 1] = row.tokens[:-1]
+        first = max(row.offset, 1)
+        positions.append(np.arange(first - 1, len(row.tokens) - 1) + i * width)
+        targets += row.tokens[first:]
+    count = len(targets)
+    padded = _round_up(count, POSITION_STEP)
+    flat = np.zeros(padded, np.int32)
+    flat[:count] = np.concatenate(positions)
+    weights = np.zeros(padded, np.float32)
+    weights[:count] = 1.0
+    padded_targets = np.zeros(padded, np.int32)
+    padded_targets[:count] = targets
+    return mx.array(inputs), mx.array(flat), mx.array(padded_targets), mx.array(weights)
+
+
+def _round_up(value: int, step: int) -> int:
+    return max(step, -(-value // step) * step)
+
+
+def iterate_batches(
+    dataset: Sequence[TokenRow],
+    batch_size: int,
+    max_seq_length: int,
+    loop: bool = False,
+    seed: int = 0,
+    comm_group: Any = None,
+    on_batch: Callable[[Sequence[int]], bool] | None = None,
+) -> Iterator[Batch]:
+    """mlx-lm's `iterate_batches` seam, on true lengths.
+
+    Without `loop` one pass in order of length; with it, passes without end, each shuffled by (seed, pass).
+
+    Args:
+        dataset: Rows, none longer than `max_seq_length`: none is cut.
+        batch_size: Rows a batch.
+        max_seq_length: Refuse longer rows.
+        loop: Train (endless, shuffled) or evaluate (once).
+        seed: Order of the rows.
+        comm_group: Given by mlx-lm; one process only.
+        on_batch: Called with the row indices before each batch, at an exact step boundary; False ends the pass.
+    """
+    longest = max((len(row.tokens) for row in dataset), default=0)
+    if longest > max_seq_length:
+        raise ValueError(f"a row of {longest} tokens is longer than max_seq_length {max_seq_length}")
+    epoch = 0
+    while True:
+        rng = np.random.default_rng((seed, epoch)) if loop else None
+        for indices in plan_batches(dataset, batch_size, rng):
+            if on_batch is not None and not on_batch(indices):
+                return
+            yield make_batch([dataset[i] for i in indices], batch_size)
+        epoch += 1
+        if not loop:
+            return

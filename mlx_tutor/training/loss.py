@@ -1,0 +1,56 @@
+"""The loss: logits only where a token is supervised."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from mlx_tutor.training.batches import TokenRow, iterate_batches
+
+# Models whose logits are a plain product of the last hidden state with the head.
+PLAIN_HEADS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+
+
+def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
+    """Logits (count, vocabulary) at `positions` of the flattened `inputs` (batch, width).
+
+    The head is the largest product of a small model: prompts and padding skip it.
+    """
+    if model.model_type not in PLAIN_HEADS:
+        full: mx.array = model(inputs)
+        return full.reshape(-1, full.shape[-1])[positions]
+    hidden = model.model(inputs)
+    hidden = hidden.reshape(-1, hidden.shape[-1])[positions]
+    head = model.model.embed_tokens.as_linear if model.args.tie_word_embeddings else model.lm_head
+    logits: mx.array = head(hidden)
+    return logits
+
+
+def compute_loss(
+    model: Any, inputs: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
+) -> tuple[mx.array, mx.array]:
+    """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
+
+    Shapes as `make_batch` returns them.
+    """
+    logits = compute_logits(model, inputs, positions)
+    losses = nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights
+    count = weights.sum()
+    return losses.sum() / count, count
+
+
+def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int) -> float:
+    """Mean loss in nats a supervised token over all rows, through mlx-lm's `evaluate`."""
+    from mlx_lm.tuner.trainer import evaluate
+
+    loss: float = evaluate(
+        model,
+        rows,
+        batch_size,
+        num_batches=-1,
+        max_seq_length=max(len(row.tokens) for row in rows),
+        loss=compute_loss,
+        iterate_batches=iterate_batches,
+    )
+    return loss

@@ -1,0 +1,62 @@
+"""Dataset rows to token rows: every assistant turn, rendered as generation would see it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_tutor.errors import DatasetError
+from mlx_tutor.models import render_tokens
+from mlx_tutor.training.batches import TokenRow
+
+MIN_TRAIN_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRows:
+    """Rows ready to train on. `lines[i]` is the line in the dataset file that row `i` comes from."""
+
+    rows: tuple[TokenRow, ...]
+    lines: tuple[int, ...]
+    dropped: dict[str, int]
+
+    @property
+    def supervised(self) -> int:
+        """Tokens with a loss, over all rows."""
+        return sum(row.supervised for row in self.rows)
+
+
+def tokenize_rows(
+    dataset: Sequence[dict[str, Any]], tokenizer: Any, max_seq_length: int, *, mask_prompt: bool = True
+) -> TokenRows:
+    """Render each assistant turn of each dataset row; over-long turns are dropped and counted, never cut."""
+    rows: list[TokenRow] = []
+    lines: list[int] = []
+    dropped: Counter[str] = Counter()
+    for line, row in enumerate(dataset, 1):
+        messages = row["messages"]
+        for i, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            if not message["content"].strip():
+                dropped["empty answer"] += 1
+                continue
+            tokens, offset = render_tokens(tokenizer, messages[: i + 1])
+            if len(tokens) > max_seq_length:
+                dropped[f"longer than {max_seq_length} tokens"] += 1
+                continue
+            rows.append(TokenRow(tuple(tokens), offset if mask_prompt else 1))
+            lines.append(line)
+    return TokenRows(tuple(rows), tuple(lines), dict(dropped))
+
+
+def check_rows(train: TokenRows, valid: TokenRows) -> None:
+    """Raise DatasetError when there is too little to train on or to validate with."""
+    if len(train.rows) < MIN_TRAIN_ROWS:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in train.dropped.items())
+        raise DatasetError(
+            f"{len(train.rows)} training rows are left{f' ({reasons})' if reasons else ''}; at least {MIN_TRAIN_ROWS} "
+            "are needed. Add course files, or raise train.max_seq_length."
+        )
+    if not valid.rows:
+        raise DatasetError("No validation row is left, so nothing could tell when to stop. Add course files.")

@@ -1,0 +1,23 @@
+"""Shared fixtures: a tiny real model, and the switch that rewrites golden files."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.model_factory import make_model
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files with what came out")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be rewritten."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real 4-bit Qwen2 with random weights; treat it as read-only."""
+    return make_model(tmp_path_factory.mktemp("tiny-model"))
