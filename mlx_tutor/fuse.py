@@ -7,18 +7,19 @@ adapter get more bits.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 from mlx.utils import tree_unflatten
 
 from mlx_tutor.errors import DatasetError, ModelError
-from mlx_tutor.files import disk_errors, hash_sample, hash_value, write_json, write_text
+from mlx_tutor.files import disk_errors, hash_sample, hash_value, read_json, write_json, write_text
 from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import FuseSettings, Recipe
@@ -106,8 +107,6 @@ def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
 
 def read_fuse(run: Run) -> dict[str, Any] | None:
     """What `fuse.json` says, or None before the first fuse."""
-    from mlx_tutor.files import read_json
-
     record: dict[str, Any] | None = read_json(run.fused / "fuse.json") if run.is_fused else None
     return record
 
@@ -144,45 +143,43 @@ def fuse_run(
     reference = load_model(base, run.adapter)
     calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
     decision = _tokenize(valid_rows, reference, recipe)
-    plain = load_model(base)
-    from_base = {id(rows): compare_models(reference.model, plain.model, rows) for rows in (calibration, decision)}
+    plain = load_model(base).model
+    base_calibration, base_decision = (compare_models(reference.model, plain, rows) for rows in (calibration, decision))
     del plain
     partial = run.fused.with_name(f".{run.name}.partial")
     tried: list[FuseTrial] = []
     for bits in _list_bits(recipe.fuse, reference.config):
         write_fused(base, run.adapter, partial, bits)
-        candidate = load_model(partial)
+        candidate = load_model(partial).model
         megabytes = _measure_size(partial)
-        # The cheap look first: bits that fail on the calibration slice need no decision.
-        for rows in (calibration, decision):
-            agreement = compare_models(reference.model, candidate.model, rows)
-            trial = _judge(bits, megabytes, agreement, from_base[id(rows)], recipe.fuse)
-            if not trial.meets_target:
-                break
+        # Bits are chosen on training rows, and the validation split has to agree.
+        chosen = _judge(
+            bits, megabytes, compare_models(reference.model, candidate, calibration), base_calibration, recipe
+        )
+        final = compare_models(reference.model, candidate, decision)
+        trial = _judge(bits, megabytes, final, base_decision, recipe)
+        trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
         del candidate
         mx.clear_cache()
         tried.append(trial)
         on_event(f"{_name_bits(bits)} {_describe(trial)} ({megabytes:.1f} MB)")
         if trial.meets_target:
             break
-    candidate = load_model(partial)
-    final = compare_models(reference.model, candidate.model, decision)
-    judged = _judge(bits, megabytes, final, from_base[id(decision)], recipe.fuse)
     report = FuseReport(
         run=run.name,
         bits=bits,
-        loss_base=from_base[id(decision)].loss_candidate,
+        loss_base=base_decision.loss_candidate,
         loss_adapter=final.loss_reference,
         loss_fused=final.loss_candidate,
-        retention=judged.retention,
+        retention=trial.retention,
         kl=final.kl,
         top1=final.top1,
-        meets_target=judged.meets_target,
+        meets_target=trial.meets_target,
         megabytes_base=_measure_size(base),
         megabytes=megabytes,
         seconds=time.perf_counter() - begun,
         peak_memory_gb=mx.get_peak_memory() / 1e9,
-        tried=(*tried[:-1], judged),
+        tried=tuple(tried),
     )
     _publish(run, partial, report, recipe)
     return report
@@ -223,7 +220,7 @@ def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> No
         layer = module.fuse(dequantize=True)
         if bits is not None:
             group_size = getattr(module.linear, "group_size", quantization.get("group_size", 64))
-            layer = nn.QuantizedLinear.from_linear(layer, group_size, bits)
+            layer = layer.to_quantized(group_size=group_size, bits=bits)
             if bits != quantization.get("bits") or quantization.get("mode", "affine") != "affine":
                 quantization[path] = {"group_size": group_size, "bits": bits, "mode": "affine"}
         fused.append((path, layer))
@@ -252,9 +249,9 @@ def compare_models(reference: Any, candidate: Any, rows: Sequence[TokenRow]) -> 
         sums = sums + (mx.stack([*nll, kl, same]) * weights).sum(axis=-1)
         count += float(weights.sum().item())
         mx.eval(sums)
-    loss_p, loss_q, kl_sum, equal = (value / count for value in sums.tolist())  # type: ignore[union-attr]
+    loss_p, loss_q, kl_mean, equal = (np.array(sums) / count).tolist()
     # Rounding can put a KL of equal models a hair below zero.
-    return Agreement(loss_p, loss_q, max(0.0, kl_sum), equal)
+    return Agreement(loss_p, loss_q, max(0.0, kl_mean), equal)
 
 
 def _log_probabilities(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
@@ -262,12 +259,11 @@ def _log_probabilities(model: Any, inputs: mx.array, positions: mx.array) -> mx.
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
-def _judge(
-    bits: int | None, megabytes: float, fused: Agreement, from_base: Agreement, settings: FuseSettings
-) -> FuseTrial:
+def _judge(bits: int | None, megabytes: float, fused: Agreement, from_base: Agreement, recipe: Recipe) -> FuseTrial:
+    """How much of the way from base to adapter the fused model went."""
     gain = from_base.loss_candidate - fused.loss_reference
     retention = None if gain < SMALLEST_GAIN else (from_base.loss_candidate - fused.loss_candidate) / gain
-    meets = fused.kl < KL_SHARE * from_base.kl if retention is None else retention >= settings.target
+    meets = fused.kl < KL_SHARE * from_base.kl if retention is None else retention >= recipe.fuse.target
     return FuseTrial(bits, megabytes, fused.loss_candidate, retention, fused.kl, fused.top1, meets)
 
 
@@ -303,11 +299,10 @@ tags: [mlx, mlx-tutor]
 ---
 # {run.name}
 
-{record["base"]}, fine-tuned on course `{record["course"]}` and fused by mlx-tutor. Made on
-{report.loss_base:.3f} (base), {report.loss_adapter:.3f} (adapter), {report.loss_fused:.3f} (this model) nats an answer
-token on the validation split. {report.summary()}.
+{record["base"]}, fine-tuned on course `{record["course"]}` and fused by mlx-tutor.
+
+Answer loss on the validation split, in nats a token: base {report.loss_base:.3f}, adapter {report.loss_adapter:.3f},
+this model {report.loss_fused:.3f}. {report.summary()}.
 
     mlx_lm.generate --model . --prompt "..."
 """
-
-

@@ -1,0 +1,178 @@
+"""Fusing: what is written is what was trained, and a loss on the way is seen and mended."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlx_tutor.errors import ModelError
+from mlx_tutor.fuse import compare_models, fuse_run, is_fuse_current, read_fuse, write_fused
+from mlx_tutor.models import load_model
+from mlx_tutor.recipe import FuseSettings, Recipe
+from mlx_tutor.training.rows import tokenize_rows
+from mlx_tutor.workspace import Run
+from tests.model_factory import make_model
+from tests.training.test_train import SETTINGS, make_rows, train
+
+TRAIN, VALID = make_rows(22), make_rows(3, start=22)
+
+
+@pytest.fixture(scope="module")
+def strong(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
+    settings = replace(SETTINGS, iters=120, learning_rate=1e-2)
+    run, report = train(tmp_path_factory.mktemp("strong"), tiny_model, settings)
+    assert report.best_loss < 0.5
+    return run
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
+    """A learning rate and length at which plain 4-bit rounding loses most of what was learned."""
+    run, report = train(tmp_path_factory.mktemp("weak"), tiny_model, replace(SETTINGS, learning_rate=1e-5, iters=8))
+    assert 0 < report.base_loss - report.best_loss < 0.5
+    return run
+
+
+def fuse(run: Run, base: Path, **settings: Any) -> Any:
+    recipe = Recipe(train=SETTINGS, fuse=FuseSettings(**settings))
+    return fuse_run(run, base, recipe, TRAIN, VALID, lambda message: None)
+
+
+def test_fused_at_full_precision_equals_the_adapter(strong: Run, tiny_model: Path, tmp_path: Path) -> None:
+    write_fused(tiny_model, strong.adapter, tmp_path / "fused", None)
+    adapter, fused = load_model(tiny_model, strong.adapter), load_model(tmp_path / "fused")
+    rows = tokenize_rows(VALID, adapter.tokenizer, 256).rows
+    agreement = compare_models(adapter.model, fused.model, rows)
+    assert agreement.kl < 1e-6
+    assert agreement.top1 == 1.0
+    assert agreement.loss_candidate == pytest.approx(agreement.loss_reference, abs=1e-4)
+    assert "quantization" not in fused.config
+
+
+def test_a_strong_adapter_is_kept(strong: Run, tiny_model: Path) -> None:
+    report = fuse(strong, tiny_model)
+    assert report.meets_target
+    assert report.retention is not None and report.retention >= 0.98
+    assert report.loss_fused == pytest.approx(report.loss_adapter, abs=0.1)
+    assert "% of the training" in report.summary()
+    record = read_fuse(strong)
+    assert record is not None and record["result"]["bits"] == report.bits
+
+
+def test_a_weak_adapter_gets_the_bits_it_needs(weak: Run, tiny_model: Path) -> None:
+    plain = fuse(weak, tiny_model, bits=4)
+    assert not plain.meets_target
+    assert "below the target" in plain.summary()
+    report = fuse(weak, tiny_model)
+    assert report.tried[0].bits == 4
+    assert report.bits is not None and report.bits > 4
+    assert report.meets_target
+    assert report.kl < 0.2 * plain.kl
+    assert report.megabytes > plain.megabytes
+    # Only layers with an adapter grew; the embedding is as it was.
+    config = load_model(weak.fused, quantized=True).config["quantization"]
+    assert config["bits"] == 4
+    assert config["model.layers.0.mlp.up_proj"]["bits"] == report.bits
+    assert "model.embed_tokens" not in config
+
+
+def test_plain_mlx_lm_answers_from_the_folder(strong: Run, tiny_model: Path) -> None:
+    fuse(strong, tiny_model)
+    command = [sys.executable, "-m", "mlx_lm", "generate", "--model", str(strong.fused), "--prompt", "What is term 1?"]
+    result = subprocess.run([*command, "--max-tokens", "12"], capture_output=True, text=True, check=True, timeout=120)
+    assert "A term is a" in result.stdout
+
+
+def test_dequantize_and_bits_force_it(strong: Run, tiny_model: Path) -> None:
+    assert fuse(strong, tiny_model, dequantize=True).bits is None
+    assert "quantization" not in load_model(strong.fused).config
+    report = fuse(strong, tiny_model, bits=8)
+    assert report.bits == 8
+    assert len(report.tried) == 1
+
+
+def test_an_unquantized_base_stays_so(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "model", bits=None)
+    run, _ = train(tmp_path, base, replace(SETTINGS, iters=6))
+    report = fuse(run, base)
+    assert report.bits is None
+    assert report.kl < 1e-6
+
+
+def test_an_adapter_of_another_base_is_refused(strong: Run, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="trained on another model"):
+        fuse(strong, other)
+
+
+def test_corrupt_weights_are_one_clear_error(weak: Run, tiny_model: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path, "course")
+    run.adapter.mkdir(parents=True)
+    for file in weak.adapter.iterdir():
+        if file.is_file():
+            (run.adapter / file.name).write_bytes(file.read_bytes())
+    weights = run.adapter / "adapters.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(ModelError, match=r"adapter in .* cannot be loaded"):
+        fuse(run, tiny_model)
+
+
+def test_a_fuse_is_current_until_settings_or_adapter_change(strong: Run, tiny_model: Path) -> None:
+    fuse(strong, tiny_model)
+    assert is_fuse_current(strong, Recipe(train=SETTINGS))
+    assert not is_fuse_current(strong, Recipe(train=SETTINGS, fuse=FuseSettings(bits=8)))
+
+
+def test_killed_in_the_middle_then_fused_again(weak: Run, tiny_model: Path) -> None:
+    before = fuse(weak, tiny_model, bits=8)
+    program = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        from mlx_tutor.recipe import FuseSettings, Recipe
+        from mlx_tutor.workspace import Run
+        from mlx_tutor import fuse
+        from tests.test_fuse import SETTINGS, TRAIN, VALID
+        run = Run(Path({str(weak.workspace)!r}), {weak.name!r})
+        stop = lambda message: os.kill(os.getpid(), signal.SIGKILL)
+        fuse.fuse_run(run, Path({str(tiny_model)!r}), Recipe(train=SETTINGS), TRAIN, VALID, stop)
+        """
+    )
+    killed = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent.parent, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    record = read_fuse(weak)
+    assert record is not None and record["result"]["loss_fused"] == before.loss_fused
+    assert load_model(weak.fused).config["quantization"]["model.layers.0.mlp.up_proj"]["bits"] == 8
+    assert fuse(weak, tiny_model).meets_target
+    assert [path.name for path in weak.fused.parent.iterdir()] == [weak.name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small tmpfs needs root on Linux")
+def test_a_full_disk_is_one_clear_error_and_keeps_what_was_there(weak: Run, tiny_model: Path, tmp_path: Path) -> None:
+    from mlx_tutor.errors import TutorError
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this sandbox allows no mount")
+    try:
+        run = Run(disk, "course")
+        run.adapter.mkdir(parents=True)
+        for name in ("adapters.safetensors", "adapter_config.json", "run.json"):
+            (run.adapter / name).write_bytes((weak.adapter / name).read_bytes())
+        with (disk / "filler").open("wb") as filler:
+            filler.write(b"0" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 60_000))
+        with pytest.raises(TutorError, match="disk is full"):
+            fuse(run, tiny_model)
+        assert not run.is_fused
+        (disk / "filler").unlink()
+        assert fuse(run, tiny_model).meets_target
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
