@@ -240,16 +240,16 @@ def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> No
 
 def compare_models(reference: Any, candidate: Any, rows: Sequence[TokenRow]) -> Agreement:
     """Loss of both models, KL(reference, candidate) in nats and top-1 agreement, over all supervised tokens."""
-    sums, count = mx.zeros(4), 0.0
+    sums, count = mx.zeros(4), 0
     for inputs, positions, targets, weights in iterate_batches(rows, 4, max(len(row.tokens) for row in rows)):
         log_p, log_q = (_log_probabilities(model, inputs, positions) for model in (reference, candidate))
         nll = [-mx.take_along_axis(logs, targets[:, None], axis=-1)[:, 0] for logs in (log_p, log_q)]
         kl = (mx.exp(log_p) * (log_p - log_q)).sum(axis=-1)
         same = (log_p.argmax(axis=-1) == log_q.argmax(axis=-1)).astype(mx.float32)
         sums = sums + (mx.stack([*nll, kl, same]) * weights).sum(axis=-1)
-        count += float(weights.sum().item())
+        count += int(np.count_nonzero(weights))
         mx.eval(sums)
-    loss_p, loss_q, kl_mean, equal = (np.array(sums) / count).tolist()
+    loss_p, loss_q, kl_mean, equal = map(float, np.asarray(sums) / count)
     # Rounding can put a KL of equal models a hair below zero.
     return Agreement(loss_p, loss_q, max(0.0, kl_mean), equal)
 

@@ -37,9 +37,16 @@ def make_tokenizer(folder: Path, template: str = CHATML) -> None:
 
 
 def make_model(
-    folder: Path, *, seed: int = 0, width: int = 64, layers: int = 2, bits: int | None = 4, tie: bool = True
+    folder: Path,
+    *,
+    seed: int = 0,
+    width: int = 64,
+    layers: int = 2,
+    bits: int | None = 4,
+    tie: bool = True,
+    dtype: mx.Dtype = mx.float32,
 ) -> Path:
-    """Write a Qwen2 with random weights and its tokenizer; float32 scales, or no quantization with `bits` None."""
+    """Write a Qwen2 with random weights and its tokenizer; `bits` None: not quantized."""
     config = {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
@@ -57,6 +64,7 @@ def make_model(
     }
     mx.random.seed(seed)
     model = Model(ModelArgs.from_dict(config))
+    model.set_dtype(dtype)
     folder.mkdir(parents=True, exist_ok=True)
     if bits is not None:
         model, config = quantize_model(model, config, group_size=64, bits=bits)

@@ -13,8 +13,9 @@ import pytest
 
 from mlx_tutor.errors import ModelError
 from mlx_tutor.fuse import compare_models, fuse_run, is_fuse_current, read_fuse, write_fused
+from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import FuseSettings, Recipe
+from mlx_tutor.recipe import FuseSettings, GenerateSettings, Recipe
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
@@ -27,14 +28,14 @@ TRAIN, VALID = make_rows(22), make_rows(3, start=22)
 def strong(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
     settings = replace(SETTINGS, iters=120, learning_rate=1e-2)
     run, report = train(tmp_path_factory.mktemp("strong"), tiny_model, settings)
-    assert report.best_loss < 0.5
+    assert report.best_loss < 0.6 * report.base_loss
     return run
 
 
 @pytest.fixture(scope="module")
 def weak(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
     """A learning rate and length at which plain 4-bit rounding loses most of what was learned."""
-    run, report = train(tmp_path_factory.mktemp("weak"), tiny_model, replace(SETTINGS, learning_rate=1e-5, iters=8))
+    run, report = train(tmp_path_factory.mktemp("weak"), tiny_model, replace(SETTINGS, learning_rate=1e-5, iters=4))
     assert 0 < report.base_loss - report.best_loss < 0.5
     return run
 
@@ -84,9 +85,14 @@ def test_a_weak_adapter_gets_the_bits_it_needs(weak: Run, tiny_model: Path) -> N
 
 def test_plain_mlx_lm_answers_from_the_folder(strong: Run, tiny_model: Path) -> None:
     fuse(strong, tiny_model)
-    command = [sys.executable, "-m", "mlx_lm", "generate", "--model", str(strong.fused), "--prompt", "What is term 1?"]
+    settings = GenerateSettings(max_tokens=12, repetition_penalty=1.0)
+    ours = generate_answer(load_model(strong.fused), [{"role": "user", "content": "What is a term?"}], settings)
+    command = [sys.executable, "-m", "mlx_lm", "generate", "--model", str(strong.fused), "--prompt", "What is a term?"]
     result = subprocess.run([*command, "--max-tokens", "12"], capture_output=True, text=True, check=True, timeout=120)
-    assert "A term is a" in result.stdout
+    theirs = result.stdout.split("==========")[1]
+    assert ours.text
+    assert theirs.strip() == ours.text
+    assert ours.tokens == 12
 
 
 def test_dequantize_and_bits_force_it(strong: Run, tiny_model: Path) -> None:
@@ -135,7 +141,7 @@ def test_killed_in_the_middle_then_fused_again(weak: Run, tiny_model: Path) -> N
         f"""
         import os, signal
         from pathlib import Path
-        from mlx_tutor.recipe import FuseSettings, Recipe
+        from mlx_tutor.recipe import FuseSettings, GenerateSettings, Recipe
         from mlx_tutor.workspace import Run
         from mlx_tutor import fuse
         from tests.test_fuse import SETTINGS, TRAIN, VALID

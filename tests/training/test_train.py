@@ -32,7 +32,7 @@ def make_rows(count: int, start: int = 0) -> list[dict[str, Any]]:
             "messages": [
                 {"role": "system", "content": "Tutor."},
                 {"role": "user", "content": f"What is term {i}?" + " Please." * (i % 3)},
-                {"role": "assistant", "content": "A term is a word." + " It is short." * (i % 4)},
+                {"role": "assistant", "content": "word" + "word" * (i % 4)},
             ]
         }
         for i in range(start, start + count)

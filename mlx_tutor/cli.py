@@ -1,0 +1,120 @@
+"""The command line: finds the command, and turns problems into one line and an exit status."""
+
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlx_tutor import __version__
+from mlx_tutor.errors import TutorError
+
+# In the order of the straight line. Each is a module in commands/ with a function `command`.
+COMMANDS = (
+    "init",
+    "extract",
+    "build",
+    "show",
+    "train",
+    "runs",
+    "fuse",
+    "evaluate",
+    "compare",
+    "run",
+    "pull",
+    "doctor",
+)
+# Those whose time is matrix products, and doctor, which reports on them.
+COMPUTING = ("train", "fuse", "evaluate", "compare", "run", "doctor")
+
+
+class TutorGroup(click.Group):
+    """Imports a command's module only when the command is used or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"mlx_tutor.commands.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TutorError as err:
+            click.echo(f"Error: {err}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. What was finished is kept; run the same command to go on.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=TutorGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlx-tutor")
+def cli() -> None:
+    """Turn a folder of course files into a private tutor.
+
+    Files go into corpora/NAME/sources. `mlx-tutor run` does the whole line: extract, build, train, fuse,
+    evaluate. Then ask it: mlx-tutor compare --prompt "What is a p-value?"
+    """
+
+
+def main() -> None:
+    """The program `mlx-tutor`."""
+    words = sys.argv[1:]
+    name = next((word for word in words if not word.startswith("-")), "")
+    set_quiet_environment(name)
+    if name in COMPUTING and not {"-h", "--help"} & set(words):
+        use_fast_blas()
+    cli(prog_name="mlx-tutor")
+
+
+def set_quiet_environment(command: str) -> None:
+    """What other packages read when they are imported: no notices on stderr, nothing over the network."""
+    # Else transformers says on every import that PyTorch was not found.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if command != "pull":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def use_fast_blas() -> None:
+    """Start this program again with Debian's OpenBLAS, where it is and is not in use yet.
+
+    The BLAS inside MLX's Linux wheel is 15 to 30 times slower, and a process can only change it at its start.
+    MLX_TUTOR_BLAS, with any value, keeps things as they are.
+    """
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    if not sys.platform.startswith("linux") or "MLX_TUTOR_BLAS" in os.environ or "blas" in preloaded:
+        return
+    library = find_openblas()
+    if library is None or _has_cuda():
+        return
+    environment = {
+        **os.environ,
+        "MLX_TUTOR_BLAS": "openblas",
+        "LD_PRELOAD": f"{library}:{preloaded}" if preloaded else str(library),
+    }
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def find_openblas() -> Path | None:
+    """Debian's OpenBLAS in the form that stands in for the reference BLAS."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/openblas-pthread/libblas.so.3"))), None)
+
+
+def _has_cuda() -> bool:
+    try:
+        distribution("mlx-cuda-13")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
