@@ -1,0 +1,19 @@
+"""File -> Document: one reader a format."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mlx_tutor.extract.markdown import read_markdown
+from mlx_tutor.extract.notebook import read_notebook
+from mlx_tutor.extract.pdf import read_pdf
+from mlx_tutor.extract.text import read_text
+from mlx_tutor.records import Section
+
+# A reader takes a file and returns its title and sections; what it cannot read is a CorpusError whose text is the
+# reason alone, since the caller names the file.
+READERS: dict[str, Callable[[Path], tuple[str, tuple[Section, ...]]]] = {
+    ".pdf": read_pdf,
+    ".ipynb": read_notebook,
+    ".md": read_markdown,
+    ".txt": read_text,
+}

@@ -1,0 +1,173 @@
+"""All sources of a course to documents.jsonl; what did not change is not read again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract import READERS
+from mlx_tutor.files import hash_file, read_json, read_jsonl, write_json, write_jsonl
+from mlx_tutor.records import Document
+from mlx_tutor.workspace import Course
+
+# Raise it when a reader changes what it returns: then every source is read again.
+EXTRACTOR = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A source that could not be read, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractReport:
+    """What an extraction came to. `read` counts files that were opened, `reused` those that had not changed."""
+
+    documents: int
+    words: int
+    read: int
+    reused: int
+    failures: tuple[Failure, ...]
+    skipped: tuple[str, ...]
+    is_current: bool
+
+
+def list_sources(course: Course) -> tuple[list[Path], list[Path]]:
+    """Files with a known suffix, and the others; hidden files and folders are passed over."""
+    files = [
+        path
+        for path in sorted(course.sources.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(course.sources).parts)
+    ]
+    known = [path for path in files if path.suffix.lower() in READERS]
+    return known, [path for path in files if path not in set(known)]
+
+
+def extract_course(course: Course, on_file: Callable[[str, int, int], None] | None = None) -> ExtractReport:
+    """Read the sources of a course; writes `dataset/documents.jsonl` and, last, `dataset/documents.json`.
+
+    Args:
+        course: The course.
+        on_file: Called with the source, how many are done, and how many there are.
+
+    Raises:
+        CorpusError: no source, or none that could be read.
+    """
+    known, others = list_sources(course)
+    suffixes = ", ".join(READERS)
+    if not known:
+        raise CorpusError(f"No course file in {course.sources}. Put {suffixes} files there and run again.")
+    earlier = _read_manifest(course)
+    documents = {document.source: document for document in read_documents(course)} if earlier else {}
+    entries: list[dict[str, Any]] = []
+    kept: list[Document] = []
+    reused = 0
+    for number, path in enumerate(known, 1):
+        source = path.relative_to(course.sources).as_posix()
+        old = earlier.get(source)
+        if old is not None and _is_unchanged(path, old):
+            entry, document = {**old, **_stat(path)}, documents.get(source)
+            reused += 1
+        else:
+            entry, document = read_source(path, source)
+        entries.append(entry)
+        if document is not None:
+            kept.append(document)
+        if on_file is not None:
+            on_file(source, number, len(known))
+    failures = tuple(Failure(entry["source"], entry["reason"]) for entry in entries if entry["reason"])
+    if not kept:
+        reasons = "; ".join(f"{failure.source}: {failure.reason}" for failure in failures)
+        raise CorpusError(f"No file in {course.sources} could be read: {reasons}.")
+    write_jsonl(course.dataset / "documents.jsonl", (document.to_row() for document in kept))
+    manifest = {
+        "extractor": EXTRACTOR,
+        "documents": hash_file(course.dataset / "documents.jsonl"),
+        "sources": entries,
+    }
+    write_json(course.dataset / "documents.json", manifest)
+    return ExtractReport(
+        documents=len(kept),
+        words=sum(entry["words"] for entry in entries),
+        read=len(known) - reused,
+        reused=reused,
+        failures=failures,
+        skipped=tuple(path.relative_to(course.sources).as_posix() for path in others),
+        is_current=reused == len(known) and len(earlier) == len(known),
+    )
+
+
+def read_source(path: Path, source: str) -> tuple[dict[str, Any], Document | None]:
+    """Read one file: its line in the manifest, and the document unless it could not be read."""
+    sha256 = hash_file(path)
+    entry: dict[str, Any] = {
+        "source": source,
+        "sha256": sha256,
+        **_stat(path),
+        "words": 0,
+        "sections": 0,
+        "reason": None,
+    }
+    try:
+        title, sections = READERS[path.suffix.lower()](path)
+    except CorpusError as err:
+        return {**entry, "reason": str(err)}, None
+    if not sections:
+        return {**entry, "reason": "empty: no text in it"}, None
+    words = sum(len(section.text.split()) for section in sections)
+    return {**entry, "words": words, "sections": len(sections)}, Document(source, sha256, title, sections)
+
+
+def _stat(path: Path) -> dict[str, int]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _is_unchanged(path: Path, entry: dict[str, Any]) -> bool:
+    now = _stat(path)
+    if now == {"size": entry["size"], "mtime_ns": entry["mtime_ns"]}:
+        return True
+    return bool(now["size"] == entry["size"] and hash_file(path) == entry["sha256"])
+
+
+def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
+    """The manifest's lines by source; empty when there is none or it does not fit documents.jsonl."""
+    path, rows = course.dataset / "documents.json", course.dataset / "documents.jsonl"
+    if not path.is_file() or not rows.is_file():
+        return {}
+    manifest = read_json(path)
+    if manifest.get("extractor") != EXTRACTOR or manifest.get("documents") != hash_file(rows):
+        return {}
+    return {entry["source"]: entry for entry in manifest["sources"]}
+
+
+def find_changes(course: Course) -> tuple[str, ...]:
+    """Sources that changed, came or went since the last extraction; all of them before the first."""
+    entries = _read_manifest(course)
+    known = {path.relative_to(course.sources).as_posix(): path for path in list_sources(course)[0]}
+    changed = [
+        source for source, path in known.items() if source not in entries or not _is_unchanged(path, entries[source])
+    ]
+    return tuple(sorted({*changed, *(set(entries) - set(known))}))
+
+
+def is_extract_current(course: Course) -> bool:
+    """Whether documents.jsonl holds all that the sources say now."""
+    return (course.dataset / "documents.json").is_file() and not find_changes(course)
+
+
+def read_failures(course: Course) -> tuple[Failure, ...]:
+    """The sources that the last extraction could not read."""
+    return tuple(Failure(e["source"], e["reason"]) for e in _read_manifest(course).values() if e["reason"])
+
+
+def read_documents(course: Course) -> list[Document]:
+    """The documents of the last extraction; raises CorpusError before the first."""
+    path = course.dataset / "documents.jsonl"
+    if not path.is_file():
+        raise CorpusError(f"Course {course.name!r} is not extracted yet. Run: mlx-tutor extract -c {course.name}")
+    return [Document.from_row(row) for row in read_jsonl(path)]

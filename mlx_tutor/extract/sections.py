@@ -1,0 +1,39 @@
+"""Collects headings and blocks, in reading order, into sections."""
+
+from dataclasses import dataclass, field
+
+from mlx_tutor.records import Block, Section
+
+
+@dataclass(slots=True)
+class SectionBuilder:
+    """Feed it headings and blocks; `finish` gives the sections. Text before any heading stands under the title."""
+
+    sections: list[Section] = field(default_factory=list)
+    path: list[tuple[int, str]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+    def add_heading(self, level: int, text: str) -> None:
+        """Begin a section; `level` counts from 1, and deeper headings are closed."""
+        self._close()
+        self.path = [(depth, title) for depth, title in self.path if depth < level] + [(level, text)]
+
+    def add_block(self, block: Block) -> None:
+        """Add a block to the section that is open."""
+        if block.text.strip():
+            self.blocks.append(block)
+
+    def _close(self) -> None:
+        if self.blocks:
+            self.sections.append(Section(tuple(title for _, title in self.path), tuple(self.blocks)))
+        self.blocks = []
+
+    def finish(self, title: str) -> tuple[Section, ...]:
+        """All sections that have text; those without a heading get the title."""
+        self._close()
+        return tuple(Section(section.heading or (title,), section.blocks) for section in self.sections)
+
+    def find_title(self, default: str) -> str:
+        """The first heading, or `default`."""
+        headings = [section.heading for section in self.sections if section.heading]
+        return headings[0][0] if headings else (self.path[0][1] if self.path else default)
