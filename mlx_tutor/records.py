@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict
 
+# Fewer training rows than this teach nothing.
+MIN_TRAIN_ROWS = 8
+
 BlockKind = Literal["text", "code", "output", "table"]
 
 

@@ -35,7 +35,7 @@ def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None) ->
     """Add the headings and blocks of a Markdown text; `cell` marks where in a notebook it stands."""
     # Labels, container fences and roles are for a typesetter.
     text = re.sub(r"^:(?:label|eqlabel|width|begin_tab|end_tab)\S*.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^:{3,}.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^:{3,}.*$|:{3,}$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^\([\w-]+\)=\s*$", "", text, flags=re.MULTILINE)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     _add_tokens(builder, tokens, text.split("\n"), cell)

@@ -7,9 +7,8 @@ from typing import Any
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.models import render_tokens
+from mlx_tutor.records import MIN_TRAIN_ROWS
 from mlx_tutor.training.batches import TokenRow
-
-MIN_TRAIN_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True)

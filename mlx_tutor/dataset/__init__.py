@@ -1,0 +1,1 @@
+"""Document -> Chunk -> Example: training rows from the text itself."""

@@ -1,0 +1,69 @@
+"""Which examples stay: no duplicates, no near duplicates from another place, none too long."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+from mlx_tutor.records import Example, Message
+
+SHINGLE = 4
+# Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
+NEAR = 0.8
+
+Place = tuple[str, int]
+
+
+def curate_examples(
+    examples: Sequence[Example], count_tokens: Callable[[Sequence[Message]], int], max_seq_length: int
+) -> tuple[list[Example], Counter[str]]:
+    """The examples that stay, in order, and how many were dropped for which reason."""
+    kept: list[Example] = []
+    dropped: Counter[str] = Counter()
+    seen: set[tuple[str, str]] = set()
+    near = _NearDuplicates()
+    for example in examples:
+        key = (_normalize(example.qa_pair.question), _normalize(example.qa_pair.answer))
+        place = (example.origin.source, example.origin.section)
+        if key in seen:
+            dropped["exact duplicate"] += 1
+        elif near.is_known(example, place):
+            dropped["near duplicate of another section"] += 1
+        elif count_tokens(example.messages) > max_seq_length:
+            dropped[f"longer than {max_seq_length} tokens"] += 1
+        else:
+            near.add(example, place)
+            kept.append(example)
+        seen.add(key)
+    return kept, dropped
+
+
+def _normalize(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+class _NearDuplicates:
+    """Finds answers of other sections that share most of their runs of words (Jaccard over shingles)."""
+
+    def __init__(self) -> None:
+        self.holders: dict[str, set[int]] = defaultdict(set)
+        self.known: list[tuple[Place, frozenset[str]]] = []
+
+    def is_known(self, example: Example, place: Place) -> bool:
+        shingles = _cut_shingles(example)
+        shared: Counter[int] = Counter(number for shingle in shingles for number in self.holders.get(shingle, ()))
+        for number, count in shared.items():
+            other, theirs = self.known[number]
+            if other != place and count / (len(shingles) + len(theirs) - count) >= NEAR:
+                return True
+        return False
+
+    def add(self, example: Example, place: Place) -> None:
+        shingles = _cut_shingles(example)
+        for shingle in shingles:
+            self.holders[shingle].add(len(self.known))
+        self.known.append((place, shingles))
+
+
+def _cut_shingles(example: Example) -> frozenset[str]:
+    words = _normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
+    return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1)))

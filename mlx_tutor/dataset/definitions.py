@@ -1,0 +1,145 @@
+"""Definitions as sentences state them: "X is a", "X refers to", "is called X", glossaries."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlx_tutor.dataset.concepts import BOLD, Concepts
+from mlx_tutor.dataset.language import (
+    clean_heading,
+    could_be_concept,
+    is_whole_sentence,
+    lower_first,
+    rank,
+    split_sentences,
+    strip_bold,
+)
+from mlx_tutor.records import Block, Chunk, QaPair
+
+ARTICLE = r"(?:(?P<article>An?|The|In \w+(?: \w+)?, an?|In \w+(?: \w+)?,)\s+)?"
+TERM = r"(?P<term>[A-Za-z][\w’'-]*(?: [\w’'()-]+){0,4}?)"
+AFTER = re.compile(
+    rf"^{ARTICLE}{TERM}(?:,? (?:or|also (?:called|known as)) [\w -]{{3,40}},?|,? \([\w -]{{2,40}}\))? "
+    r"(?:is|are) (?:an?|the|any|one of|defined as|when|where|what|how)\b"
+)
+VERB = re.compile(
+    rf"^{ARTICLE}{TERM}(?:,? \([\w -]{{2,40}}\))? "
+    r"(?:refers? to|means?|denotes?|is defined as|describes?|measures?|consists? of)\b"
+)
+CALLED = re.compile(
+    r"\b(?:is|are|we|is then|are then) (?:call(?:ed)?|termed|known as)\b[^.]{0,60}?\*\*(?P<term>[^*]{3,60})\*\*"
+)
+GLOSSARY = re.compile(r"^(?:[-•] )?\*\*(?P<term>[^*:]{2,60}?):?\*\*\s*(?:[:—–-]|\bis\b)\s*(?P<text>\S.{15,})$")
+PLAIN_GLOSSARY = re.compile(r"^(?:[-•] )?(?P<term>[A-Z][\w’' -]{2,50}?)\s*[:—–]\s+(?P<text>[A-Za-z].{20,})$")
+DEFINES = re.compile(r"(?:an?|the|any|how|when|where|what|share|sum|number|rate|process)\b[^:]+$", re.IGNORECASE)
+IS_GLOSSARY = re.compile(r"glossary|key terms|definitions|terminology|vocabulary", re.IGNORECASE)
+WORDINGS = (
+    "What {be} {article}{term}?",
+    "Define {term}.",
+    "What does the term {term} mean?",
+    "How would you explain {article}{term} to a classmate?",
+    "What is meant by {term}?",
+    "Give a short definition of {term}.",
+)
+WORDINGS_PER_FACT = 3
+MOST_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A term, the text that defines it, and the sentences around that help; `evidence` is an exact piece of a block.
+
+    `article` is the one that the course gives the term, with a space behind it.
+    """
+
+    term: str
+    text: str
+    support: tuple[str, ...]
+    evidence: str
+    plural: bool = False
+    article: str = ""
+
+
+def find_definitions(chunk: Chunk) -> Iterator[Definition]:
+    """The definitions in the prose of a chunk, each term once."""
+    seen: set[str] = set()
+    for block in chunk.blocks:
+        if block.kind != "text":
+            continue
+        for definition in (*_find_in_glossary(block, chunk), *_find_in_prose(block, chunk)):
+            if definition.term.lower() not in seen:
+                seen.add(definition.term.lower())
+                yield definition
+
+
+def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
+    in_glossary = any(IS_GLOSSARY.search(heading) for heading in chunk.heading)
+    for line in block.text.split("\n"):
+        match = GLOSSARY.match(line.strip()) or (PLAIN_GLOSSARY.match(line.strip()) if in_glossary else None)
+        # Elsewhere a bold word and a colon may begin a remark as well.
+        if match and could_be_concept(match["term"]) and (in_glossary or DEFINES.match(match["text"])):
+            text = strip_bold(match["text"]).strip()
+            yield Definition(match["term"].strip(), text[0].upper() + text[1:], (), line.strip())
+
+
+def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
+    if "\n" in block.text:
+        return
+    sentences = split_sentences(block.text)
+    topic = clean_heading(chunk.heading[-1]).lower()
+    for i, sentence in enumerate(sentences):
+        if not is_whole_sentence(sentence) or sentence.endswith("?"):
+            continue
+        plain = strip_bold(sentence)
+        match = AFTER.match(plain) or VERB.match(plain)
+        bold = {term[1].strip().lower() for term in BOLD.finditer(sentence)}
+        if match is None:
+            called = CALLED.search(sentence)
+            if called and could_be_concept(called["term"]):
+                yield Definition(called["term"].strip(), plain, _support(sentences, i), sentence)
+            continue
+        term = re.sub(r"\s*\(.*?\)", "", match["term"]).strip()
+        # Without bold type, the term has to be what the section is about, or to open the paragraph.
+        known = term.lower() in bold or (not bold and (_is_about(term, topic) or i == 0))
+        if could_be_concept(term) and known and not re.search(r"\b(?:was|were|has|have|had|been)\b", term):
+            yield Definition(
+                term, plain, _support(sentences, i), sentence, " are " in match.group() or _is_plural(plain, match)
+            )
+        elif (
+            len(bold) == 1
+            and (name := next(iter(bold)))
+            and name in plain.lower()[: match.end()]
+            and could_be_concept(name)
+        ):
+            yield Definition(name, plain, _support(sentences, i), sentence)
+
+
+def _is_plural(plain: str, match: re.Match[str]) -> bool:
+    return re.search(r" (?:refer|mean|denote|describe|measure|consist)$", match.group()) is not None
+
+
+def _is_about(term: str, topic: str) -> bool:
+    low = term.lower()
+    return low in topic or topic in low or low.rstrip("s") in topic
+
+
+def _support(sentences: list[str], index: int) -> tuple[str, ...]:
+    """The sentences after a definition that go on about it."""
+    following = [strip_bold(sentence) for sentence in sentences[index + 1 : index + 1 + MOST_STEPS]]
+    return tuple(s for s in following if 5 <= len(s.split()) <= 45 and not s.endswith(("?", ":")))
+
+
+def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
+    """Rows "What is X?", several wordings for each fact, since one wording teaches one wording."""
+    for definition in find_definitions(chunk):
+        term = lower_first(definition.term)
+        be = "are" if definition.plural else "is"
+        order = sorted(WORDINGS, key=lambda wording: rank(seed, definition.term, wording))
+        related = concepts.relate(f"{definition.text} {chunk.text}", definition.term)
+        for wording in order[:WORDINGS_PER_FACT]:
+            question = wording.format(term=term, be=be, article=definition.article)
+            yield (
+                QaPair(question, definition.support, definition.text, "concept", related),
+                "definition",
+                definition.evidence,
+            )

@@ -1,0 +1,127 @@
+"""Just enough English: sentences, plain text, and whether words could name a concept."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+ABBREVIATIONS = frozenset(
+    {"e.g", "i.e", "etc", "fig", "eq", "vs", "cf", "dr", "mr", "mrs", "ms", "prof", "st", "no", "al", "approx", "resp",
+     "sec", "ch", "pp", "vol", "ed", "inc", "ltd", "co", "u.s", "a.m", "p.m"}
+)  # fmt: skip
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0-9])")
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
+# Words that begin a sentence about something said before: alone, it would not be understood.
+_DANGLING = """
+this|that|these|those|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there|then|now
+but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
+consequently|accordingly|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
+finally|first|second|third|next|again|still|yet|above|below|exercise
+the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer|figure|table|example|code)
+in (?:contrast|other words|addition|this|that|these|such|our|figure|table)|for (?:example|instance|this)
+as (?:a result|such|we|shown|before)|to (?:start|begin)
+""".strip().replace("\n", "|")
+DANGLING = re.compile(rf"^(?:{_DANGLING})\b", re.IGNORECASE)
+_NO_CONCEPT = """
+a an the this that these those it its they their he she we you i our your his her there here what which who how why
+when where if while as so but and or not no some any many most all each every one two three other another such both
+same first second third next last following above below more less few several much result reason idea problem problems
+example examples goal point difference answer question way case thing step part kind type set number end section chapter
+figure table page hint caution conclusion note tip warning remark exercise solution read use try see need needs author
+authors is are was were be has have can may will do does good size
+"""
+NO_CONCEPT = frozenset(_NO_CONCEPT.split())
+# Words that may stand inside the name of a concept, though none begins or ends with them.
+SMALL = frozenset({"of", "the", "and", "for", "in", "to", "on", "with", "by", "or"})
+INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one", "good", "step", "size"}
+_NO_HEADING = """
+introduction|overview|(?:key concepts and )?summary|conclusions?|contents|exercises?|references|bibliography|basics
+further reading|appendix|notes?|setup|discussion|preface|acknowledg\\w+|index|abstract|about|table of contents|glossary
+key terms|resources|learning (?:objectives|outcomes)|prerequisites|next steps|what(?:'|’)s next|(?:self-check |review )?questions?
+critical thinking|problems|solutions?|answers?|examples?|outline|agenda|chapter \\d+|extra|todo
+""".strip().replace("\n", "|")
+NO_HEADING = re.compile(rf"^(?:{_NO_HEADING})\b", re.IGNORECASE)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of one paragraph, each an exact piece of it; abbreviations, decimals and formulas do not end one."""
+    hidden = FORMULA.sub(lambda match: "\x00" * len(match.group()), text)
+    sentences: list[str] = []
+    start = 0
+    for match in SENTENCE_END.finditer(hidden):
+        before = hidden[start : match.start()].rstrip('"”’)]*')
+        last = before.rstrip(".").split()[-1].lower().lstrip('("“‘*') if before.split() else ""
+        single = len(last) == 1 and last.isalpha() and last != "i"
+        if before.endswith(".") and (last in ABBREVIATIONS or single):
+            continue
+        end = match.start() + len(match.group()) - len(match.group().lstrip('"”’)]*'))
+        sentences.append(text[start:end].strip())
+        start = match.end()
+    return [sentence for sentence in [*sentences, text[start:].strip()] if sentence]
+
+
+def strip_bold(text: str) -> str:
+    """Text without the markers of bold type."""
+    return text.replace("**", "")
+
+
+def is_whole_sentence(sentence: str) -> bool:
+    """Whether a sentence can stand alone: begins and ends like one, is no fragment and refers to nothing before it."""
+    plain = strip_bold(sentence)
+    words = plain.split()
+    return (
+        5 <= len(words) <= 60
+        and plain[0].isupper()
+        and plain.rstrip('"”’)').endswith((".", "!", "?"))
+        and plain.count("(") == plain.count(")")
+        and plain.count("$") % 2 == 0
+        and not DANGLING.match(plain)
+    )
+
+
+def could_be_concept(term: str) -> bool:
+    """Whether one to five words could name a concept."""
+    words = re.split(r"[\s-]+", term.strip())
+    if not 1 <= len(words) <= 6 or not 3 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
+        return False
+    inner = [word.lower() for word in words]
+    return (
+        inner[0] not in NO_CONCEPT
+        and inner[-1] not in NO_CONCEPT | SMALL
+        and any(len(word) > 2 and word.isalpha() and word not in SMALL for word in inner)
+        and not any(word in NO_CONCEPT - INNER for word in inner)
+        and not term.strip().isdigit()
+    )
+
+
+def clean_heading(heading: str) -> str:
+    """A heading without its number, markup and closing colon."""
+    text = re.sub(
+        r"^(?:(?:chapter|section|part|week|lecture|unit)\s+\d+\s*[:.—–-]\s*|\d+(?:\.\d+)*[.)]?\s+)",
+        "",
+        heading,
+        flags=re.I,
+    )
+    return strip_bold(text).strip(" :.*`")
+
+
+def is_topic(heading: str) -> bool:
+    """Whether a heading names something that can be asked about."""
+    text = clean_heading(heading)
+    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_HEADING.match(text) and "`" not in text
+
+
+def lower_first(term: str) -> str:
+    """`term` as it stands inside a sentence: names and abbreviations keep their capitals, articles never do."""
+    first, _, rest = term.partition(" ")
+    ordinary = first[1:].islower() and not any(word[:1].isupper() for word in rest.split())
+    return first[0].lower() + term[1:] if ordinary or first in ("A", "An", "The") else term
+
+
+def pick(options: Sequence[str], *key: object) -> str:
+    """One of the options, always the same one for the same key."""
+    return options[rank(*key) % len(options)]
+
+
+def rank(*key: object) -> int:
+    """A fixed pseudo-random number for a key; Python's own hash differs from run to run."""
+    return int.from_bytes(hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()[:8])

@@ -1,0 +1,33 @@
+"""A worked answer as a chat, and whether a text keeps that form."""
+
+import re
+
+from mlx_tutor.records import Message, QaPair
+
+STEPS = "Step by step:"
+ANSWER = "Answer:"
+RELATED = "Related concepts:"
+FORMAT = re.compile(
+    rf"\A{STEPS}\n(?:\d+\. .+\n)+\n{ANSWER} .+?(?:\n\n{RELATED}\n(?:- .+\n?)+)?\Z|\A{ANSWER} .+?\n\n{RELATED}\n(?:- .+\n?)+\Z",
+    re.DOTALL,
+)
+
+
+def write_messages(qa: QaPair, system_prompt: str) -> tuple[Message, ...]:
+    """Thoughts as numbered steps, then the answer, then related concepts as a list; empty parts are left out."""
+    parts = []
+    if qa.thought_process:
+        parts.append("\n".join([STEPS, *(f"{i}. {step}" for i, step in enumerate(qa.thought_process, 1))]))
+    parts.append(f"{ANSWER} {qa.answer}" if qa.thought_process or qa.related_concepts else qa.answer)
+    if qa.related_concepts:
+        parts.append("\n".join([RELATED, *(f"- {concept}" for concept in qa.related_concepts)]))
+    return (
+        {"role": "system", "content": system_prompt},
+        {"role": "user", "content": qa.question},
+        {"role": "assistant", "content": "\n\n".join(parts)},
+    )
+
+
+def has_format(text: str) -> bool:
+    """Whether an answer has the parts that `write_messages` writes, in their order."""
+    return FORMAT.match(text.strip()) is not None

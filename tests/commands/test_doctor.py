@@ -1,0 +1,73 @@
+"""doctor and pull."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlx_tutor.doctor import find_problems, list_cached_models, pick_recipe
+from tests.commands.conftest import Invoke
+
+FAST = "/usr/lib/x/openblas-pthread/libblas.so.3"
+
+
+def test_doctor_reports_machine_packages_and_courses(invoke: Invoke, workspace: Path) -> None:
+    result = invoke("doctor", "--json")
+    found = json.loads(result.stdout)
+    assert found["memory_gib"] > 0 and found["chip"] and found["backend"] in ("CPU", "Metal", "CUDA")
+    assert {"mlx", "mlx-lm"} <= set(found["packages"])
+    assert found["courses"] == ["demo"]
+    assert found["workspace"] == str(workspace)
+    assert result.exit_code == bool(found["problems"])
+    text = invoke("doctor").stdout
+    assert all(word in text for word in ("chip", "memory", "BLAS", "cached models", "recipe that fits"))
+
+
+def test_doctor_without_a_hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub.utils._cache_manager as manager
+
+    monkeypatch.setattr(manager, "HF_HUB_CACHE", str(tmp_path / "none"))
+    assert list_cached_models() == ()
+    blobs = tmp_path / "hub" / "models--owner--name" / "snapshots" / "abc"
+    blobs.mkdir(parents=True)
+    (blobs / "config.json").write_text("{}")
+    monkeypatch.setattr(manager, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert [model.name for model in list_cached_models()] == ["owner/name"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "recipe"), [(4, None), (7.6, "small"), (16, "standard"), (22.9, "large"), (64, "large")]
+)
+def test_the_largest_recipe_that_fits(memory: float, recipe: str | None) -> None:
+    assert pick_recipe(memory) == recipe
+
+
+def test_two_backends_are_a_problem() -> None:
+    both = {"mlx-cpu": "0.32.4", "mlx-cuda-13": "0.32.4"}
+    assert "overwrite each other" in find_problems(both, "CUDA", FAST, "/usr/bin/g++", 32)[0]
+    assert find_problems({"mlx-cpu": "0.32.4"}, "CPU", FAST, "/usr/bin/g++", 32) == []
+
+
+def test_what_makes_a_cpu_slow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    problems = find_problems({}, "CPU", "/x/mlx_cpu.libs/libblas-1.so", None, 2)
+    assert [word for word in ("OpenBLAS", "g++", "starter") if any(word in text for text in problems)] == [
+        "OpenBLAS",
+        "g++",
+        "starter",
+    ]
+
+
+def test_pull_checks_a_folder_and_tells_its_size(invoke: Invoke, tiny_model: Path) -> None:
+    result = invoke("pull", str(tiny_model), "--json")
+    found = json.loads(result.stdout)
+    assert found["path"] == str(tiny_model)
+    assert found["bytes"] == sum(file.stat().st_size for file in tiny_model.iterdir())
+    assert "MB in" in invoke("pull", str(tiny_model)).stdout
+
+
+def test_pull_of_something_that_is_no_model(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("pull", str(tmp_path / "nothing"))
+    assert result.exit_code == 1
+    assert "starter" in result.stderr
