@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,10 @@ from typing import Any
 import click
 
 from mlx_tutor import __version__
+from mlx_tutor.commands import COMMANDS, load_command
+from mlx_tutor.commands.options import adapt_hints
 from mlx_tutor.errors import TutorError
 
-# In the order of the straight line. Each is a module in commands/ with a function `command`.
-COMMANDS = (
-    "init",
-    "extract",
-    "build",
-    "show",
-    "train",
-    "runs",
-    "fuse",
-    "evaluate",
-    "compare",
-    "run",
-    "pull",
-    "doctor",
-)
 # Those whose time is matrix products, and doctor, which reports on them.
 COMPUTING = ("train", "fuse", "evaluate", "compare", "run", "doctor")
 
@@ -38,16 +24,13 @@ class TutorGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"mlx_tutor.commands.{cmd_name}").command
-        return command
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except TutorError as err:
-            click.echo(f"Error: {err}", err=True)
+            click.echo(f"Error: {adapt_hints(str(err))}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("\nInterrupted. What was finished is kept; run the same command to go on.", err=True)

@@ -1,0 +1,27 @@
+"""One small module for each command: parse, call, show."""
+
+from importlib import import_module
+
+import click
+
+# In the order of the straight line. Each is a module here with a function `command`.
+COMMANDS = (
+    "init",
+    "extract",
+    "build",
+    "show",
+    "train",
+    "runs",
+    "fuse",
+    "evaluate",
+    "compare",
+    "run",
+    "pull",
+    "doctor",
+)
+
+
+def load_command(name: str) -> click.Command:
+    """Import a command."""
+    command: click.Command = import_module(f"mlx_tutor.commands.{name}").command
+    return command

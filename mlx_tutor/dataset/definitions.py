@@ -102,19 +102,17 @@ def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
         # Without bold type, the term has to be what the section is about, or to open the paragraph.
         known = term.lower() in bold or (not bold and (_is_about(term, topic) or i == 0))
         if could_be_concept(term) and known and not re.search(r"\b(?:was|were|has|have|had|been)\b", term):
-            yield Definition(
-                term, plain, _support(sentences, i), sentence, " are " in match.group() or _is_plural(plain, match)
-            )
-        elif (
-            len(bold) == 1
-            and (name := next(iter(bold)))
-            and name in plain.lower()[: match.end()]
-            and could_be_concept(name)
-        ):
-            yield Definition(name, plain, _support(sentences, i), sentence)
+            plural = " are " in match.group() or _is_plural(match)
+            article = (match["article"] or "").lower().split()[-1:]
+            given = f"{article[0]} " if article and not plural and article[0] in ("a", "an", "the") else ""
+            yield Definition(term, plain, _support(sentences, i), sentence, plural, given)
+        elif len(bold) == 1:
+            name = bold.pop()
+            if name in plain.lower()[: match.end()] and could_be_concept(name):
+                yield Definition(name, plain, _support(sentences, i), sentence)
 
 
-def _is_plural(plain: str, match: re.Match[str]) -> bool:
+def _is_plural(match: re.Match[str]) -> bool:
     return re.search(r" (?:refer|mean|denote|describe|measure|consist)$", match.group()) is not None
 
 

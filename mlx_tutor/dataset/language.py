@@ -16,7 +16,8 @@ this|that|these|those|it|its|they|their|them|he|she|his|her|such|both|either|nei
 but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
 consequently|accordingly|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
 finally|first|second|third|next|again|still|yet|above|below|exercise
-the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer|figure|table|example|code)
+the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer)
+the (?:figure|table|example|code)
 in (?:contrast|other words|addition|this|that|these|such|our|figure|table)|for (?:example|instance|this)
 as (?:a result|such|we|shown|before)|to (?:start|begin)
 """.strip().replace("\n", "|")
@@ -26,7 +27,7 @@ a an the this that these those it its they their he she we you i our your his he
 when where if while as so but and or not no some any many most all each every one two three other another such both
 same first second third next last following above below more less few several much result reason idea problem problems
 example examples goal point difference answer question way case thing step part kind type set number end section chapter
-figure table page hint caution conclusion note tip warning remark exercise solution read use try see need needs author
+figure table page hint caution conclusion note tip warning remark exercise solution read use try see please need needs author
 authors is are was were be has have can may will do does good size
 """
 NO_CONCEPT = frozenset(_NO_CONCEPT.split())
@@ -36,8 +37,8 @@ INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one"
 _NO_HEADING = """
 introduction|overview|(?:key concepts and )?summary|conclusions?|contents|exercises?|references|bibliography|basics
 further reading|appendix|notes?|setup|discussion|preface|acknowledg\\w+|index|abstract|about|table of contents|glossary
-key terms|resources|learning (?:objectives|outcomes)|prerequisites|next steps|what(?:'|’)s next|(?:self-check |review )?questions?
-critical thinking|problems|solutions?|answers?|examples?|outline|agenda|chapter \\d+|extra|todo
+key terms|resources|learning (?:objectives|outcomes)|prerequisites|next steps|what(?:'|’)s next
+(?:self-check |review )?questions?|critical thinking|problems|solutions?|answers?|examples?|outline|agenda|chapter \\d+|extra|todo
 """.strip().replace("\n", "|")
 NO_HEADING = re.compile(rf"^(?:{_NO_HEADING})\b", re.IGNORECASE)
 

@@ -7,10 +7,8 @@ from mlx_tutor.records import Message, QaPair
 STEPS = "Step by step:"
 ANSWER = "Answer:"
 RELATED = "Related concepts:"
-FORMAT = re.compile(
-    rf"\A{STEPS}\n(?:\d+\. .+\n)+\n{ANSWER} .+?(?:\n\n{RELATED}\n(?:- .+\n?)+)?\Z|\A{ANSWER} .+?\n\n{RELATED}\n(?:- .+\n?)+\Z",
-    re.DOTALL,
-)
+WITH_STEPS = re.compile(rf"\A{STEPS}\n(?:\d+\. .+\n)+\n{ANSWER} \S.*(?:\n\n{RELATED}\n(?:- .+\n?)+)?\Z", re.DOTALL)
+WITHOUT_STEPS = re.compile(rf"\A{ANSWER} \S.*\n\n{RELATED}\n(?:- .+\n?)+\Z", re.DOTALL)
 
 
 def write_messages(qa: QaPair, system_prompt: str) -> tuple[Message, ...]:
@@ -30,4 +28,4 @@ def write_messages(qa: QaPair, system_prompt: str) -> tuple[Message, ...]:
 
 def has_format(text: str) -> bool:
     """Whether an answer has the parts that `write_messages` writes, in their order."""
-    return FORMAT.match(text.strip()) is not None
+    return bool(WITH_STEPS.match(text.strip()) or WITHOUT_STEPS.match(text.strip()))

@@ -58,5 +58,5 @@ def _make_consequence(first: str, second: str, concepts: Concepts, text: str) ->
 def _inside(clause: str) -> str:
     """A main clause as it stands after "that"."""
     first, _, rest = clause.partition(" ")
-    keep = first.isupper() and len(first) > 1 or any(c.isupper() for c in first[1:])
+    keep = (first.isupper() and len(first) > 1) or any(c.isupper() for c in first[1:])
     return clause if keep else f"{first[0].lower() + first[1:]} {rest}"
