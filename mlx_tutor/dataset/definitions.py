@@ -29,7 +29,7 @@ VERB = re.compile(
 CALLED = re.compile(
     r"\b(?:is|are|we|is then|are then) (?:call(?:ed)?|termed|known as)\b[^.]{0,60}?\*\*(?P<term>[^*]{3,60})\*\*"
 )
-GLOSSARY = re.compile(r"^(?:[-•] )?\*\*(?P<term>[^*:]{2,60}?):?\*\*\s*(?:[:—–-]|\bis\b)\s*(?P<text>\S.{15,})$")
+GLOSSARY = re.compile(r"^(?:[-•] )?\*\*(?P<term>[^*:]{2,60}?):?\*\*\s*[:—–-]\s*(?P<text>\S.{15,})$")
 PLAIN_GLOSSARY = re.compile(r"^(?:[-•] )?(?P<term>[A-Z][\w’' -]{2,50}?)\s*[:—–]\s+(?P<text>[A-Za-z].{20,})$")
 DEFINES = re.compile(r"(?:an?|the|any|how|when|where|what|share|sum|number|rate|process)\b[^:]+$", re.IGNORECASE)
 IS_GLOSSARY = re.compile(r"glossary|key terms|definitions|terminology|vocabulary", re.IGNORECASE)

@@ -27,8 +27,8 @@ a an the this that these those it its they their he she we you i our your his he
 when where if while as so but and or not no some any many most all each every one two three other another such both
 same first second third next last following above below more less few several much result reason idea problem problems
 example examples goal point difference answer question way case thing step part kind type set number end section chapter
-figure table page hint caution conclusion note tip warning remark exercise solution read use try see please need needs author
-authors is are was were be has have can may will do does good size
+figure table page hint caution conclusion note tip warning remark exercise solution read use try see please need needs
+author authors is are was were be has have can may will do does good size
 """
 NO_CONCEPT = frozenset(_NO_CONCEPT.split())
 # Words that may stand inside the name of a concept, though none begins or ends with them.
@@ -38,7 +38,8 @@ _NO_HEADING = """
 introduction|overview|(?:key concepts and )?summary|conclusions?|contents|exercises?|references|bibliography|basics
 further reading|appendix|notes?|setup|discussion|preface|acknowledg\\w+|index|abstract|about|table of contents|glossary
 key terms|resources|learning (?:objectives|outcomes)|prerequisites|next steps|what(?:'|’)s next
-(?:self-check |review )?questions?|critical thinking|problems|solutions?|answers?|examples?|outline|agenda|chapter \\d+|extra|todo
+(?:self-check |review )?questions?|critical thinking|problems|solutions?|answers?|examples?
+outline|agenda|extra|todo|chapter \\d+
 """.strip().replace("\n", "|")
 NO_HEADING = re.compile(rf"^(?:{_NO_HEADING})\b", re.IGNORECASE)
 

@@ -24,8 +24,8 @@ def split_examples(examples: Sequence[Example], valid: float, test: float, seed:
         sections[example.origin.source, example.origin.section].append(example)
     if len(sections) < len(SPLITS):
         raise DatasetError(
-            f"Rows came from {len(sections)} section{'' if len(sections) == 1 else 's'}; three are needed, one each for "
-            "training, validation and test. Add course files with headings and full sentences."
+            f"Only {len(sections)} of the course's sections gave rows; three are needed, one each for training, "
+            "validation and test. Add course files with headings and full sentences."
         )
     by_source: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for key in sorted(sections, key=lambda key: rank(seed, *key)):
