@@ -49,6 +49,9 @@ warmup = 2
 steps_per_report = 4
 steps_per_eval = 6
 
+[fuse]
+target = 0.0
+
 [generate]
 max_tokens = 12
 """

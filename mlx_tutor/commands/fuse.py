@@ -1,0 +1,34 @@
+"""Command: fuse an adapter into its base."""
+
+import click
+
+from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.workspace import find_run
+
+
+@click.command()
+@click.option("--bits", type=click.Choice(["4", "5", "6", "8"]), help="Bits of the fused layers, whatever they keep.")
+@click.option("--dequantize", is_flag=True, help="Write full-precision weights.")
+@common_options("course", "run", "overrides", "json")
+def command(options: Options, bits: str | None, dequantize: bool) -> None:
+    """Fuse the adapter into its base, and check what it keeps.
+
+    Reads adapters/RUN and the base, writes fused_models/RUN, a model folder for mlx-lm and LM Studio. Layers get
+    more bits until the recipe's fuse.target is kept.
+
+    Example: mlx-tutor fuse --bits 8
+    """
+    from dataclasses import replace
+
+    from mlx_tutor.commands.stages import run_fuse
+
+    if bits and dequantize:
+        raise click.UsageError("--bits and --dequantize exclude each other.")
+    extra = ((f"fuse.bits={bits}",) if bits else ()) + (("fuse.dequantize=true",) if dequantize else ())
+    options = replace(options, overrides=(*options.overrides, *extra))
+    job = open_job(options)
+    run = find_run(job.course, options.run)
+    outcome = run_fuse(job, run)
+    job.screen.say(f"model     {run.fused}")
+    if options.json:
+        job.screen.give_json(outcome.to_json())

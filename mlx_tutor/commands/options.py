@@ -1,0 +1,97 @@
+"""The options that commands share, and the job that they describe."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.recipe import Recipe, load_recipe
+from mlx_tutor.workspace import Course, find_course, find_workspace
+
+if TYPE_CHECKING:
+    from mlx_tutor.display import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the common options said; commands without one of them see its default."""
+
+    course: str | None = None
+    run: str | None = None
+    overrides: tuple[str, ...] = ()
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A course with its settings, and where to talk to the user."""
+
+    course: Course
+    recipe: Recipe
+    options: Options
+    screen: "Screen"
+
+
+COMMON = {
+    "course": click.option("-c", "--course", metavar="NAME", help="Course; default: your only one, else the sample."),
+    "run": click.option("--run", metavar="NAME", help="Run; default: the newest finished one."),
+    "overrides": click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe."),
+    "json": click.option("--json", is_flag=True, help="Print the result as JSON on stdout."),
+    "verbose": click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="Say only results and warnings."),
+}
+
+
+def common_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the named options of `COMMON`, -v and -q; the command gets them as one `Options`."""
+    chosen = [*names, "verbose", "quiet"]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(**values: Any) -> None:
+            options = Options(**{name: values.pop(name) for name in chosen})
+            function(options, **values)
+
+        for name in reversed(chosen):
+            command = COMMON[name](command)
+        return command
+
+    return decorate
+
+
+def open_screen(options: Options) -> "Screen":
+    """Where this command talks to the user."""
+    from mlx_tutor.display import Screen
+
+    return Screen(json=options.json, quiet=options.quiet, verbose=options.verbose)
+
+
+def open_job(options: Options) -> Job:
+    """Find the course and read its recipe.
+
+    Raises:
+        CorpusError: no such course.
+        RecipeError: a setting that cannot be.
+    """
+    course = find_course(find_workspace(), options.course)
+    return Job(course, load_recipe(course.recipe, options.overrides), options, open_screen(options))
+
+
+@cache
+def find_program() -> str:
+    """How this program is called in the user's shell: `mlx-tutor`, or its path when it is not on the PATH."""
+    called = sys.argv[0]
+    return called if shutil.which("mlx-tutor") is None and Path(called).name == "mlx-tutor" else "mlx-tutor"
+
+
+def adapt_hints(text: str) -> str:
+    """Commands in a message as they work in the user's shell."""
+    return re.sub(r"(?<![/\w])mlx-tutor (?=[a-z])", f"{find_program()} ", text)

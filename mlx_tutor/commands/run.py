@@ -1,0 +1,89 @@
+"""Command: the whole line."""
+
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, find_program, open_job
+
+if TYPE_CHECKING:
+    from mlx_tutor.commands.stages import Outcome
+    from mlx_tutor.workspace import Run
+
+# Asked in any shell, and through make, without quoting.
+PLAIN_QUESTION = re.compile(r"[A-Za-z][A-Za-z0-9 ,.-]{5,70}\?")
+
+
+@click.command()
+@common_options("course", "run", "overrides", "json")
+def command(options: Options) -> None:
+    """Do the whole line: extract, build, train, fuse, evaluate.
+
+    Reads corpora/COURSE, writes its dataset, adapters/RUN and fused_models/RUN. What is up to date is left as it
+    is.
+
+    Example: mlx-tutor run -c statistics --set model.base=starter
+    """
+    from mlx_tutor.commands import stages
+
+    job = open_job(options)
+    outcomes = [stages.run_extract(job), stages.run_build(job)]
+    trained, run = stages.run_train(job)
+    outcomes.append(trained)
+    if trained.result["stopped"] == "interrupted":
+        hint = f"Interrupted; the best adapter so far is kept. Go on with it: mlx-tutor fuse --run {run.name}"
+        job.screen.say(adapt_hints(hint))
+        click.get_current_context().exit(130)
+    outcomes += [stages.run_fuse(job, run), stages.run_evaluate(job, run)]
+    if options.json:
+        job.screen.give_json({"run": run.name, "stages": [outcome.to_json() for outcome in outcomes]})
+    show_summary(job, run, outcomes)
+    if outcomes[0].failures:
+        stages.warn_failures(job, outcomes[0].failures)
+        click.get_current_context().exit(1)
+
+
+def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
+    """The table at the end, and what to type next."""
+    from mlx_tutor.commands.stages import describe_retention
+    from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+
+    if all(outcome.up_to_date for outcome in outcomes):
+        job.screen.show(f"All is up to date: run {run.name}.")
+    fused = outcomes[3].result
+    losses = [(name, f"{fused[f'loss_{name}']:.3f}") for name in ("base", "adapter", "fused")]
+    job.screen.show(draw_rows(("model", "answer loss, validation"), losses, numbers=True, title=f"Run {run.name}"))
+    job.screen.show(f"Retention of the training in the fused model: {describe_retention(fused['retention'])}")
+    costs = [
+        (item.stage, "up to date", "")
+        if item.up_to_date
+        else (item.stage, describe_seconds(item.seconds), describe_bytes(1e9 * item.peak_memory_gb))
+        for item in outcomes
+    ]
+    job.screen.show(draw_rows(("stage", "time", "peak memory"), costs, numbers=True))
+    job.screen.show(f"Next: {name_next_command(job, run)}")
+
+
+def name_next_command(job: Job, run: "Run") -> str:
+    """What to type next, in the way that this command was typed."""
+    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.workspace import list_courses, list_runs
+
+    question = pick_question(read_rows(job.course, "test"))
+    course = len(list_courses(job.course.workspace)) > 1
+    chosen = list_runs(job.course)[-1] != run
+    if os.environ.get("MLX_TUTOR_MAKE"):
+        where = f" COURSE={job.course.name}" * course + f" RUN={run.name}" * chosen
+        return f'make compare PROMPT="{question}"{where}'
+    where = f" -c {job.course.name}" * course + f" --run {run.name}" * chosen
+    return f"{find_program()} compare{where} --prompt {shlex.quote(question)}"
+
+
+def pick_question(rows: list[dict[str, Any]]) -> str:
+    """The shortest question of the test split that needs no quoting."""
+    questions = [message["content"] for row in rows for message in row["messages"] if message["role"] == "user"]
+    plain = [question for question in questions if PLAIN_QUESTION.fullmatch(question)]
+    return min(plain, key=len, default="What is this course about?")

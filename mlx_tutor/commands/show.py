@@ -1,0 +1,72 @@
+"""Command: show rows as the model sees them."""
+
+from typing import Any
+
+import click
+
+from mlx_tutor.commands.options import Options, common_options, open_job
+
+
+@click.command()
+@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="train", show_default=True)
+@click.option("-n", "--rows", "count", type=click.IntRange(1), default=3, show_default=True, help="How many.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="Line to begin with.")
+@common_options("course", "overrides", "json")
+def command(options: Options, split: str, count: int, first: int) -> None:
+    """Show rows as the model sees them.
+
+    The prompt is dim, what is trained is green, the end token is marked.
+
+    Reads corpora/COURSE/dataset and the tokenizer of the recipe's base; writes nothing. A row that training
+    leaves out is shown with the reason.
+
+    Example: mlx-tutor show --split valid -n 5
+    """
+    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.errors import DatasetError
+    from mlx_tutor.models import load_tokenizer, resolve_model
+
+    job = open_job(options)
+    rows = read_rows(job.course, split)
+    if first > len(rows):
+        raise DatasetError(f"{split}.jsonl of course {job.course.name!r} has {len(rows)} lines. Lower --from.")
+    tokenizer = load_tokenizer(resolve_model(job.recipe.model.base))
+    settings = job.recipe.train
+    shown = [
+        describe_row(row, line, tokenizer, settings.max_seq_length, mask_prompt=settings.mask_prompt)
+        for line, row in enumerate(rows[first - 1 : first - 1 + count], first)
+    ]
+    if options.json:
+        job.screen.give_json(shown)
+        return
+    from mlx_tutor.display import draw_row
+
+    job.screen.show(*(draw_row(entry) for entry in shown))
+
+
+def describe_row(
+    row: dict[str, Any], line: int, tokenizer: Any, max_seq_length: int, *, mask_prompt: bool
+) -> dict[str, Any]:
+    """Where a dataset row comes from, and of each turn the text that is only read and the text that is trained."""
+    from mlx_tutor.training.rows import tokenize_rows
+
+    tokens = tokenize_rows([row], tokenizer, max_seq_length, mask_prompt=mask_prompt)
+    origin = row.get("origin", {})
+    return {
+        "line": line,
+        "source": origin.get("source"),
+        "page": origin.get("page"),
+        "cell": origin.get("cell"),
+        "method": origin.get("method"),
+        "dropped": [f"{count} {reason}" for reason, count in tokens.dropped.items()],
+        "turns": [
+            {
+                "prompt": tokenizer.decode(list(turn.tokens[: turn.offset])),
+                "trained": tokenizer.decode(list(turn.tokens[turn.offset : -1])),
+                "end": tokenizer.decode([turn.tokens[-1]]),
+                "tokens": len(turn.tokens),
+                "trained_tokens": turn.supervised,
+            }
+            for turn in tokens.rows
+        ],
+    }

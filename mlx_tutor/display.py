@@ -1,0 +1,273 @@
+"""Everything that is drawn in the terminal.
+
+Progress, remarks and warnings go to stderr; results go to stdout, or to stderr too when stdout is for JSON.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mlx_tutor.evaluation.compare import Comparison
+    from mlx_tutor.training.train import Metric
+
+# Narrower than this, an answer is not read well beside another.
+ANSWER_WIDTH = 50
+
+
+class Screen:
+    """Where a command talks to the user."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet, self.verbose = quiet, verbose
+        self.remarks = Console(stderr=True, highlight=False)
+        self.results = Console(stderr=json, highlight=False)
+
+    def say(self, text: str, style: str = "") -> None:
+        """A remark; nothing with -q."""
+        if not self.quiet:
+            self._print(self.remarks, Text(text, style))
+
+    def explain(self, text: str) -> None:
+        """A remark for those who ask for more with -v."""
+        if self.verbose:
+            self.say(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know, also with -q."""
+        self._print(self.remarks, Text.assemble(("Warning: ", "bold yellow"), text))
+
+    def show(self, *parts: RenderableType) -> None:
+        """A result."""
+        for part in parts:
+            self._print(self.results, Text(part) if isinstance(part, str) else part)
+
+    def give_json(self, value: Any) -> None:
+        """A result for programs, on stdout."""
+        print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def _print(self, console: Console, part: RenderableType) -> None:
+        # In a pipe, a wrapped path could not be copied.
+        console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
+
+    @contextmanager
+    def count_files(self, label: str) -> Iterator[Callable[[str, int, int], None]]:
+        """A progress bar; call what it gives with a name, how many are done, and of how many."""
+        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}"))
+        with Progress(*columns, console=self.remarks, transient=True, disable=not self._is_live) as progress:
+            task = progress.add_task(label, total=None, name="")
+
+            def update(name: str, done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total, name=escape(name))
+                if not self._is_live:
+                    self.explain(f"  {name}")
+
+            yield update
+
+    @contextmanager
+    def wait(self, label: str) -> Iterator[Callable[[str], None]]:
+        """A sign that work goes on; call what it gives with each step that is done."""
+        if not self._is_live:
+            yield lambda text: self.say(f"  {text}")
+            return
+        with self.remarks.status(escape(label)):
+            yield lambda text: self.say(f"  {text}")
+
+    @property
+    def _is_live(self) -> bool:
+        return self.remarks.is_terminal and not self.quiet
+
+    @contextmanager
+    def watch_training(self, run: str) -> Iterator[Callable[["Metric"], None]]:
+        """A live panel on a terminal, else plain lines; call what it gives with each metric."""
+        latest: dict[str, Metric] = {}
+        if not self._is_live:
+            yield lambda metric: self.say(describe_metric(metric, latest))
+            return
+        with Live(Text(f"loading the model of {run} ..."), console=self.remarks, transient=True) as live:
+
+            def update(metric: "Metric") -> None:
+                line = describe_metric(metric, latest)
+                if metric["kind"] == "valid":
+                    live.console.print(Text(line))
+                # Short of the edge, else the echo of Ctrl-C would wrap into a new line and leave a torn panel.
+                live.update(draw_training(run, metric, latest, min(100, self.remarks.width - 4)))
+
+            yield update
+
+    @contextmanager
+    def watch_answers(self, labels: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
+        """Answers side by side as they are written; call what it gives with a label and a piece of text."""
+        texts = dict.fromkeys(labels, "")
+        if not self.results.is_terminal or self.quiet:
+            yield lambda label, piece: None
+            return
+        with Live(console=self.results, transient=True, refresh_per_second=8) as live:
+
+            def update(label: str, piece: str) -> None:
+                texts[label] += piece
+                live.update(draw_answers(self.results, texts, self.results.height - 3))
+
+            yield update
+
+
+def describe_metric(metric: "Metric", latest: "dict[str, Metric]") -> str:
+    """One line for a metric; `latest` keeps the newest of each kind, and the best validation."""
+    kind = metric["kind"]
+    latest[kind] = metric
+    if kind == "valid" and metric["best"]:
+        latest["best"] = metric
+    if metric["iteration"] == 0:
+        latest["start"] = metric
+    place = f"  {metric['iteration']:>5}/{metric['iterations']}"
+    if kind == "valid":
+        return f"{place}  validation loss {metric['loss']:.3f}{', the best so far' if metric['best'] else ''}"
+    left = (
+        f", {describe_seconds(estimate_left(metric, latest))} left"
+        if metric["iteration"] < metric["iterations"]
+        else ""
+    )
+    return (
+        f"{place}  training loss {metric['loss']:.3f}  {metric['tokens_per_second']:,.0f} tokens/s  "
+        f"{describe_bytes(1e9 * metric['peak_memory_gb'])}{left}"
+    )
+
+
+def estimate_left(metric: "Metric", latest: "dict[str, Metric]") -> float:
+    """Seconds until the last iteration, from the pace since the first."""
+    begun = latest["start"]["seconds"] if "start" in latest else 0.0
+    pace = (metric["seconds"] - begun) / max(1, metric["iteration"])
+    return pace * (metric["iterations"] - metric["iteration"])
+
+
+def draw_training(run: str, metric: "Metric", latest: "dict[str, Metric]", width: int) -> RenderableType:
+    """The live panel: how far, how good, how fast."""
+    facts = Table.grid(padding=(0, 2), expand=True)
+    for ratio in (None, 1, None, 1):
+        facts.add_column(ratio=ratio, style="dim" if ratio is None else "", no_wrap=True)
+    train, best = latest.get("train"), latest.get("best")
+    left = describe_seconds(estimate_left(metric, latest)) if metric["iteration"] else "-"
+    facts.add_row("iteration", f"{metric['iteration']} of {metric['iterations']}", "time left", left)
+    facts.add_row(
+        "training loss",
+        f"{train['loss']:.3f}" if train else "-",
+        "speed",
+        f"{train['tokens_per_second']:,.0f} tokens/s" if train else "-",
+    )
+    facts.add_row(
+        "best validation",
+        f"{best['loss']:.3f} at {best['iteration']}" if best else "-",
+        "peak memory",
+        describe_bytes(1e9 * metric["peak_memory_gb"]),
+    )
+    bar = Padding(ProgressBar(total=metric["iterations"], completed=metric["iteration"]))
+    title, hint = f"training {escape(run)}", "Ctrl-C ends it and keeps the best"
+    return Panel(Group(bar, facts), title=title, subtitle=hint, width=width)
+
+
+def draw_answers(console: Console, texts: dict[str, str], height: int | None = None) -> RenderableType:
+    """A panel for each label: side by side where the terminal is wide enough, else one above the other.
+
+    With `height`, only the last lines that fit into it.
+    """
+    side = console.width >= ANSWER_WIDTH * len(texts)
+    width = console.width // len(texts) if side else console.width
+    wrapped = {label: list(Text(text).wrap(console, width - 4)) for label, text in texts.items()}
+    if height is not None:
+        room = max(1, (height if side else height // len(texts)) - 2)
+        wrapped = {label: lines[-room:] for label, lines in wrapped.items()}
+    longest = max(len(lines) for lines in wrapped.values())
+    panels = [
+        Panel(Text("\n").join(lines), title=escape(label), width=width, height=longest + 2 if side else None)
+        for label, lines in wrapped.items()
+    ]
+    if not side:
+        return Group(*panels)
+    row = Table.grid()
+    row.add_row(*panels)
+    return row
+
+
+def draw_row(entry: "dict[str, Any]") -> RenderableType:
+    """A dataset row as training sees it: prompt dim, trained text green, the end token marked."""
+    place = ", ".join(f"{key} {entry[key]}" for key in ("page", "cell") if entry[key] is not None)
+    parts: list[RenderableType] = []
+    for turn in entry["turns"]:
+        text = Text(turn["prompt"], "dim")
+        text.append(turn["trained"], "green").append(turn["end"], "black on green")
+        parts += [text, Text(f"{turn['tokens']} tokens, {turn['trained_tokens']} trained", "italic")]
+    parts += [Text(f"left out: {reason}", "yellow") for reason in entry["dropped"]]
+    origin = " · ".join(part for part in (entry["source"], place, entry["method"]) if part)
+    return Panel(Group(*parts), title=f"line {entry['line']}", subtitle=escape(origin))
+
+
+def draw_facts(facts: Sequence[tuple[str, str]]) -> Table:
+    """Names and values, without lines."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, escape(value))
+    return table
+
+
+def draw_style(comparisons: "Sequence[Comparison]") -> Table:
+    """What the answers are like, a column for each model."""
+    table = make_table("", *(escape(item.label) for item in comparisons), numbers=True)
+
+    def add(name: str, read: "Callable[[Comparison], str]") -> None:
+        table.add_row(name, *(read(item) for item in comparisons))
+
+    add("tokens", lambda item: str(item.answer.tokens))
+    add("tokens/s", lambda item: f"{item.answer.tokens_per_second:.1f}")
+    add("time to first token", lambda item: f"{item.answer.first_token_seconds:.2f} s")
+    add("LaTeX formulas", lambda item: str(item.style.latex_formulas))
+    add("steps or bullets", lambda item: str(item.style.steps))
+    add("code blocks", lambda item: str(item.style.code_blocks))
+    add("related concepts listed", lambda item: str(item.style.related_concepts))
+    add("repeated 4-grams", lambda item: f"{100 * item.style.repeated_4grams:.0f} %")
+    add("ended", lambda item: "by itself" if item.answer.finish_reason == "stop" else "cut at the limit")
+    return table
+
+
+def make_table(*headings: str, numbers: bool = False, title: str | None = None) -> Table:
+    """A table in the house style; with `numbers`, all columns but the first stand at the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if numbers and i else "left", overflow="fold")
+    return table
+
+
+def draw_rows(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False, title: str | None = None
+) -> Table:
+    """A table of plain texts."""
+    table = make_table(*headings, numbers=numbers, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def describe_seconds(seconds: float) -> str:
+    """`4.2 s`, `2 min 05 s` or `1 h 10 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def describe_bytes(size: float) -> str:
+    """`3.4 MB` or `2.30 GB`, in powers of ten."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,152 @@
+"""What this machine is, and what mlx-tutor can do on it."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mlx_tutor.workspace import find_workspace, list_courses
+
+PACKAGES = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu", "mlx-cuda-13", "transformers", "huggingface-hub", "numpy")
+# GiB of memory that training with a shipped recipe needs to be comfortable, the system and a browser included.
+RECIPE_MEMORY = {"small": 8, "standard": 16, "large": 24}
+# Firmware and kernel keep a part of the memory that was bought.
+MEMORY_SLACK = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    """A model in the Hub's cache."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found. `problems` are what to act on, each with what to do."""
+
+    chip: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    backend: str
+    blas: str
+    compiler: str | None
+    packages: dict[str, str]
+    recipe: str | None
+    cached_models: tuple[CachedModel, ...]
+    workspace: str
+    courses: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def examine_machine() -> Diagnosis:
+    """Look at the machine, the packages, the Hub's cache and the workspace; changes nothing."""
+    import mlx.core as mx
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    backend = "CPU"
+    if mx.default_device() == mx.Device(mx.gpu):
+        backend = "Metal" if mx.metal.is_available() else "CUDA"
+    packages = {name: found for name in PACKAGES if (found := find_version(name)) is not None}
+    workspace = find_workspace()
+    blas = find_blas()
+    compiler = shutil.which("g++")
+    return Diagnosis(
+        chip=find_chip(),
+        cores=os.cpu_count() or 1,
+        memory_gib=round(memory, 1),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        backend=backend,
+        blas=blas,
+        compiler=compiler,
+        packages=packages,
+        recipe=pick_recipe(memory),
+        cached_models=list_cached_models(),
+        workspace=str(workspace),
+        courses=tuple(course.name for course in list_courses(workspace)),
+        problems=tuple(find_problems(packages, backend, blas, compiler, memory)),
+    )
+
+
+def find_problems(packages: dict[str, str], backend: str, blas: str, compiler: str | None, memory: float) -> list[str]:
+    """What keeps this machine from working, or from working fast."""
+    problems = []
+    if {"mlx-cpu", "mlx-cuda-13"} <= set(packages):
+        problems.append(
+            "mlx-cpu and mlx-cuda-13 are both installed and overwrite each other's library. Remove both, then "
+            "install one: pip uninstall mlx-cpu mlx-cuda-13"
+        )
+    if backend == "CPU" and sys.platform.startswith("linux"):
+        if "openblas" not in blas.lower() and "mkl" not in blas.lower():
+            problems.append(
+                "MLX computes with a slow BLAS. Install OpenBLAS (Debian, Ubuntu: apt install libopenblas0-pthread); "
+                "mlx-tutor finds it by itself, and is then 15 to 30 times faster."
+            )
+        if compiler is None:
+            problems.append("No g++: MLX runs uncompiled, which is slower. Install a C++ compiler.")
+    if pick_recipe(memory) is None:
+        problems.append(
+            f"{memory:.1f} GiB of memory are less than the small recipe wants ({RECIPE_MEMORY['small']}). "
+            "Use the starter: --set model.base=starter"
+        )
+    return problems
+
+
+def pick_recipe(memory_gib: float) -> str | None:
+    """The largest shipped recipe that fits the memory."""
+    fitting = [name for name, need in RECIPE_MEMORY.items() if memory_gib >= MEMORY_SLACK * need]
+    return fitting[-1] if fitting else None
+
+
+def find_chip() -> str:
+    """The processor's name."""
+    if sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "Apple silicon"
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def find_blas() -> str:
+    """The library with the matrix products that this process has really loaded."""
+    if sys.platform == "darwin":
+        return "Accelerate"
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        return "unknown"
+    libraries = dict.fromkeys(re.findall(r"/\S*(?:blas|mkl_rt)\S*\.so\S*", maps.read_text(encoding="utf-8")))
+    # What LD_PRELOAD names wins over MLX's own; NumPy's is for NumPy only.
+    preloaded = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path in libraries]
+    return (preloaded or [path for path in libraries if "numpy" not in path] or ["inside MLX"])[0]
+
+
+def find_version(name: str) -> str | None:
+    """The installed version of a package."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def list_cached_models() -> tuple[CachedModel, ...]:
+    """The models in the Hub's cache, largest first; none when there is no cache."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return ()
+    models = [CachedModel(repo.repo_id, repo.size_on_disk) for repo in repos if repo.repo_type == "model"]
+    return tuple(sorted(models, key=lambda model: (-model.bytes, model.name)))
