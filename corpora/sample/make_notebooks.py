@@ -1,8 +1,9 @@
 """Run the notebooks of the sample course from notebook_sources/*.py: python corpora/sample/make_notebooks.py [--check]
 
-Sources are in percent format. Each cell is really run, and what it prints is its output.
+Sources are in percent format. Each cell is really run; what it prints and the value of its last line are its outputs.
 """
 
+import ast
 import io
 import re
 import sys
@@ -14,6 +15,22 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 HERE = Path(__file__).parent
+
+
+def run_cell(code: str, name: str, names: dict[str, Any], count: int) -> list[Any]:
+    """What Jupyter would show below the cell: the printed text, then the value of a last expression."""
+    tree = ast.parse(code, name)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    printed = io.StringIO()
+    value = None
+    with redirect_stdout(printed):
+        exec(compile(tree, name, "exec"), names)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), name, "eval"), names)
+    outputs = [new_output("stream", name="stdout", text=printed.getvalue())] if printed.getvalue() else []
+    if value is not None:
+        outputs.append(new_output("execute_result", data={"text/plain": repr(value)}, execution_count=count))
+    return outputs
 
 
 def make_notebook(source: Path) -> str:
@@ -28,10 +45,7 @@ def make_notebook(source: Path) -> str:
             cells.append(new_markdown_cell(text, id=f"cell-{number}"))
             continue
         count += 1
-        printed = io.StringIO()
-        with redirect_stdout(printed):
-            exec(compile(body, source.name, "exec"), names)
-        outputs = [new_output("stream", name="stdout", text=printed.getvalue())] if printed.getvalue() else []
+        outputs = run_cell(body, source.name, names, count)
         cells.append(new_code_cell(body.strip(), outputs=outputs, execution_count=count, id=f"cell-{number}"))
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     return str(nbformat.writes(new_notebook(cells=cells, metadata=kernel))) + "\n"
