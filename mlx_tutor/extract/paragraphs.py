@@ -16,8 +16,8 @@ LIGATURES = str.maketrans(
         "\xa0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\t": " ",
     }
 )  # fmt: skip
-# Symbol fonts draw bullets at private places.
-BULLET = re.compile(r"^(?:[•●▪■◦‣∙·○–—*\uf0b7\uf0a7\uf0d8\uf076-]|o(?= [A-Z]))\s+(?=\S)")
+# Symbol fonts draw bullets at private places, and the bullet of Helvetica and Times comes out of pypdf as 7f.
+BULLET = re.compile(r"^(?:[•●▪■◦‣∙·○–—*\x7f\uf0b7\uf0a7\uf0d8\uf076-]|o(?= [A-Z]))\s+(?=\S)")
 NUMBERED = re.compile(r"^\(?\d{1,2}[.)]\s+(?=\S)")
 ENDS_SENTENCE = re.compile(r"[.!?:;][\"'”’)\]]*$")
 HEADING_RATIO = 1.12
@@ -124,14 +124,16 @@ def _follows(above: Line, line: Line) -> bool:
 
 def _starts_paragraph(paragraph: Sequence[Line], line: Line, gap: float, lengths: dict[float, float]) -> bool:
     last = paragraph[-1]
+    ended = bool(ENDS_SENTENCE.search(last.text))
+    in_list = bool(BULLET.match(paragraph[0].text) or NUMBERED.match(paragraph[0].text))
     if BULLET.match(line.text) or NUMBERED.match(line.text):
         # Items of one list stay one block.
-        in_list = bool(BULLET.match(paragraph[0].text) or NUMBERED.match(paragraph[0].text))
-        return not in_list or (last.page == line.page and last.y - line.y > 2.2 * max(gap, line.size))
-    ended = bool(ENDS_SENTENCE.search(last.text))
+        if in_list:
+            return last.page == line.page and last.y - line.y > 2.2 * max(gap, line.size)
+        # A sentence may end in a number that its line begins with: "... on page / 13. Without it ..."
+        return ended or not NUMBERED.match(line.text) or len(last.text) < 0.7 * lengths.get(last.size, 0)
     distance = last.y - line.y
     if last.page == line.page and distance > 0:
-        in_list = bool(BULLET.match(paragraph[0].text) or NUMBERED.match(paragraph[0].text))
         if distance > 1.3 * max(gap, 0.9 * line.size):
             return True
         if in_list:

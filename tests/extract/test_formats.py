@@ -1,0 +1,152 @@
+"""Markdown, notebooks and text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.markdown import clean_inline, read_markdown
+from mlx_tutor.extract.notebook import cut_output, read_notebook
+from mlx_tutor.extract.text import read_text
+
+LECTURE = """---
+title: "Lecture 3"
+---
+# Regression
+:label:`sec_reg`
+
+Some *emphasis*, a [link](http://x.y) and a **bold
+term** with $a_1 * b_1 * c$ stay <b>readable</b>. ![plot](p.png)
+
+## Steps
+
+1. Fit.
+2. Look at `r2`.
+   - inner
+
+$$
+y = Xb
+$$
+
+```{.python .input}
+#@tab all
+x = 1
+```
+
+```{note}
+A boxed remark.
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+<!-- hidden -->
+"""
+
+
+def test_markdown(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(LECTURE)
+    title, sections = read_markdown(path)
+    assert title == "Lecture 3"
+    assert [section.heading for section in sections] == [("Regression",), ("Regression", "Steps")]
+    assert sections[0].text == "Some emphasis, a link and a **bold term** with $a_1 * b_1 * c$ stay readable."
+    blocks = [(block.kind, block.text) for block in sections[1].blocks]
+    assert blocks == [
+        ("text", "1. Fit.\n2. Look at `r2`.\n  - inner"),
+        ("text", "$$ y = Xb $$"),
+        ("code", "x = 1"),
+        ("text", "A boxed remark."),
+        ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("see :numref:`fig_x`.", "see."),
+        ("the {term}`odds ratio <odds>` here", "the odds ratio here"),
+        ("2 * 3 * 4 and snake_case_name", "2 * 3 * 4 and snake_case_name"),
+        ("costs $5 or $6", "costs $5 or $6"),
+        ("__strong__ and _weak_", "**strong** and weak"),
+        ("a \\* b", "a * b"),
+    ],
+)
+def test_inline_markup(text: str, clean: str) -> None:
+    assert clean_inline(text) == clean
+
+
+def make_notebook(cells: list[dict[str, Any]], version: int = 4) -> str:
+    return json.dumps({"nbformat": version, "nbformat_minor": 2, "metadata": {}, "cells": cells})
+
+
+def code(source: str, *outputs: dict[str, Any]) -> dict[str, Any]:
+    return {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": source, "outputs": list(outputs)}
+
+
+def test_notebook(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    stream = {"output_type": "stream", "name": "stdout", "text": ["3\n", "4\n"]}
+    noise = {"output_type": "stream", "name": "stderr", "text": "warning"}
+    picture = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"image/png": "xx", "text/plain": "<Figure size 1x1>"},
+    }
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": ["\x1b[31mlong"]}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "# Sums\n\nText."},
+        code("print(1 + 2)", stream, noise, picture),
+        code("fail()", error),
+    ]
+    path.write_text(make_notebook(cells))
+    title, (section,) = read_notebook(path)
+    assert title == "Sums"
+    assert [(block.kind, block.text, block.cell) for block in section.blocks] == [
+        ("text", "Text.", 1),
+        ("code", "print(1 + 2)", 2),
+        ("output", "3\n4", 2),
+        ("code", "fail()", 3),
+        ("output", "ValueError: no", 3),
+    ]
+
+
+def test_a_notebook_of_version_3(tmp_path: Path) -> None:
+    sheet = {"cells": [{"cell_type": "code", "language": "python", "input": ["x = 1"], "outputs": [], "metadata": {}}]}
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [sheet]}))
+    _, (section,) = read_notebook(path)
+    assert section.blocks[0].text == "x = 1"
+
+
+def test_long_output_is_cut_with_a_count() -> None:
+    text = "\n".join(str(i) for i in range(1000))
+    cut = cut_output(text)
+    assert len(cut) < 2100
+    kept = cut.split("\n")[:-1]
+    assert cut.endswith(f"[... {1000 - len(kept)} more lines]")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("", "empty"), ("{", "not a notebook"), ("[1]", "not a valid"), (make_notebook([]), "empty")]
+)
+def test_broken_notebooks_have_a_reason(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_text(text)
+    with pytest.raises(CorpusError, match=f"^{reason}"):
+        read_notebook(path)
+
+
+def test_text_and_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for data in ("\ufeffOne\nline.\n\nTwo.".encode(), "One\nline.\n\nTwo.".encode("utf-16")):
+        path.write_bytes(data)
+        _, (section,) = read_text(path)
+        assert [block.text for block in section.blocks] == ["One line.", "Two."]
+    for data, reason in ((b"caf\xe9", "not UTF-8"), (b" \n", "empty"), (b"a\0b", "not text")):
+        path.write_bytes(data)
+        with pytest.raises(CorpusError, match=f"^{reason}"):
+            read_text(path)
