@@ -59,6 +59,12 @@ max_tokens = 12
 Invoke = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def typed_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the tests themselves were started by make."""
+    monkeypatch.delenv("MLX_TUTOR_MAKE", raising=False)
+
+
 @pytest.fixture
 def invoke() -> Invoke:
     """Run a command in this process; stdout and stderr stay apart."""
