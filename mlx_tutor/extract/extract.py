@@ -12,7 +12,7 @@ from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 1
+EXTRACTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
