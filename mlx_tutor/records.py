@@ -97,15 +97,22 @@ class Origin:
     evidence: str
 
 
+def describe_place(source: str, page: int | None, cell: int | None, heading: tuple[str, ...]) -> str:
+    """`week3.pdf, page 4, Regression > Assumptions`."""
+    parts = [source, f"page {page}" if page else "", f"cell {cell}" if cell else "", " > ".join(heading)]
+    return ", ".join(part for part in parts if part)
+
+
 @dataclass(frozen=True, slots=True)
 class QaPair:
-    """A question with its worked answer, before it is written as a chat."""
+    """A question with its worked answer, before it is written as a chat; `context` is a passage to answer it from."""
 
     question: str
     thought_process: tuple[str, ...]
     answer: str
     type: str
     related_concepts: tuple[str, ...]
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,27 @@ from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.definitions import find_definitions, make_definitions
 from mlx_tutor.dataset.explain import make_explanations
 from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.reading import make_readings, make_sentences
 from mlx_tutor.dataset.relations import make_relations
 from mlx_tutor.dataset.split import SPLITS, split_examples
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.files import disk_errors, hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message, Origin
+from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message, Origin, describe_place
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 1
-MAKERS = (make_definitions, make_explanations, make_relations, make_completions, make_code_rows)
+MAKER = 2
+MAKERS = (
+    make_definitions,
+    make_explanations,
+    make_readings,
+    make_relations,
+    make_sentences,
+    make_completions,
+    make_code_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class BuildReport:
 def make_examples(documents: Sequence[Document], recipe: Recipe) -> Iterator[Example]:
     """All rows that the text of a course gives, in the order of the text."""
     chunks = [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
-    concepts = collect_concepts(documents, [found.term for chunk in chunks for found in find_definitions(chunk)])
+    defined = {found.term: found.article for chunk in chunks for found in find_definitions(chunk)}
+    concepts = collect_concepts(documents, defined)
     metadata = {
         "subject": recipe.course.subject,
         "grade_level": recipe.course.grade_level,
@@ -56,7 +66,10 @@ def make_examples(documents: Sequence[Document], recipe: Recipe) -> Iterator[Exa
         for make in MAKERS:
             for qa, method, evidence in make(chunk, concepts, recipe.dataset.seed):
                 origin = find_origin(chunk, method, evidence)
-                yield Example(write_messages(qa, recipe.course.system_prompt), origin, qa, metadata)
+                # The place of a passage that wants a title must not name it.
+                heading = () if qa.type == "title" else origin.heading
+                place = describe_place(origin.source, origin.page, origin.cell, heading)
+                yield Example(write_messages(qa, recipe.course.system_prompt, place), origin, qa, metadata)
 
 
 def find_origin(chunk: Chunk, method: str, evidence: str) -> Origin:

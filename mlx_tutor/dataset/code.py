@@ -1,4 +1,4 @@
-"""Rows from notebooks: what code does, and what it prints."""
+"""Rows from notebooks: what code does, what it prints, and how it goes on."""
 
 import ast
 import builtins
@@ -11,6 +11,10 @@ from mlx_tutor.records import Block, Chunk, QaPair
 
 DOES = ("What does this code do?", "Explain this code.", "What is the purpose of this code?")
 PRINTS = ("What does this code print?", "Predict the output of this code.")
+COMPLETE = (
+    "Complete this cell so that it prints what stands below it.",
+    "Finish this cell. It should print the output below.",
+)
 LONGEST_CODE, LONGEST_OUTPUT = 30, 12
 UNSTABLE = re.compile(
     r"0x[0-9a-f]{6,}|\b(?:random|time|datetime|uuid|perf_counter|getpid|environ|open|urllib|requests)\b"
@@ -18,7 +22,7 @@ UNSTABLE = re.compile(
 
 
 def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """For each piece of code: the text before it as its explanation, and its output as its prediction."""
+    """For each piece of code: the text before it as its explanation, its output as its prediction, its end."""
     blocks = chunk.blocks
     for i, block in enumerate(blocks):
         if block.kind != "code" or not block.text.strip() or block.text.count("\n") >= LONGEST_CODE:
@@ -42,6 +46,28 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
                 "code output",
                 outputs[0],
             )
+            yield from _make_completion(block, program, outputs, seed)
+
+
+def _make_completion(
+    block: Block, program: str, outputs: Sequence[str], seed: int
+) -> Iterator[tuple[QaPair, str, str]]:
+    """The cell cut between two statements, its output as the goal, and the rest as the answer."""
+    statements = ast.parse(block.text).body
+    lines = block.text.split("\n")
+    cuts = [node.lineno - 1 for node in statements[1:] if 2 <= node.lineno - 1 <= len(lines) - 1]
+    if not cuts:
+        return
+    cut = min(cuts, key=lambda line: abs(line - len(lines) / 2))
+    # Comments above a statement belong to it.
+    while lines[cut - 1].lstrip().startswith("#") or not lines[cut - 1].strip():
+        cut -= 1
+    rest = "\n".join(lines[cut:]).strip("\n")
+    begin = program.removesuffix("\n".join(lines[cut:])).rstrip()
+    if cut < 1 or not begin or begin == program:
+        return
+    question = f"{pick(COMPLETE, seed, block.text)}\n\n{_fence(begin)}\n\n{_fence(chr(10).join(outputs), 'text')}"
+    yield QaPair(question, (), _fence(rest), "code completion", ()), "cell completion", block.text
 
 
 def _fence(text: str, language: str = "python") -> str:

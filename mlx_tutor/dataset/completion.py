@@ -4,14 +4,23 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.concepts import Concepts
-from mlx_tutor.dataset.language import is_whole_sentence, pick, rank, split_sentences, strip_bold
+from mlx_tutor.dataset.language import (
+    POINTS_BACK,
+    is_whole_sentence,
+    list_sentences,
+    pick,
+    rank,
+    strip_bold,
+    tells_story,
+)
 from mlx_tutor.records import Chunk, QaPair
 
 WORDINGS = ("Complete this sentence from the course: “{} ...”", "How does the course finish this sentence: “{} ...”")
 # After these words the rest of a sentence is what the course has to say.
 TURN = re.compile(
-    r"\s(?=(?:because|when|whenever|unless|so that|in order to|which|by \w+ing|if|while|whereas|although)\b)"
-    r"|(?<=[,;:])\s"
+    r"\s(?=(?:because|when|whenever|unless|so that|in order to|(?:(?:in|on|at|for|with|from|to) )?which|by \w+ing|if"
+    r"|while|whereas|although)\b)"
+    r"|(?<=,)\s(?=(?:and|but|so|where|whose|not|as|since)\b)|(?<=[;:])\s"
 )
 MOST_PER_CHUNK = 1
 
@@ -20,14 +29,14 @@ def make_completions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tu
     """At most one completion a chunk: a sentence that names a concept, cut where a new clause begins."""
     candidates = []
     for block in chunk.blocks:
-        if block.kind != "text" or "\n" in block.text:
-            continue
-        for sentence in split_sentences(block.text):
+        for sentence in list_sentences(block):
             plain = strip_bold(sentence)
             if (
                 is_whole_sentence(sentence)
                 and 14 <= len(plain.split()) <= 40
                 and plain.endswith(".")
+                and not tells_story(sentence)
+                and not POINTS_BACK.search(plain)
                 and concepts.find(plain)
             ):
                 candidates += [(sentence, plain, cut) for cut in _find_cuts(plain)][:1]

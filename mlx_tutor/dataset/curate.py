@@ -19,10 +19,11 @@ def curate_examples(
     """The examples that stay, in order, and how many were dropped for which reason."""
     kept: list[Example] = []
     dropped: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, bool]] = set()
     near = _NearDuplicates()
     for example in examples:
-        key = (_normalize(example.qa_pair.question), _normalize(example.qa_pair.answer))
+        qa = example.qa_pair
+        key = (_normalize(qa.question), _normalize(qa.answer), bool(qa.context))
         place = (example.origin.source, example.origin.section)
         if key in seen:
             dropped["exact duplicate"] += 1

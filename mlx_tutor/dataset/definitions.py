@@ -9,9 +9,8 @@ from mlx_tutor.dataset.language import (
     clean_heading,
     could_be_concept,
     is_whole_sentence,
-    lower_first,
+    list_sentences,
     rank,
-    split_sentences,
     strip_bold,
 )
 from mlx_tutor.records import Block, Chunk, QaPair
@@ -24,7 +23,7 @@ AFTER = re.compile(
 )
 VERB = re.compile(
     rf"^{ARTICLE}{TERM}(?:,? \([\w -]{{2,40}}\))? "
-    r"(?:refers? to|means?|denotes?|is defined as|describes?|measures?|consists? of)\b"
+    r"(?:refers? to|means|denotes?|is defined as|describes?|measures?|consists? of)\b"
 )
 CALLED = re.compile(
     r"\b(?:is|are|we|is then|are then) (?:call(?:ed)?|termed|known as)\b[^.]{0,60}?\*\*(?P<term>[^*]{3,60})\*\*"
@@ -34,12 +33,12 @@ PLAIN_GLOSSARY = re.compile(r"^(?:[-•] )?(?P<term>[A-Z][\w’' -]{2,50}?)\s*[:
 DEFINES = re.compile(r"(?:an?|the|any|how|when|where|what|share|sum|number|rate|process)\b[^:]+$", re.IGNORECASE)
 IS_GLOSSARY = re.compile(r"glossary|key terms|definitions|terminology|vocabulary", re.IGNORECASE)
 WORDINGS = (
-    "What {be} {article}{term}?",
-    "Define {term}.",
+    "What {be} {the_term}?",
+    "Define {the_term}.",
     "What does the term {term} mean?",
-    "How would you explain {article}{term} to a classmate?",
-    "What is meant by {term}?",
-    "Give a short definition of {term}.",
+    "How would you explain {the_term} to a classmate?",
+    "What is meant by {the_term}?",
+    "Give a short definition of {the_term}.",
 )
 WORDINGS_PER_FACT = 3
 MOST_STEPS = 3
@@ -64,8 +63,6 @@ def find_definitions(chunk: Chunk) -> Iterator[Definition]:
     """The definitions in the prose of a chunk, each term once."""
     seen: set[str] = set()
     for block in chunk.blocks:
-        if block.kind != "text":
-            continue
         for definition in (*_find_in_glossary(block, chunk), *_find_in_prose(block, chunk)):
             if definition.term.lower() not in seen:
                 seen.add(definition.term.lower())
@@ -74,25 +71,29 @@ def find_definitions(chunk: Chunk) -> Iterator[Definition]:
 
 def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
     in_glossary = any(IS_GLOSSARY.search(heading) for heading in chunk.heading)
-    for line in block.text.split("\n"):
+    for line in block.text.split("\n") if block.kind == "text" else ():
         match = GLOSSARY.match(line.strip()) or (PLAIN_GLOSSARY.match(line.strip()) if in_glossary else None)
         # Elsewhere a bold word and a colon may begin a remark as well.
         if match and could_be_concept(match["term"]) and (in_glossary or DEFINES.match(match["text"])):
-            text = strip_bold(match["text"]).strip()
-            yield Definition(match["term"].strip(), text[0].upper() + text[1:], (), line.strip())
+            term, text = match["term"].strip(), strip_bold(match["text"]).strip()
+            plural = re.search(r"[^su]s$", term) is not None
+            first = text.split()[0].lower()
+            article = ("an " if term[0].lower() in "aeiou" else "a ") if first in ("a", "an") and not plural else ""
+            if DEFINES.match(text):
+                name = term[0].lower() + term[1:] if article and term[1:].islower() else term
+                text = f"{article}{name} {'are' if plural else 'is'} {text[0].lower()}{text[1:]}"
+            yield Definition(term, text[0].upper() + text[1:], (), line.strip(), plural, article)
 
 
 def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
-    if "\n" in block.text:
-        return
-    sentences = split_sentences(block.text)
+    sentences = list_sentences(block)
     topic = clean_heading(chunk.heading[-1]).lower()
     for i, sentence in enumerate(sentences):
         if not is_whole_sentence(sentence) or sentence.endswith("?"):
             continue
         plain = strip_bold(sentence)
         match = AFTER.match(plain) or VERB.match(plain)
-        bold = {term[1].strip().lower() for term in BOLD.finditer(sentence)}
+        bold = {term[1].strip().lower(): term[1].strip() for term in BOLD.finditer(sentence)}
         if match is None:
             called = CALLED.search(sentence)
             if called and could_be_concept(called["term"]):
@@ -100,20 +101,23 @@ def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
             continue
         term = re.sub(r"\s*\(.*?\)", "", match["term"]).strip()
         # Without bold type, the term has to be what the section is about, or to open the paragraph.
-        known = term.lower() in bold or (not bold and (_is_about(term, topic) or i == 0))
+        about = _is_about(term, topic) and len(term.split()) <= len(topic.split()) + 1
+        known = term.lower() in bold or (not bold and (about or i == 0))
+        # "The theorem" under "Central limit theorem" says something of it and does not define it.
+        known = known and not (match["article"] == "The" and term.lower() in topic and term.lower() != topic)
         if could_be_concept(term) and known and not re.search(r"\b(?:was|were|has|have|had|been)\b", term):
             plural = " are " in match.group() or _is_plural(match)
             article = (match["article"] or "").lower().split()[-1:]
             given = f"{article[0]} " if article and not plural and article[0] in ("a", "an", "the") else ""
             yield Definition(term, plain, _support(sentences, i), sentence, plural, given)
         elif len(bold) == 1:
-            name = bold.pop()
-            if name in plain.lower()[: match.end()] and could_be_concept(name):
+            [(low, name)] = bold.items()
+            if low in plain.lower()[: match.end()] and could_be_concept(name):
                 yield Definition(name, plain, _support(sentences, i), sentence)
 
 
 def _is_plural(match: re.Match[str]) -> bool:
-    return re.search(r" (?:refer|mean|denote|describe|measure|consist)$", match.group()) is not None
+    return re.search(r" (?:refer|denote|describe|measure|consist)$", match.group()) is not None
 
 
 def _is_about(term: str, topic: str) -> bool:
@@ -130,14 +134,22 @@ def _support(sentences: list[str], index: int) -> tuple[str, ...]:
 def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """Rows "What is X?", several wordings for each fact, since one wording teaches one wording."""
     for definition in find_definitions(chunk):
-        term = lower_first(definition.term)
-        be = "are" if definition.plural else "is"
-        order = sorted(WORDINGS, key=lambda wording: rank(seed, definition.term, wording))
-        related = concepts.relate(f"{definition.text} {chunk.text}", definition.term)
-        for wording in order[:WORDINGS_PER_FACT]:
-            question = wording.format(term=term, be=be, article=definition.article)
-            yield (
-                QaPair(question, definition.support, definition.text, "concept", related),
-                "definition",
-                definition.evidence,
-            )
+        questions = ask_for_definition(definition, concepts, seed)
+        for question in questions[:WORDINGS_PER_FACT]:
+            yield answer_definition(definition, question, chunk, concepts), "definition", definition.evidence
+
+
+def ask_for_definition(definition: Definition, concepts: Concepts, seed: int) -> list[str]:
+    """All wordings, in the fixed random order of this term."""
+    be = "are" if definition.plural else "is"
+    order = sorted(WORDINGS, key=lambda wording: rank(seed, definition.term, wording))
+    term = concepts.lower(definition.term)
+    return [wording.format(term=term, be=be, the_term=f"{definition.article}{term}") for wording in order]
+
+
+def answer_definition(definition: Definition, question: str, chunk: Chunk, concepts: Concepts) -> QaPair:
+    """The sentences around the definition as steps, the definition as the answer."""
+    # The rest of a glossary is about other terms.
+    around = f"{definition.text} {chunk.text}" if definition.support else definition.text
+    related = concepts.relate(around, definition.term)
+    return QaPair(question, definition.support, definition.text, "concept", related)

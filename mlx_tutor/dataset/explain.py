@@ -1,5 +1,6 @@
 """Rows that explain a section: its own sentences as steps, what it says first as the answer."""
 
+import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.concepts import Concepts
@@ -7,16 +8,17 @@ from mlx_tutor.dataset.language import (
     clean_heading,
     is_topic,
     is_whole_sentence,
-    lower_first,
+    list_sentences,
     pick,
-    split_sentences,
     strip_bold,
 )
 from mlx_tutor.records import Chunk, QaPair
 
 EXPLAIN = ("Explain {}.", "Can you explain {} step by step?", "Help me understand {}.", "Teach me about {}.")
-SUMMARIZE = ("What are the key points of {}?", "Summarize what the course says about {}.")
+SUMMARIZE = ("What are the key points about {}?", "Summarize what the course says about {}.")
 MOST_STEPS = 5
+# What follows a displayed formula may be the rest of a sentence.
+BEGINS = re.compile(r"[\"“(*$]*[A-Z0-9]")
 
 
 def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
@@ -24,17 +26,32 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
     heading = clean_heading(chunk.heading[-1])
     if not is_topic(heading):
         return
-    prose = [block.text for block in chunk.blocks if block.kind == "text" and "\n" not in block.text]
-    sentences = [s for text in prose for s in split_sentences(text) if s.endswith(".") and 5 <= len(s.split()) <= 45]
-    if len(sentences) < 3 or not is_whole_sentence(sentences[0]):
-        return
+    if (explained := explain_chunk(chunk, concepts, seed)) is not None:
+        yield explained[0], "explanation", explained[1]
+    for block in chunk.blocks:
+        lines = block.text.split("\n") if block.kind == "text" else []
+        points = [line for line in lines if line.startswith("- ")]
+        if len(points) >= 2 and len(points) >= len(lines) - 1 and all(len(line.split()) >= 4 for line in points):
+            question = pick(SUMMARIZE, seed, heading).format(concepts.refer(heading.rstrip("?")))
+            answer = strip_bold("\n".join(["", *points])).rstrip()
+            yield (
+                QaPair(question, (), answer, "summary", concepts.relate(block.text, heading)),
+                "key points",
+                block.text,
+            )
+            return
+
+
+def explain_chunk(chunk: Chunk, concepts: Concepts, seed: int) -> tuple[QaPair, str] | None:
+    """The sentences of a chunk as steps, what it says first as the answer, and that sentence as it stands there.
+
+    None when they could not stand alone, or the heading names no topic.
+    """
+    heading = clean_heading(chunk.heading[-1])
+    sentences = [s for block in chunk.blocks for s in list_sentences(block) if BEGINS.match(s) and s.endswith(".")]
+    sentences = [s for s in sentences if 5 <= len(s.split()) <= 45]
+    if not is_topic(heading) or len(sentences) < 3 or not is_whole_sentence(sentences[0]):
+        return None
     answer, steps = strip_bold(sentences[0]), tuple(strip_bold(s) for s in sentences[1 : 1 + MOST_STEPS])
-    related = concepts.relate(chunk.text, heading)
-    asked = heading if heading.endswith("?") else pick(EXPLAIN, seed, heading, answer).format(lower_first(heading))
-    yield QaPair(asked, steps, answer, "explain", related), "explanation", sentences[0]
-    points = [block for block in chunk.blocks if block.kind == "text" and block.text.count("\n- ") >= 1]
-    if points:
-        lines = [line for line in points[0].text.split("\n") if line.startswith("- ")]
-        question = pick(SUMMARIZE, seed, heading).format(lower_first(heading.rstrip("?")))
-        qa = QaPair(question, (), strip_bold("\n".join(["", *lines])).rstrip(), "summary", related)
-        yield qa, "key points", points[0].text
+    asked = heading if heading.endswith("?") else pick(EXPLAIN, seed, heading, answer).format(concepts.refer(heading))
+    return QaPair(asked, steps, answer, "explain", concepts.relate(chunk.text, heading)), sentences[0]

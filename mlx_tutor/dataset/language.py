@@ -4,6 +4,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from mlx_tutor.records import Block
+
 ABBREVIATIONS = frozenset(
     {"e.g", "i.e", "etc", "fig", "eq", "vs", "cf", "dr", "mr", "mrs", "ms", "prof", "st", "no", "al", "approx", "resp",
      "sec", "ch", "pp", "vol", "ed", "inc", "ltd", "co", "u.s", "a.m", "p.m"}
@@ -22,6 +24,11 @@ in (?:contrast|other words|addition|this|that|these|such|our|figure|table)|for (
 as (?:a result|such|we|shown|before)|to (?:start|begin)
 """.strip().replace("\n", "|")
 DANGLING = re.compile(rf"^(?:{_DANGLING})\b", re.IGNORECASE)
+# Words inside a sentence that point at the sentences before it.
+POINTS_BACK = re.compile(
+    r"\b(?:here|then|now|this|these|also|as well|still|therefore|thus|below|above|the cell|(?:it|them)(?=[.,:;?]|$))",
+    re.IGNORECASE,
+)
 _NO_CONCEPT = """
 a an the this that these those it its they their he she we you i our your his her there here what which who how why
 when where if while as so but and or not no some any many most all each every one two three other another such both
@@ -34,14 +41,23 @@ NO_CONCEPT = frozenset(_NO_CONCEPT.split())
 # Words that may stand inside the name of a concept, though none begins or ends with them.
 SMALL = frozenset({"of", "the", "and", "for", "in", "to", "on", "with", "by", "or"})
 INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one", "good", "step", "size"}
-_NO_HEADING = """
-introduction|overview|(?:key concepts and )?summary|conclusions?|contents|exercises?|references|bibliography|basics
-further reading|appendix|notes?|setup|discussion|preface|acknowledg\\w+|index|abstract|about|table of contents|glossary
-key terms|resources|learning (?:objectives|outcomes)|prerequisites|next steps|what(?:'|’)s next
-(?:self-check |review )?questions?|critical thinking|problems|solutions?|answers?|examples?
-outline|agenda|extra|todo|chapter \\d+
-""".strip().replace("\n", "|")
-NO_HEADING = re.compile(rf"^(?:{_NO_HEADING})\b", re.IGNORECASE)
+# Headings that name no topic: these whole, and whatever begins with one of those below.
+_NO_TOPIC = """
+introduction|overview|(?:key concepts and )?summary|conclusions?|contents|basics|notes?|setup|discussion|preface|index
+abstract|about|glossary|key terms|resources|prerequisites|problems|solutions?|answers?|examples?|questions?|exercises?
+outline|agenda|extra|todo|references|definitions?|why|how|what|motivation|background|results?|appendix
+"""
+_NO_TOPIC_BEGINS = """
+introduction|summary|overview|exercises?|further reading|appendix|bibliography|acknowledg\\w+|table of contents
+learning (?:objectives|outcomes)|next steps|what(?:'|’)s next|(?:self-check |review )questions?|critical thinking
+chapter \\d+|solutions?|in this (?:chapter|section)|how to use
+from|towards?|using
+"""
+NO_TOPIC = re.compile(
+    "^(?:(?:{})$|(?:{})\\b)".format(*(text.strip().replace("\n", "|") for text in (_NO_TOPIC, _NO_TOPIC_BEGINS))),
+    re.IGNORECASE,
+)
+BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
 def split_sentences(text: str) -> list[str]:
@@ -51,7 +67,7 @@ def split_sentences(text: str) -> list[str]:
     start = 0
     for match in SENTENCE_END.finditer(hidden):
         before = hidden[start : match.start()].rstrip('"”’)]*')
-        last = before.rstrip(".").split()[-1].lower().lstrip('("“‘*') if before.split() else ""
+        last = (before.rstrip(".").split() or [""])[-1].lower().lstrip('("“‘*')
         single = len(last) == 1 and last.isalpha() and last != "i"
         if before.endswith(".") and (last in ABBREVIATIONS or single):
             continue
@@ -59,6 +75,18 @@ def split_sentences(text: str) -> list[str]:
         sentences.append(text[start:end].strip())
         start = match.end()
     return [sentence for sentence in [*sentences, text[start:].strip()] if sentence]
+
+
+def list_sentences(block: Block) -> list[str]:
+    """Sentences of a paragraph or of a list of whole sentences, each an exact piece of it; none of other blocks."""
+    if block.kind != "text":
+        return []
+    lines = block.text.split("\n")
+    if len(lines) == 1:
+        return split_sentences(block.text)
+    if not all(BULLET.match(line) and line.endswith((".", "!", "?")) for line in lines):
+        return []
+    return [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
 
 
 def strip_bold(text: str) -> str:
@@ -80,6 +108,11 @@ def is_whole_sentence(sentence: str) -> bool:
     )
 
 
+def tells_story(sentence: str) -> bool:
+    """Whether a sentence gives the numbers of an example, which nobody can know who has not read it."""
+    return re.search(r"\d", FORMULA.sub("", sentence)) is not None
+
+
 def could_be_concept(term: str) -> bool:
     """Whether one to five words could name a concept."""
     words = re.split(r"[\s-]+", term.strip())
@@ -91,7 +124,7 @@ def could_be_concept(term: str) -> bool:
         and inner[-1] not in NO_CONCEPT | SMALL
         and any(len(word) > 2 and word.isalpha() and word not in SMALL for word in inner)
         and not any(word in NO_CONCEPT - INNER for word in inner)
-        and not term.strip().isdigit()
+        and not inner[-1].isdigit()
     )
 
 
@@ -109,14 +142,7 @@ def clean_heading(heading: str) -> str:
 def is_topic(heading: str) -> bool:
     """Whether a heading names something that can be asked about."""
     text = clean_heading(heading)
-    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_HEADING.match(text) and "`" not in text
-
-
-def lower_first(term: str) -> str:
-    """`term` as it stands inside a sentence: names and abbreviations keep their capitals, articles never do."""
-    first, _, rest = term.partition(" ")
-    ordinary = first[1:].islower() and not any(word[:1].isupper() for word in rest.split())
-    return first[0].lower() + term[1:] if ordinary or first in ("A", "An", "The") else term
+    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_TOPIC.match(text) and "`" not in text
 
 
 def pick(options: Sequence[str], *key: object) -> str:
