@@ -271,3 +271,16 @@ def describe_seconds(seconds: float) -> str:
 def describe_bytes(size: float) -> str:
     """`3.4 MB` or `2.30 GB`, in powers of ten."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def draw_sources(places: Sequence[tuple[str, str]]) -> Table:
+    """A numbered list of places, each with the sentence that stands there, or "" for none."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, (place, quote) in enumerate(places, 1):
+        text = Text(place, "cyan")
+        if quote:
+            text.append(f"\n“{quote}”", "default")
+        table.add_row(str(number), text)
+    return table

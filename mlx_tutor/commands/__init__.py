@@ -15,6 +15,7 @@ COMMANDS = (
     "fuse",
     "evaluate",
     "compare",
+    "ask",
     "run",
     "pull",
     "doctor",

@@ -1,0 +1,149 @@
+"""Command: one question, answered from the course with its sources."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.workspace import Run, find_run, list_runs
+
+if TYPE_CHECKING:
+    from mlx_tutor.study.ask import CitedAnswer
+    from mlx_tutor.study.index import Passage
+
+
+@click.command()
+@click.argument("question")
+@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
+@click.option("--base", is_flag=True, help="Ask the base model.")
+@click.option("--adapter", metavar="NAME", help="Ask the base with the adapter of this run.")
+@common_options("course", "run", "overrides", "json")
+def command(options: Options, question: str, no_search: bool, base: bool, adapter: str | None) -> None:
+    """Answer a question from the course, with its sources.
+
+    Reads the newest fused model and corpora/NAME/dataset/documents.jsonl; writes corpora/NAME/index.sqlite, the search
+    index. Sentences that support the answer are quoted word for word; an answer without any is marked.
+
+    Example: mlx-tutor ask "What is heteroscedasticity?"
+    """
+    if sum((base, adapter is not None, options.run is not None)) > 1:
+        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
+    job = open_job(options)
+
+    from mlx_tutor.models import context_length, load_model
+    from mlx_tutor.study.ask import answer_question, clean_question
+    from mlx_tutor.study.index import open_index
+
+    question = clean_question(question)
+    with ExitStack() as stack:
+        index = None if no_search else stack.enter_context(open_index(job.course))
+        if index is not None:
+            warn_changes(job)
+        label, path, adapter_path = pick_model(job, base, adapter)
+        with job.screen.wait(f"loading {label}"):
+            loaded = load_model(path, adapter_path)
+
+        writers: list[Callable[[str, str], None]] = []
+
+        def begin_answer(found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
+            if index is not None and not found:
+                job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
+            elif found and not given:
+                job.screen.warn(
+                    f"No passage of your course fits beside this question into the model's context "
+                    f"({context_length(loaded.config)} tokens, {job.recipe.generate.max_tokens} of them kept for the "
+                    "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
+                )
+            # Only now: a warning would tear what is drawn.
+            writers.append(stack.enter_context(job.screen.watch_answers([label])))
+
+        answered = answer_question(
+            loaded, index, question, job.recipe, begin_answer, lambda piece: writers[0](label, piece)
+        )
+    if options.json:
+        job.screen.give_json({"course": job.course.name, "model": label} | asdict(answered))
+        return
+    show_answer(job, label, answered)
+
+
+def warn_changes(job: Job) -> None:
+    """Say so when the sources are not what was extracted."""
+    from mlx_tutor.extract.extract import find_changes
+
+    if changed := find_changes(job.course):
+        hint = f"Not in the answer yet: {', '.join(changed)} changed. Run: mlx-tutor extract -c {job.course.name}"
+        job.screen.warn(adapt_hints(hint))
+
+
+def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
+    """Whom to ask: a label, the model's folder, and the adapter's when there is one.
+
+    Raises:
+        ModelError: the named run is not fused, or the model is not there.
+        TutorError: no such run.
+    """
+    from mlx_tutor.commands.stages import find_base
+    from mlx_tutor.errors import ModelError
+    from mlx_tutor.models import resolve_model
+
+    course = job.course
+    if adapter is not None:
+        run = find_run(course, adapter)
+        return f"adapter of {run.name}", find_base(job, run), run.adapter
+    if job.options.run is not None:
+        run = find_run(course, job.options.run)
+        if not run.is_fused:
+            raise ModelError(
+                f"Run {run.name!r} is not fused yet. Ask its adapter with --adapter {run.name}, or fuse it with: "
+                f"mlx-tutor fuse --run {run.name}"
+            )
+        return pick_fused(job, run)
+    if not base:
+        runs = list_runs(course)
+        fused = [run for run in runs if run.is_fused]
+        if fused:
+            return pick_fused(job, fused[-1])
+        hint = (
+            f"run {runs[-1].name!r} is not fused yet (mlx-tutor fuse --run {runs[-1].name})"
+            if runs
+            else f"nothing is trained yet (mlx-tutor run -c {course.name})"
+        )
+        job.screen.warn(adapt_hints(f"The base model answers: {hint}."))
+    return "base", resolve_model(job.recipe.model.base), None
+
+
+def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
+    """A run's fused model; says so when its adapter has changed since."""
+    from mlx_tutor.fuse import hash_inputs, read_fuse
+
+    record = read_fuse(run)
+    if record is not None and record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
+        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
+        job.screen.warn(adapt_hints(hint))
+    return run.name, run.fused, None
+
+
+def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:
+    """The answer, and under it what supports it."""
+    from mlx_tutor.display import draw_answers, draw_sources
+    from mlx_tutor.study.ask import clean_text, describe_place
+
+    def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
+        job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))
+
+    job.screen.show(f"Question: {answered.question}", draw_answers(job.screen.results, {label: answered.answer.text}))
+    if answered.supported is None:
+        job.screen.show("The course was not searched: nothing supports this answer.")
+    elif answered.supported:
+        sources = list({source.quote: source for source in answered.sources}.values())
+        job.screen.show(f"Sources for {len(answered.sources)} of {answered.checked} sentences:")
+        show_places(sources, [clean_text(source.quote).replace("**", "") for source in sources])
+    else:
+        job.screen.show("not found in your course")
+        if answered.passages:
+            job.screen.show("No sentence supports this answer. Read on the question:")
+            show_places(answered.passages, [""] * len(answered.passages))
