@@ -16,8 +16,10 @@ COMPLETE = (
     "Finish this cell. It should print the output below.",
 )
 LONGEST_CODE, LONGEST_OUTPUT = 30, 12
+# Output that changes from run to run, or that nobody can work out.
 UNSTABLE = re.compile(
-    r"0x[0-9a-f]{6,}|\b(?:random|time|datetime|uuid|perf_counter|getpid|environ|open|urllib|requests)\b"
+    r"0x[0-9a-f]{6,}|\b(?:random|time|datetime|uuid|perf_counter|getpid|environ|open|urllib|requests|default_rng|hashlib"
+    r"|sha\d+|md5|crc32)\b"
 )
 
 
@@ -46,16 +48,18 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
                 "code output",
                 outputs[0],
             )
-            yield from _make_completion(block, program, outputs, seed)
+            task = strip_bold(before.text) if before is not None and _tells_of_code(before) else ""
+            yield from _make_completion(block, program, task, outputs, seed)
 
 
 def _make_completion(
-    block: Block, program: str, outputs: Sequence[str], seed: int
+    block: Block, program: str, task: str, outputs: Sequence[str], seed: int
 ) -> Iterator[tuple[QaPair, str, str]]:
-    """The cell cut between two statements, its output as the goal, and the rest as the answer."""
+    """The cell cut between two statements, its text and output as the goal, and the rest as the answer."""
     statements = ast.parse(block.text).body
     lines = block.text.split("\n")
-    cuts = [node.lineno - 1 for node in statements[1:] if 2 <= node.lineno - 1 <= len(lines) - 1]
+    starts = [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) for node in statements[1:]]
+    cuts = [start - 1 for start in starts if 2 <= start - 1 <= len(lines) - 1]
     if not cuts:
         return
     cut = min(cuts, key=lambda line: abs(line - len(lines) / 2))
@@ -66,7 +70,10 @@ def _make_completion(
     begin = program.removesuffix("\n".join(lines[cut:])).rstrip()
     if cut < 1 or not begin or begin == program:
         return
-    question = f"{pick(COMPLETE, seed, block.text)}\n\n{_fence(begin)}\n\n{_fence(chr(10).join(outputs), 'text')}"
+    if not task and all(line.startswith(("import ", "from ")) or not line for line in begin.split("\n")):
+        return
+    asked = f"{task}\n\n{pick(COMPLETE, seed, block.text)}".strip()
+    question = f"{asked}\n\n{_fence(begin)}\n\n{_fence(chr(10).join(outputs), 'text')}"
     yield QaPair(question, (), _fence(rest), "code completion", ()), "cell completion", block.text
 
 

@@ -99,11 +99,12 @@ def lower_words(term: str, names: frozenset[str]) -> str:
     """`term` as it stands inside a sentence: small, but for names and abbreviations."""
     words = term.split(" ")
     keep = [
-        word.lower() in names or any(c.isupper() for c in word[1:]) or GENITIVE.search(word) or word in "BCDFGRXYZ"
+        word.lower() in names or any(c.isupper() for c in word[1:]) or GENITIVE.search(word) or word in "BCDFGIRXYZ"
         for word in words
     ]
     # The first half of a name that only begins sentences: Monte Carlo.
-    keep = [kept or (i == 0 and len(words) > 1 and words[1][0].isupper() and keep[1]) for i, kept in enumerate(keep)]
+    if len(words) > 1 and words[0] not in ("A", "An", "The") and words[1][:1].isupper() and keep[1]:
+        keep[0] = True
     return " ".join(word if kept else word.lower() for word, kept in zip(words, keep, strict=True))
 
 

@@ -76,7 +76,7 @@ def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
         # Elsewhere a bold word and a colon may begin a remark as well.
         if match and could_be_concept(match["term"]) and (in_glossary or DEFINES.match(match["text"])):
             term, text = match["term"].strip(), strip_bold(match["text"]).strip()
-            plural = re.search(r"[^su]s$", term) is not None
+            plural = re.search(r"[^suia]s$", term) is not None
             first = text.split()[0].lower()
             article = ("an " if term[0].lower() in "aeiou" else "a ") if first in ("a", "an") and not plural else ""
             if DEFINES.match(text):

@@ -115,7 +115,7 @@ def tells_story(sentence: str) -> bool:
 
 def could_be_concept(term: str) -> bool:
     """Whether one to five words could name a concept."""
-    words = re.split(r"[\s-]+", term.strip())
+    words = re.split(r"[\s-]+", re.sub(r"^[Tt]ype I{1,2} ", "", term.strip()))
     if not 1 <= len(words) <= 6 or not 3 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
         return False
     inner = [word.lower() for word in words]
@@ -142,7 +142,7 @@ def clean_heading(heading: str) -> str:
 def is_topic(heading: str) -> bool:
     """Whether a heading names something that can be asked about."""
     text = clean_heading(heading)
-    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_TOPIC.match(text) and "`" not in text
+    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_TOPIC.match(text) and "`" not in heading
 
 
 def pick(options: Sequence[str], *key: object) -> str:

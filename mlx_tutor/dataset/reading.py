@@ -19,6 +19,7 @@ from mlx_tutor.dataset.language import (
     pick,
     rank,
     strip_bold,
+    tells_story,
 )
 from mlx_tutor.records import Block, Chunk, QaPair
 
@@ -100,7 +101,8 @@ def make_sentences(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
         found = [
             name for name in concepts.find(plain) if not any(name != n and name in n for n in concepts.find(plain))
         ]
-        whole = is_whole_sentence(sentence) and plain.endswith(".") and not POINTS_BACK.search(plain)
+        whole = is_whole_sentence(sentence) and plain.endswith(".")
+        whole = whole and not POINTS_BACK.search(plain) and not tells_story(sentence)
         if whole and len(plain.split()) <= 35 and 2 <= len(found) <= 4:
             candidates.append((sentence, plain, found))
     for sentence, plain, found in sorted(candidates, key=lambda candidate: rank(seed, "connect", candidate[1]))[:1]:

@@ -5,10 +5,20 @@ Neighbouring sentences are looked at in pairs, and a row is made only where both
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from mlx_tutor.dataset.concepts import Concepts
-from mlx_tutor.dataset.language import DANGLING, POINTS_BACK, is_whole_sentence, list_sentences, strip_bold, tells_story
+from mlx_tutor.dataset.language import (
+    DANGLING,
+    POINTS_BACK,
+    clean_heading,
+    is_topic,
+    is_whole_sentence,
+    list_sentences,
+    strip_bold,
+    tells_story,
+)
 from mlx_tutor.records import Chunk, QaPair
 
 BECAUSE = re.compile(r"^(?P<effect>[A-Z][^,;:“”]{25,160}),? because (?P<cause>(?!of\b)[^,;:“”]{15,200})\.$")
@@ -38,7 +48,15 @@ PAIRS = (
 
 
 def make_relations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """Reasons and contrasts inside a sentence, and what the next sentence makes of it."""
+    """Reasons and contrasts inside a sentence, and what the next sentence makes of it; the heading says what about."""
+    heading = clean_heading(chunk.heading[-1])
+    about = f"On {concepts.lower(heading)}: " if is_topic(heading) and not heading.endswith("?") else ""
+    for qa, method, evidence in _find_relations(chunk, concepts):
+        question = f"{about}{qa.question[0].lower()}{qa.question[1:]}" if about else qa.question
+        yield replace(qa, question=question), method, evidence
+
+
+def _find_relations(chunk: Chunk, concepts: Concepts) -> Iterator[tuple[QaPair, str, str]]:
     for block in chunk.blocks:
         sentences = list_sentences(block)
         for sentence in sentences:

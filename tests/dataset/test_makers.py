@@ -1,0 +1,166 @@
+"""What each maker of rows makes of a text, and what it leaves alone."""
+
+import pytest
+
+from mlx_tutor.records import Block
+from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
+
+VARIANCE = """# Spread
+
+## Variance
+
+The **variance** is the mean squared distance of the values from their mean. It grows with the square of the unit.
+Large distances dominate it because they enter as squares. Therefore, a single outlier can double the variance of a
+small sample. The mean stays near the centre, whereas the outlier stands far outside. The standard deviation is the
+square root of the variance and has the unit of the values.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "answer"),
+    [
+        ("A **residual** is the gap between fit and value.", "residual", "A residual is the gap between"),
+        ("Lasso refers to a regression that drops features.", "lasso", "Lasso refers to"),
+        ("Many trees that vote together are called a **forest**.", "forest", "Many trees that vote"),
+        ("- **Bias**: the error that stays on average", "bias", "Bias is the error that stays"),
+        ("**Gini impurity** measures how mixed a group is. The Gini impurity is zero for pure groups.",
+         "Gini impurity", "Gini impurity measures"),
+        ("Odds are the ratio of two chances and no share.", "odds", "Odds are the ratio"),
+        ("Simpson's paradox is the reversal of a relation.", "Simpson's paradox", "Simpson's paradox"),
+    ],
+)  # fmt: skip
+def test_definitions_are_found_in_many_forms(text: str, term: str, answer: str) -> None:
+    rows = make_rows(f"# Notes\n\n## Terms and their use\n\n{text}\n")
+    found = pick_rows(rows, "definition")
+    assert found and all(term in asked for asked, _ in found)
+    assert all(said.startswith(answer) for _, said in found)
+    assert len({asked for asked, _ in found}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is a long way to go before anything is said.",
+        "The result is a number that nobody expected at all.",
+        "It is the rate that matters here and nowhere else.",
+        "Is a mean a median, or what else could it be?",
+        "The following example is a case in point for all of us.",
+        "We have seen that regression is a method of great use.",
+    ],
+)
+def test_sentences_that_define_nothing_give_no_definition(text: str) -> None:
+    assert (
+        pick_rows(make_rows(f"# Notes\n\n## Terms and their use\n\nFirst comes an opening. {text}\n"), "definition")
+        == []
+    )
+
+
+def test_neighbouring_sentences_give_reason_consequence_and_contrast() -> None:
+    rows = make_rows(VARIANCE)
+    assert pick_rows(rows, "consequence") == [
+        (
+            "On variance: the course says: “Large distances dominate it because they enter as squares.” "
+            "What follows from this?",
+            "A single outlier can double the variance of a small sample.",
+        )
+    ]
+    assert pick_rows(rows, "contrast") == [
+        (
+            "On variance: the course says that the mean stays near the centre. What does it contrast this with?",
+            "The outlier stands far outside.",
+        )
+    ]
+    text = "# A\n\n## Scaling\n\nFeatures should be scaled first because the penalty treats all weights alike.\n"
+    assert pick_rows(make_rows(text), "reason") == [
+        (
+            "On scaling: what is the reason that features should be scaled first?",
+            "Because the penalty treats all weights alike.",
+        )
+    ]
+
+
+def test_examples_with_numbers_and_pointing_words_give_no_relation() -> None:
+    text = """# A
+
+## B
+
+The loaf rises from 2 to 3 euros, whereas the ticket falls from 5 to 4 euros. The rule is then confirmed because the
+evidence against it is not collected. The basket costs 44 euros. Therefore, the index is 110 in this year for all.
+"""
+    rows = make_rows(text)
+    assert [pick_rows(rows, method) for method in ("reason", "consequence", "contrast")] == [[], [], []]
+
+
+def test_a_section_is_explained_in_its_own_sentences() -> None:
+    rows = [row for row in make_rows(VARIANCE) if row.origin.method == "explanation"]
+    [row] = rows
+    assert row.qa_pair.answer == "The variance is the mean squared distance of the values from their mean."
+    assert row.qa_pair.thought_process[0] == "It grows with the square of the unit."
+    assert row.messages[2]["content"].startswith("Step by step:\n1. It grows with the square of the unit.\n2. ")
+    assert "\n\nAnswer: The variance is" in row.messages[2]["content"]
+
+
+def test_rows_with_a_passage_quote_it_and_answer_from_it() -> None:
+    rows = [row for row in make_rows(VARIANCE) if row.qa_pair.context]
+    methods = {row.origin.method for row in rows}
+    assert methods >= {"definition in passage", "explanation in passage", "summary", "title"}
+    for row in rows:
+        user, system = row.messages[1]["content"], row.messages[0]["content"]
+        assert row.qa_pair.context in user and user.endswith(f"Question: {row.qa_pair.question}")
+        assert system.startswith("Tutor.\n\nAnswer from the passages")
+        if row.origin.method != "title":
+            assert row.qa_pair.answer in row.qa_pair.context
+    [title] = [row for row in rows if row.origin.method == "title"]
+    assert title.qa_pair.answer == "Variance"
+    assert title.messages[1]["content"].startswith("<passage 1: notes.md>\n")
+
+
+def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
+    fragments = "# A\n\n## Tools\n\n- hammer\n- a saw of any kind\n- nails, long and short\n"
+    assert {row.origin.method for row in make_rows(fragments)} <= {"key points"}
+    sentences = VARIANCE.replace("The **variance** is", "- The **variance** is").replace("It grows", "\n- It grows")
+    assert pick_rows(make_rows(sentences), "definition")
+
+
+def test_completion_leaves_a_clause_to_finish() -> None:
+    sentence = "A **forest** predicts better than its best tree because different errors cancel each other."
+    text = f"# A\n\n## Forest\n\n{sentence}\n"
+    assert [answer for _, answer in pick_rows(make_rows(text), "completion")] == [
+        "... because different errors cancel each other."
+    ]
+
+
+CELL = "prices = [3, 4, 5]\ntotal = 0\nfor price in prices:\n    total += price\nprint(total)"
+
+
+def test_a_cell_is_explained_predicted_and_completed() -> None:
+    rows = make_notebook_rows(
+        Block("text", "The cell adds the prices of a basket one after the other, as a till does.", cell=1),
+        Block("code", CELL, cell=2),
+        Block("output", "12", cell=2),
+    )
+    [(asked, said)] = pick_rows(rows, "code purpose")
+    assert asked.endswith(f"```python\n{CELL}\n```") and said.startswith("The cell adds the prices")
+    assert pick_rows(rows, "code output")[0][1] == "It prints:\n\n```text\n12\n```"
+    [(asked, said)] = pick_rows(rows, "cell completion")
+    begin, rest = (
+        asked.split("```python\n")[1].split("\n```")[0],
+        said.removeprefix("```python\n").removesuffix("\n```"),
+    )
+    assert f"{begin}\n{rest}" == CELL
+    assert asked.endswith("```text\n12\n```")
+
+
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        ("import random\nprint(random.random())", "0.25"),
+        ("print(unknown)", "7"),
+        ("print(1 +", "7"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("print(object())", "<object object at 0x7fe0a011e3e0>"),
+    ],
+)
+def test_output_that_cannot_be_predicted_is_not_asked_for(code: str, output: str) -> None:
+    rows = make_notebook_rows(Block("code", code, cell=1), Block("output", output, cell=1))
+    assert pick_rows(rows, "code output") == pick_rows(rows, "cell completion") == []
