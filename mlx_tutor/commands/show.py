@@ -1,5 +1,6 @@
 """Command: show rows as the model sees them."""
 
+import sys
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ from mlx_tutor.commands.options import Options, common_options, open_job
 
 
 @click.command()
-@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="train", show_default=True)
+@click.option("--split", type=click.Choice(["train", "valid", "test", "dropped"]), default="train", show_default=True)
 @click.option("-n", "--rows", "count", type=click.IntRange(1), default=3, show_default=True, help="How many.")
 @click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="Line to begin with.")
 @common_options("course", "overrides", "json")
@@ -17,8 +18,8 @@ def command(options: Options, split: str, count: int, first: int) -> None:
 
     The prompt is dim, what is trained is green, the end token is marked.
 
-    Reads corpora/COURSE/dataset and the tokenizer of the recipe's base; writes nothing. A row that training
-    leaves out is shown with the reason.
+    Reads corpora/COURSE/dataset and the tokenizer of the recipe's base; writes nothing. `--split dropped` shows the
+    rows that build dropped, each with the reason.
 
     Example: mlx-tutor show --split valid -n 5
     """
@@ -28,6 +29,9 @@ def command(options: Options, split: str, count: int, first: int) -> None:
 
     job = open_job(options)
     rows = read_rows(job.course, split)
+    if not rows:
+        job.screen.show(f"{split}.jsonl of course {job.course.name!r} has no rows.")
+        return
     if first > len(rows):
         raise DatasetError(f"{split}.jsonl of course {job.course.name!r} has {len(rows)} lines. Lower --from.")
     tokenizer = load_tokenizer(resolve_model(job.recipe.model.base))
@@ -50,7 +54,9 @@ def describe_row(
     """Where a dataset row comes from, and of each turn the text that is only read and the text that is trained."""
     from mlx_tutor.training.rows import tokenize_rows
 
-    tokens = tokenize_rows([row], tokenizer, max_seq_length, mask_prompt=mask_prompt)
+    tokens = tokenize_rows([row], tokenizer, sys.maxsize, mask_prompt=mask_prompt)
+    too_long = any(len(turn.tokens) > max_seq_length for turn in tokens.rows)
+    reasons = [*tokens.dropped, *([f"longer than {max_seq_length} tokens"] if too_long else [])]
     origin = row.get("origin", {})
     return {
         "line": line,
@@ -58,7 +64,7 @@ def describe_row(
         "page": origin.get("page"),
         "cell": origin.get("cell"),
         "method": origin.get("method"),
-        "dropped": [f"{count} {reason}" for reason, count in tokens.dropped.items()],
+        "dropped": [row["dropped"]] if "dropped" in row else reasons,
         "turns": [
             {
                 "prompt": tokenizer.decode(list(turn.tokens[: turn.offset])),

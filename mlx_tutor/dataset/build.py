@@ -83,7 +83,7 @@ def find_origin(chunk: Chunk, method: str, evidence: str) -> Origin:
 def build_dataset(
     course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int], tokenizer_hash: str
 ) -> BuildReport:
-    """Write the three splits and, last, manifest.json.
+    """Write the three splits, what was dropped with its reason, and, last, manifest.json.
 
     Args:
         course: The course, extracted.
@@ -103,11 +103,12 @@ def build_dataset(
     (course.dataset / "manifest.json").unlink(missing_ok=True)
     for split, path in paths.items():
         write_jsonl(path, (example.to_row() for example in splits[split]))
+    write_jsonl(course.dataset / "dropped.jsonl", (example.to_row() | {"dropped": why} for example, why in dropped))
     report = BuildReport(
         splits={split: len(rows) for split, rows in splits.items()},
         methods=_count(example.origin.method for example in kept),
         sources=_count(example.origin.source for example in kept),
-        dropped=dict(sorted(dropped.items())),
+        dropped=_count(reason for _, reason in dropped),
         kept_edited=None if kept_edited is None else str(kept_edited),
     )
     manifest = {

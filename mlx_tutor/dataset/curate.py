@@ -15,10 +15,10 @@ Place = tuple[str, int]
 
 def curate_examples(
     examples: Sequence[Example], count_tokens: Callable[[Sequence[Message]], int], max_seq_length: int
-) -> tuple[list[Example], Counter[str]]:
-    """The examples that stay, in order, and how many were dropped for which reason."""
+) -> tuple[list[Example], list[tuple[Example, str]]]:
+    """The examples that stay, and those that do not, each with its reason; both in order."""
     kept: list[Example] = []
-    dropped: Counter[str] = Counter()
+    dropped: list[tuple[Example, str]] = []
     seen: set[tuple[str, str, bool]] = set()
     near = _NearDuplicates()
     for example in examples:
@@ -26,11 +26,11 @@ def curate_examples(
         key = (_normalize(qa.question), _normalize(qa.answer), bool(qa.context))
         place = (example.origin.source, example.origin.section)
         if key in seen:
-            dropped["exact duplicate"] += 1
+            dropped.append((example, "exact duplicate"))
         elif near.is_known(example, place):
-            dropped["near duplicate of another section"] += 1
+            dropped.append((example, "near duplicate of another section"))
         elif count_tokens(example.messages) > max_seq_length:
-            dropped[f"longer than {max_seq_length} tokens"] += 1
+            dropped.append((example, f"longer than {max_seq_length} tokens"))
         else:
             near.add(example, place)
             kept.append(example)

@@ -200,8 +200,17 @@ def test_show_marks_what_is_trained(invoke: Invoke, finished: Path) -> None:
     assert turn["prompt"].endswith("<|im_start|>assistant\n") and turn["end"] == "<|im_end|>"
     assert row["messages"][-1]["content"].split("\n")[0][:20] in invoke("show", "-n", "1").stdout
     result = invoke("show", "--set", "train.max_seq_length=32", "--json")
-    assert json.loads(result.stdout)[0]["dropped"] == ["1 longer than 32 tokens"]
+    assert json.loads(result.stdout)[0]["dropped"] == ["longer than 32 tokens"]
+    assert json.loads(result.stdout)[0]["turns"]
     assert "Lower --from" in invoke("show", "--from", "9999").stderr
+
+
+def test_show_names_what_build_dropped(invoke: Invoke, workspace: Path) -> None:
+    sources = workspace / "corpora" / "demo" / "sources"
+    (sources / "copy.md").write_bytes((sources / "week1.md").read_bytes())
+    assert invoke("extract").exit_code == 0 and invoke("build").exit_code == 0
+    shown = invoke("show", "--split", "dropped", "-n", "1").stdout
+    assert "duplicate" in shown and "Answer:" in shown
 
 
 def test_ctrl_c_in_training_keeps_what_was_learned(workspace: Path) -> None:

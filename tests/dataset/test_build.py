@@ -108,13 +108,15 @@ def test_every_source_and_every_kind_gives_rows(built: Course) -> None:
 def test_rows_in_are_rows_out_and_rows_dropped(built: Course, recipe: Recipe) -> None:
     made = list(make_examples(read_documents(built), recipe))
     kept, dropped = curate_examples([*made, *made[:50]], count_words, 120)
-    assert len(kept) + dropped.total() == len(made) + 50
-    assert dropped["exact duplicate"] >= 50
-    assert dropped["longer than 120 tokens"] > 0
+    assert len(kept) + len(dropped) == len(made) + 50
+    reasons = [reason for _, reason in dropped]
+    assert reasons.count("exact duplicate") >= 50
+    assert reasons.count("longer than 120 tokens") > 0
     assert all(count_words(example.messages) <= 120 for example in kept)
     manifest = json.loads((built.dataset / "manifest.json").read_text())["rows"]
     written = sum(len(read_rows(built, split)) for split in SPLITS)
     assert written + sum(manifest["dropped"].values()) == len(made)
+    assert len(read_rows(built, "dropped")) == sum(manifest["dropped"].values())
     assert sum(manifest["methods"].values()) == sum(manifest["sources"].values()) == written
 
 
