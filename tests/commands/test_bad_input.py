@@ -1,6 +1,7 @@
 """Bad input: one line, exit status 1, nothing lost."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -123,15 +124,19 @@ def run_on_a_small_disk(folder: Path, size: str, *arguments: str) -> tuple[int, 
     script = f'mount -t tmpfs -o size={size} none "$0" && shift 0 && exec "$@"'
     command = [sys.executable, "-m", "mlx_tutor.cli", *arguments]
     result = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script, str(folder), *command], capture_output=True, text=True, check=False
+        [*UNSHARE, "sh", "-c", script, str(folder), *command], capture_output=True, text=True, check=False
     )
     return result.returncode, result.stderr
+
+
+# Mounts of its own; without root, in a user namespace of its own.
+UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
 
 
 def can_mount(folder: Path) -> bool:
     if shutil.which("unshare") is None:
         return False
-    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(folder)]
+    probe = [*UNSHARE, "mount", "-t", "tmpfs", "none", str(folder)]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
