@@ -75,9 +75,10 @@ fix: $(READY) ## mend style, and write the generated parts of the README
 	@$(BIN)/ruff format .
 	@$(BIN)/python -m mlx_tutor.commands.reference --write README.md
 
-bench: $(READY) ## run the benchmarks, one after another (data: MLX_TUTOR_BENCH_DATA)
-	@set -e; for script in $(wildcard tests/benchmarks/bench_*.py); do \
-	  echo "== $$script"; $(FAST) $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
+bench: $(READY) ## run the benchmarks into build/bench.json (data: MLX_TUTOR_BENCH_DATA)
+	@mkdir -p build
+	@$(FAST) $(BIN)/python -m tests.benchmarks > build/bench.json
+	@cat build/bench.json
 
 clean: ## remove the virtual environment and caches; courses, adapters and models stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -205,7 +205,7 @@ def draw_row(entry: "dict[str, Any]") -> RenderableType:
     place = ", ".join(f"{key} {entry[key]}" for key in ("page", "cell") if entry[key] is not None)
     parts: list[RenderableType] = []
     for turn in entry["turns"]:
-        text = Text(turn["prompt"], "dim")
+        text = Text().append(turn["prompt"], "dim")
         text.append(turn["trained"], "green").append(turn["end"], "black on green")
         parts += [text, Text(f"{turn['tokens']} tokens, {turn['trained_tokens']} trained", "italic")]
     parts += [Text(f"left out: {reason}", "yellow") for reason in entry["dropped"]]

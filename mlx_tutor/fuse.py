@@ -217,7 +217,11 @@ def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> No
     for path, module in loaded.model.named_modules():
         if not hasattr(module, "fuse"):
             continue
+        # In float32, and rounded once: the row lengths of DoRA are lost in 16 bits.
+        dtype = _find_dtype(module.linear)
+        module.linear.set_dtype(mx.float32)
         layer = module.fuse(dequantize=True)
+        layer.set_dtype(dtype)
         if bits is not None:
             group_size = getattr(module.linear, "group_size", quantization.get("group_size", 64))
             layer = layer.to_quantized(group_size=group_size, bits=bits)
@@ -236,6 +240,12 @@ def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> No
         shutil.rmtree(target)
     with disk_errors(target):
         save(target, str(base), loaded.model, loaded.tokenizer, config, donate_model=False)
+
+
+def _find_dtype(linear: nn.Module) -> mx.Dtype:
+    """Of the weights as the model computes with them; formats with integer scales dequantize to bfloat16."""
+    dtype: mx.Dtype = linear.get("scales", linear.weight).dtype
+    return dtype if mx.issubdtype(dtype, mx.floating) else mx.bfloat16
 
 
 def compare_models(reference: Any, candidate: Any, rows: Sequence[TokenRow]) -> Agreement:

@@ -52,7 +52,9 @@ class DatasetSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    fine_tune_type: str = setting("lora", "kind of adapter", choices=("lora",))
+    fine_tune_type: str = setting(
+        "lora", "`lora`; `dora` learns the length of each weight row apart, and is slower", choices=("lora", "dora")
+    )
     rank: int = setting(8, "rank of the adapter", low=1, high=1024)
     scale: float = setting(20.0, "factor on the adapter's output (`alpha` = scale * rank)", low=0.0)
     dropout: float = setting(0.0, "share of adapter inputs dropped in training", low=0.0, high=0.9)

@@ -166,6 +166,7 @@ def run_train(job: Job) -> tuple[Outcome, Run]:
     """
     from mlx_tutor.dataset.build import check_dataset, explain_stale, find_edited_rows, read_rows
     from mlx_tutor.models import hash_tokenizer, resolve_model
+    from mlx_tutor.training.curve import plot_curve, read_metrics
     from mlx_tutor.training.train import hash_inputs, train_adapter
 
     course, recipe = job.course, job.recipe
@@ -192,7 +193,9 @@ def run_train(job: Job) -> tuple[Outcome, Run]:
     outcome = Outcome(
         "train", describe_training(result), result, seconds=report.seconds, peak_memory_gb=report.peak_memory_gb
     )
-    return finish(job, outcome), run
+    finish(job, outcome)
+    job.screen.say(plot_curve(read_metrics(run), job.screen.remarks.width))
+    return outcome, run
 
 
 def hint_build(course: Course) -> str:

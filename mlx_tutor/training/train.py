@@ -26,7 +26,7 @@ from mlx.utils import tree_flatten
 
 from mlx_tutor.errors import RecipeError, TrainingError
 from mlx_tutor.files import disk_errors, hash_value, write_file, write_json
-from mlx_tutor.models import hash_model, hash_tokenizer, load_model
+from mlx_tutor.models import LoadedModel, hash_model, hash_tokenizer, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe, TrainSettings
 from mlx_tutor.training.batches import iterate_batches
@@ -108,7 +108,7 @@ def train_adapter(
 
     Raises:
         DatasetError: nothing left to train on.
-        RecipeError: `keys` or `num_layers` that the model does not have.
+        RecipeError: `keys` or `num_layers` that the model does not have, or DoRA on layers that cannot have it.
         TrainingError: the loss became NaN.
     """
     settings = recipe.train
@@ -123,7 +123,7 @@ def train_adapter(
     check_rows(train, valid)
     mx.random.seed(settings.seed)
     np.random.seed(settings.seed)
-    adapter_config = add_adapter(loaded.model, settings)
+    adapter_config = add_adapter(loaded, settings)
     with disk_errors(run.adapter):
         run.adapter.mkdir(parents=True, exist_ok=True)
     write_json(run.adapter / "adapter_config.json", {"model": str(base), **adapter_config})
@@ -151,11 +151,11 @@ def train_adapter(
     return report
 
 
-def add_adapter(model: Any, settings: TrainSettings) -> dict[str, Any]:
-    """Freeze the model and put LoRA layers on it; returns mlx-lm's adapter_config."""
+def add_adapter(loaded: LoadedModel, settings: TrainSettings) -> dict[str, Any]:
+    """Freeze the model and put LoRA or DoRA layers on it; returns mlx-lm's adapter_config."""
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
-    count = len(model.layers)
+    model, count = loaded.model, len(loaded.model.layers)
     num_layers = count if settings.num_layers == -1 else min(settings.num_layers, count)
     if num_layers == 0:
         raise RecipeError("train.num_layers is 0, so nothing would be trained. Use a positive number, or -1 for all.")
@@ -166,10 +166,27 @@ def add_adapter(model: Any, settings: TrainSettings) -> dict[str, Any]:
     if settings.keys:
         parameters["keys"] = list(settings.keys)
     model.freeze()
-    linear_to_lora_layers(model, num_layers, dict(parameters))
+    try:
+        linear_to_lora_layers(model, num_layers, dict(parameters), use_dora=settings.fine_tune_type == "dora")
+    except ValueError as err:
+        raise RecipeError(f"train.keys or train.fine_tune_type does not suit this model: {err}.") from err
+    if settings.fine_tune_type == "dora":
+        _check_dora(loaded)
     if not tree_flatten(model.trainable_parameters()):
         raise RecipeError("train.keys leaves nothing to train; name linear layers such as self_attn.q_proj.")
     return {"fine_tune_type": settings.fine_tune_type, "num_layers": num_layers, "lora_parameters": parameters}
+
+
+def _check_dora(loaded: LoadedModel) -> None:
+    """mlx-lm's DoRA miscounts the width of 3-, 5- and 6-bit layers: such an adapter would load nowhere but here."""
+    stored = loaded.config.get("quantization") or {}
+    for path, module in loaded.model.named_modules():
+        entry = stored.get(path, stored) if hasattr(module, "lora_a") else None
+        if entry and 32 % (bits := entry["bits"]):
+            raise RecipeError(
+                f"train.fine_tune_type: dora works on 4- and 8-bit layers, and {path} has {bits} bits. "
+                'Use "lora", or a base with other bits.'
+            )
 
 
 def make_optimizer(settings: TrainSettings) -> optim.Optimizer:

@@ -3,7 +3,7 @@
 Both sides: the same float32 weights, LoRA layers, optimizer, rows and number of passes, `mask_prompt` on. Each side
 runs in a process of its own. The first step, which compiles, is measured apart.
 
-    python -m tests.benchmarks.bench_train [--layers 4] [--rows 64] [--passes 2] [--batch-size 4]
+    python -m tests.benchmarks.bench_train [--layers 4] [--rows 32] [--passes 2] [--batch-size 4]
 """
 
 import argparse
@@ -14,51 +14,11 @@ import sys
 import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.data import ROOT, find_data, read_chatml
+from tests.benchmarks.data import ROOT, load_inputs
 
-# Qwen2.5-0.5B, whose vocabulary is what makes the head dear.
-SHAPE = {
-    "model_type": "qwen2",
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_attention_heads": 14,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-6,
-    "vocab_size": 151936,
-    "max_position_embeddings": 32768,
-    "rope_theta": 1e6,
-    "tie_word_embeddings": True,
-}
 TRAINED_SHARE = 2 / 3
-
-
-def load_inputs(args: argparse.Namespace) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """Model, tokenizer and rows: the real shape, vocabulary and rows where the data is, else starter and sample."""
-    import mlx.core as mx
-    from mlx_lm.models.qwen2 import Model, ModelArgs
-    from mlx_lm.utils import load_tokenizer
-
-    from mlx_tutor.models import load_model, resolve_model
-
-    vocabulary, rows = find_data("qwen2.5-tokenizer"), find_data("usc/courses.jsonl")
-    mx.random.seed(0)
-    if vocabulary is None or rows is None:
-        loaded = load_model(resolve_model("starter"))
-        sample = ROOT / "corpora" / "sample" / "dataset" / "train.jsonl"
-        if not sample.is_file():
-            sys.exit("The sample course has no dataset yet: run make train first.")
-        return (
-            loaded.model,
-            loaded.tokenizer,
-            [json.loads(line) for line in sample.read_text().splitlines()][: args.rows],
-        )
-    template = Path(vocabulary).parent / "chat-templates" / "qwen2.jinja"
-    tokenizer = load_tokenizer(vocabulary, {"chat_template": template.read_text()})
-    model = Model(ModelArgs.from_dict({**SHAPE, "num_hidden_layers": args.layers}))
-    return model, tokenizer, read_chatml(rows)[: args.rows]
 
 
 def run_side(side: str, args: argparse.Namespace) -> dict[str, float]:
@@ -76,7 +36,8 @@ def run_side(side: str, args: argparse.Namespace) -> dict[str, float]:
     from mlx_tutor.training.rows import tokenize_rows
 
     make_console().quiet = True
-    model, tokenizer, rows = load_inputs(args)
+    loaded, rows = load_inputs(args.layers)
+    model, tokenizer, rows = loaded.model, loaded.tokenizer, rows[: args.rows]
     model.freeze()
     trained = max(1, round(len(model.layers) * TRAINED_SHARE))
     linear_to_lora_layers(model, trained, {"rank": 8, "scale": 20.0, "dropout": 0.0})
@@ -126,7 +87,7 @@ def run_side(side: str, args: argparse.Namespace) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--side", choices=("ours", "stock"), help=argparse.SUPPRESS)
