@@ -24,7 +24,8 @@ from mlx_tutor.dataset.language import (
 from mlx_tutor.records import Block, Chunk, QaPair
 
 # Words of a passage: enough to choose from, few enough to train on.
-LEAST_WORDS, MOST_WORDS = 35, 170
+LEAST_WORDS, MOST_WORDS = 35, 130
+MOST_PER_CHUNK = 1
 KEYWORDS = ("Which concepts does the passage name?", "List the key terms of the passage.")
 TITLES = ("Which heading fits the passage?", "What is the topic of the passage?", "Give the passage a title.")
 SUMMARIES = ("Summarize the passage in one sentence.", "What is the main point of the passage?")
@@ -33,7 +34,15 @@ LEAST_KEYWORDS, MOST_KEYWORDS = 3, 8
 
 
 def make_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """Definition, explanation, keywords, title and summary, each with the passage that holds the answer."""
+    """At most one row a chunk: definition, explanation, keywords, title or summary, with the passage that holds it.
+
+    Passages are long, and more of them would take most of the training.
+    """
+    rows = sorted(_list_readings(chunk, concepts, seed), key=lambda row: rank(seed, chunk.text, row[1], row[2]))
+    yield from rows[:MOST_PER_CHUNK]
+
+
+def _list_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     passages = [(block, strip_bold(block.text)) for block in chunk.blocks if is_passage(block)]
     for definition in find_definitions(chunk):
         context = next((text for block, text in passages if definition.evidence in block.text), None)

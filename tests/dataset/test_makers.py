@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlx_tutor.dataset import reading
 from mlx_tutor.records import Block
 from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
 
@@ -100,7 +101,9 @@ def test_a_section_is_explained_in_its_own_sentences() -> None:
     assert "\n\nAnswer: The variance is" in row.messages[2]["content"]
 
 
-def test_rows_with_a_passage_quote_it_and_answer_from_it() -> None:
+def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sum(bool(row.qa_pair.context) for row in make_rows(VARIANCE)) == 1
+    monkeypatch.setattr(reading, "MOST_PER_CHUNK", 9)
     rows = [row for row in make_rows(VARIANCE) if row.qa_pair.context]
     methods = {row.origin.method for row in rows}
     assert methods >= {"definition in passage", "explanation in passage", "summary", "title"}
