@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import mlx.core as mx
 
@@ -11,10 +12,17 @@ from mlx_tutor.models import LoadedModel, context_length, render_prompt
 from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
 
+# How far back the repetition penalty looks, in tokens.
+PENALIZED = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One generation. `finish_reason` is "stop", or "length" when `max_tokens` or the context cut it."""
+    """One generation.
+
+    `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, or "stopped" when the caller did.
+    `cached_tokens` are those of the prompt that were not computed again.
+    """
 
     text: str
     prompt_tokens: int
@@ -23,6 +31,36 @@ class Answer:
     first_token_seconds: float
     finish_reason: str
     peak_memory_gb: float
+    cached_tokens: int = 0
+
+
+@dataclass(slots=True)
+class PromptCache:
+    """What one model computed of a conversation, kept from answer to answer: `layers` are mlx-lm's, of `tokens`."""
+
+    tokens: list[int] = field(default_factory=list)
+    layers: list[Any] = field(default_factory=list)
+
+
+def cut_cache(cache: PromptCache, loaded: LoadedModel, prompt: Sequence[int]) -> int:
+    """Cut `cache` to the longest beginning that it shares with `prompt`, short of its last token; returns its length.
+
+    A cache that cannot be cut begins anew. Its `tokens` are left empty: whoever goes on with it sets them when done,
+    so that what breaks off between is not taken for a whole.
+    """
+    from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
+
+    shared = 0
+    for ours, theirs in zip(cache.tokens, prompt[:-1], strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    surplus = len(cache.tokens) - shared
+    fits = not surplus or (can_trim_prompt_cache(cache.layers) and trim_prompt_cache(cache.layers, surplus) == surplus)
+    if not shared or not fits:
+        cache.layers, shared = make_prompt_cache(loaded.model), 0
+    cache.tokens = []
+    return shared
 
 
 def generate_answer(
@@ -30,16 +68,20 @@ def generate_answer(
     messages: Sequence[Message],
     settings: GenerateSettings,
     on_text: Callable[[str], None] = lambda piece: None,
+    cache: PromptCache | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Answer:
     """Answer a conversation, handing on each piece of text as it comes.
 
-    The same seed gives the same answer on the same machine. `tokens_per_second` counts from the first token on.
+    The same seed gives the same answer on the same machine. `tokens_per_second` counts from the first token on. A
+    `cache` that has seen the beginning of the conversation spares computing it again, and is left with this answer.
+    `is_stopped` is asked after each token.
 
     Raises:
         ModelError: the prompt fills the model's context.
     """
     from mlx_lm.generate import stream_generate
-    from mlx_lm.sample_utils import make_logits_processors, make_sampler
+    from mlx_lm.sample_utils import make_sampler
 
     prompt = render_prompt(loaded.tokenizer, messages)
     room = context_length(loaded.config) - len(prompt)
@@ -49,22 +91,29 @@ def generate_answer(
             "Shorten the prompt or use a model with a longer context."
         )
     mx.random.seed(settings.seed)
-    penalty = None if settings.repetition_penalty == 1.0 else settings.repetition_penalty
+    cache = PromptCache() if cache is None else cache
+    shared = cut_cache(cache, loaded, prompt)
     pieces: list[str] = []
+    tokens: list[int] = []
     begun = time.perf_counter()
     first = 0.0
     for response in stream_generate(
         loaded.model,
         loaded.tokenizer,
-        prompt,
+        prompt[shared:],
         max_tokens=min(settings.max_tokens, room),
         sampler=make_sampler(temp=settings.temp, top_p=settings.top_p),
-        logits_processors=make_logits_processors(repetition_penalty=penalty, repetition_context_size=64),
+        logits_processors=_make_processors(settings, prompt[:shared]),
+        prompt_cache=cache.layers,
     ):
         first = first or time.perf_counter() - begun
+        tokens.append(response.token)
         if response.text:
             pieces.append(response.text)
             on_text(response.text)
+        if stopped := is_stopped():
+            break
+    cache.tokens = prompt + tokens
     # max_tokens is at least 1, so the loop has bound `response`.
     return Answer(
         text="".join(pieces).strip(),
@@ -72,6 +121,18 @@ def generate_answer(
         tokens=response.generation_tokens,
         tokens_per_second=response.generation_tps,
         first_token_seconds=first,
-        finish_reason=response.finish_reason or "stop",
+        finish_reason="stopped" if stopped and response.finish_reason is None else response.finish_reason or "stop",
         peak_memory_gb=response.peak_memory,
+        cached_tokens=shared,
     )
+
+
+def _make_processors(settings: GenerateSettings, cached: list[int]) -> list[Callable[[Any, Any], Any]]:
+    """The repetition penalty, which sees the cached tokens too; mlx-lm shows it only those that it computes."""
+    from mlx_lm.sample_utils import make_repetition_penalty
+
+    if settings.repetition_penalty == 1.0:
+        return []
+    penalize = make_repetition_penalty(settings.repetition_penalty, PENALIZED)
+    before = mx.array(cached[-PENALIZED:], mx.int32)
+    return [lambda tokens, logits: penalize(mx.concatenate([before, tokens]), logits)]

@@ -31,7 +31,9 @@ def setting(
 class CourseSettings:
     subject: str = setting("", "subject, written into the metadata of each row")
     grade_level: str = setting("undergraduate", "who is taught")
-    teaching_style: str = setting("step by step", "how it is taught")
+    teaching_style: str = setting(
+        "step by step", "how it is taught; `socratic`, `steps` or `direct` also begins a chat in that style"
+    )
     system_prompt: str = setting(SYSTEM_PROMPT, "who the tutor is; the same in training, compare and chat")
 
 

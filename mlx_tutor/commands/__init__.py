@@ -16,6 +16,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "ask",
+    "chat",
     "run",
     "pull",
     "doctor",

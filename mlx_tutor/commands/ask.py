@@ -50,14 +50,8 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
         writers: list[Callable[[str, str], None]] = []
 
         def begin_answer(found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
-            if index is not None and not found:
-                job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
-            elif found and not given:
-                job.screen.warn(
-                    f"No passage of your course fits beside this question into the model's context "
-                    f"({context_length(loaded.config)} tokens, {job.recipe.generate.max_tokens} of them kept for the "
-                    "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
-                )
+            if index is not None:
+                warn_passages(job, context_length(loaded.config), found, given)
             # Only now: a warning would tear what is drawn.
             writers.append(stack.enter_context(job.screen.watch_answers([label])))
 
@@ -77,6 +71,18 @@ def warn_changes(job: Job) -> None:
     if changed := find_changes(job.course):
         hint = f"Not in the answer yet: {', '.join(changed)} changed. Run: mlx-tutor extract -c {job.course.name}"
         job.screen.warn(adapt_hints(hint))
+
+
+def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
+    """Say so when the model has nothing of the course to answer from."""
+    if not found:
+        job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
+    elif not given:
+        job.screen.warn(
+            f"No passage of your course fits beside this question into the model's context "
+            f"({context} tokens, {job.recipe.generate.max_tokens} of them kept for the "
+            "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
+        )
 
 
 def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
@@ -128,6 +134,12 @@ def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
 
 
 def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:
+    """The question, its answer, and under it what supports it."""
+    job.screen.show(f"Question: {answered.question}")
+    show_reply(job, label, answered)
+
+
+def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
     """The answer, and under it what supports it."""
     from mlx_tutor.display import draw_answers, draw_sources
     from mlx_tutor.study.ask import clean_text, describe_place
@@ -135,7 +147,7 @@ def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:
     def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
         job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))
 
-    job.screen.show(f"Question: {answered.question}", draw_answers(job.screen.results, {label: answered.answer.text}))
+    job.screen.show(draw_answers(job.screen.results, {label: answered.answer.text}))
     if answered.supported is None:
         job.screen.show("The course was not searched: nothing supports this answer.")
     elif answered.supported:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
-from mlx_tutor.generate import Answer, generate_answer
+from mlx_tutor.generate import Answer, PromptCache, generate_answer
 from mlx_tutor.models import LoadedModel, context_length, render_prompt
-from mlx_tutor.recipe import Recipe
+from mlx_tutor.recipe import GenerateSettings, Recipe
 from mlx_tutor.records import Document, Message
 from mlx_tutor.records import describe_place as join_place
 from mlx_tutor.study.index import Index, Passage, count_words, list_stems, place_sentences
@@ -114,8 +114,26 @@ def answer_question(
     found = index.search(question, SEARCHED) if index is not None else []
     messages, given = fit_passages(loaded, question, found, recipe)
     on_passages(found, given)
-    searched = time.perf_counter()
-    answer = generate_answer(loaded, messages, recipe.generate, lambda piece: on_text(clean_text(piece)))
+    searched = time.perf_counter() - begun
+    return cite_answer(loaded, index, question, messages, given, found, recipe.generate, searched, on_text)
+
+
+def cite_answer(
+    loaded: LoadedModel,
+    index: Index | None,
+    question: str,
+    messages: Sequence[Message],
+    given: Sequence[Passage],
+    found: Sequence[Passage],
+    settings: GenerateSettings,
+    search_seconds: float,
+    on_text: Callable[[str], None],
+    cache: PromptCache | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> CitedAnswer:
+    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`."""
+    begun = time.perf_counter()
+    answer = generate_answer(loaded, messages, settings, lambda piece: on_text(clean_text(piece)), cache, is_stopped)
     answer = replace(answer, text=clean_text(answer.text))
     answered = time.perf_counter()
     sources, checked = find_support(answer.text, question, found)
@@ -124,12 +142,12 @@ def answer_question(
     return CitedAnswer(
         question=question,
         answer=answer,
-        passages=given,
+        passages=tuple(given),
         sources=sources,
         supported=bool(sources) if index is not None else None,
         checked=checked,
-        search_seconds=searched - begun,
-        answer_seconds=answered - searched,
+        search_seconds=search_seconds,
+        answer_seconds=answered - begun,
         support_seconds=time.perf_counter() - answered,
     )
 
@@ -139,14 +157,26 @@ def fit_passages(
 ) -> tuple[list[Message], tuple[Passage, ...]]:
     """The prompt with as many whole passages, best first, as leave room for `generate.max_tokens`; and those."""
     room = context_length(loaded.config) - recipe.generate.max_tokens
-    special = [token for token in loaded.tokenizer.get_added_vocab() if len(token.strip()) > 2]
+    special = list_special(loaded)
+    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe, special), room)
+
+
+def pick_passages(
+    loaded: LoadedModel, passages: Sequence[Passage], write: Callable[[Sequence[Passage]], list[Message]], room: int
+) -> tuple[list[Message], tuple[Passage, ...]]:
+    """What `write` makes of as many whole passages, best first, as keep it within `room` tokens; and those."""
     given: list[Passage] = []
-    messages = write_prompt(question, given, recipe, special)
+    messages = write(given)
     for passage in passages:
-        longer = write_prompt(question, [*given, passage], recipe, special)
+        longer = write([*given, passage])
         if len(render_prompt(loaded.tokenizer, longer)) <= room:
             messages, given = longer, [*given, passage]
     return messages, tuple(given)
+
+
+def list_special(loaded: LoadedModel) -> list[str]:
+    """The template's own tokens, which no text may hold."""
+    return [token for token in loaded.tokenizer.get_added_vocab() if len(token.strip()) > 2]
 
 
 def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe, special: Sequence[str]) -> list[Message]:
@@ -154,16 +184,28 @@ def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe, spe
 
     Neither passages nor question can close the quotation or hold one of the template's own tokens (`special`).
     """
-    system, user = recipe.course.system_prompt, _defuse(question, special)
-    if passages:
+    user = write_question(question, passages, special)
+    return [*write_system(recipe.course.system_prompt, bool(passages)), {"role": "user", "content": user}]
+
+
+def write_system(system: str, grounded: bool) -> list[Message]:
+    """The system prompt, if there is one; `grounded`: with what is to be said of passages."""
+    if grounded:
         system = f"{system}\n\n{GROUNDING}".strip()
-        quoted = [(describe_place(passage), clean_text(passage.text)) for passage in passages]
-        user = write_passages([(_defuse(place, special), _defuse(text, special)) for place, text in quoted], user)
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    return [*messages, {"role": "user", "content": user}]
+    return [{"role": "system", "content": system}] if system else []
 
 
-def _defuse(text: str, special: Sequence[str]) -> str:
+def write_question(question: str, passages: Sequence[Passage], special: Sequence[str]) -> str:
+    """The user turn of `write_prompt`."""
+    user = defuse_text(question, special)
+    if not passages:
+        return user
+    quoted = [(describe_place(passage), clean_text(passage.text)) for passage in passages]
+    return write_passages([(defuse_text(place, special), defuse_text(text, special)) for place, text in quoted], user)
+
+
+def defuse_text(text: str, special: Sequence[str]) -> str:
+    """`text` with the template's own tokens and the marks of a quoted passage broken up."""
     for token in special:
         text = text.replace(token, f"{token[0]} {token[1:]}")
     return re.sub(r"<(?=/?passage)", "< ", text, flags=re.IGNORECASE)

@@ -1,0 +1,330 @@
+"""Command: a conversation about the course."""
+
+import io
+import select
+import signal
+import sys
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlx_tutor.commands.ask import pick_model, show_reply, warn_changes, warn_passages
+from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.errors import TutorError
+from mlx_tutor.files import write_text
+
+if TYPE_CHECKING:
+    from mlx_tutor.generate import PromptCache
+    from mlx_tutor.models import LoadedModel
+    from mlx_tutor.study.chat import Conversation, Plan, Turn
+    from mlx_tutor.study.index import Index
+
+HELP = (
+    ("/sources", "what the model was given to read for the last answer"),
+    ("/style NAME", "socratic, steps or direct, from the next answer on; off: as the recipe says"),
+    ("/retry", "answer the last question again, in other words"),
+    ("/undo", "take back the last question and its answer"),
+    ("/clear", "begin a new conversation"),
+    ("/save FILE", "write the conversation as Markdown"),
+    ("/help", "this list"),
+    ("/quit", "end, as Ctrl-D does; Ctrl-C stops an answer"),
+)
+SLASHES = tuple(usage.split()[0] for usage, _ in HELP)
+HISTORY_LINES = 1000
+# Seconds after which a further line was not pasted with the one before.
+PASTE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """All that a conversation needs."""
+
+    job: Job
+    label: str
+    loaded: "LoadedModel"
+    index: "Index | None"
+    conversation: "Conversation"
+    cache: "PromptCache"
+    interactive: bool
+
+
+@click.command()
+@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
+@click.option("--base", is_flag=True, help="Talk with the base model.")
+@click.option("--adapter", metavar="NAME", help="Talk with the base with the adapter of this run.")
+@common_options("course", "run", "overrides")
+def command(options: Options, no_search: bool, base: bool, adapter: str | None) -> None:
+    """Talk with your tutor about the course, with sources.
+
+    Reads the newest fused model and corpora/NAME/dataset/documents.jsonl; writes corpora/NAME/index.sqlite, the search
+    index, and corpora/NAME/.chat_history, what you typed. Turns that no longer fit into the model's context are left
+    out. /help lists what else you can type; in a pipe, each line is a question.
+
+    Example: mlx-tutor chat
+    """
+    if sum((base, adapter is not None, options.run is not None)) > 1:
+        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
+    job = open_job(options)
+
+    from mlx_tutor.generate import PromptCache
+    from mlx_tutor.models import load_model
+    from mlx_tutor.study.chat import Conversation, find_style
+    from mlx_tutor.study.index import open_index
+
+    with ExitStack() as stack:
+        index = None if no_search else stack.enter_context(open_index(job.course))
+        if index is not None:
+            warn_changes(job)
+        label, path, adapter_path = pick_model(job, base, adapter)
+        with job.screen.wait(f"loading {label}"):
+            loaded = load_model(path, adapter_path)
+        style = find_style(job.recipe.course.teaching_style)
+        talk = Talk(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty())
+        if talk.interactive:
+            job.screen.say(f"{label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
+            stack.enter_context(keep_history(job, job.course.root / ".chat_history"))
+        failures = hold_talk(talk)
+    if failures and not talk.interactive:
+        raise click.exceptions.Exit(1)
+
+
+def hold_talk(talk: Talk) -> int:
+    """Take line after line until the end; returns how many could not be done."""
+    failures = 0
+    for line in read_lines(talk.interactive):
+        try:
+            if line.lstrip().startswith("/"):
+                if not run_slash(talk, line.strip()):
+                    break
+            elif line.strip():
+                answer_line(talk, line)
+        except TutorError as err:
+            click.echo(f"Error: {adapt_hints(str(err))}", err=True)
+            failures += 1
+        except KeyboardInterrupt:
+            if not talk.interactive:
+                raise
+            talk.job.screen.say("\nBroken off; the conversation goes on.")
+    return failures
+
+
+def read_lines(interactive: bool) -> Iterator[str]:
+    """What is typed, or the lines of a pipe; bytes that are no text become a mark."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    if not interactive:
+        yield from sys.stdin
+        return
+    while True:
+        try:
+            click.echo()
+            line = input("> ")
+            # Pasted lines are one question, also where readline takes each of them as typed.
+            while not line.startswith("/") and select.select([sys.stdin], [], [], PASTE_SECONDS)[0]:
+                line += "\n" + input()
+        except KeyboardInterrupt:
+            click.echo("\nCtrl-D or /quit ends.")
+        except EOFError:
+            click.echo()
+            return
+        else:
+            yield line
+
+
+@contextmanager
+def keep_history(job: Job, path: Path) -> Iterator[None]:
+    """Editing, completion of commands, and what was typed in earlier conversations; where Python has readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+
+    def complete(text: str, state: int) -> str | None:
+        found = complete_slash(readline.get_line_buffer(), text)
+        return f"{found[state]} " if state < len(found) else None
+
+    readline.set_completer(complete)
+    readline.set_completer_delims(" \t\n")
+    # macOS has libedit under the same name.
+    readline.parse_and_bind("bind ^I rl_complete" if "libedit" in str(readline.__doc__) else "tab: complete")
+    readline.set_history_length(HISTORY_LINES)
+    try:
+        if path.is_file():
+            readline.read_history_file(path)
+    except OSError as err:
+        job.screen.warn(f"{path} cannot be read ({err}); what was typed before is not at hand.")
+    try:
+        yield
+    finally:
+        try:
+            readline.write_history_file(path)
+        except OSError as err:
+            job.screen.warn(f"{path} cannot be written ({err}); what you typed is not kept.")
+
+
+def complete_slash(line: str, word: str) -> list[str]:
+    """What `word`, the last of `line`, may become: a command, or a style."""
+    from mlx_tutor.study.chat import STYLES
+
+    before = line[: len(line) - len(word)].split()
+    choices: Sequence[str] = SLASHES if not before else (*STYLES, "off") if before == ["/style"] else ()
+    return [choice for choice in choices if choice.startswith(word)] if word or before else []
+
+
+@contextmanager
+def catch_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C ask the answer to end, and a second one break it off; gives what tells of the first.
+
+    Keys are not echoed meanwhile: they would tear what is drawn.
+    """
+    pressed: list[bool] = []
+
+    def press(*_: object) -> None:
+        pressed.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if not active:
+        yield lambda: False
+        return
+    previous, echoing = signal.signal(signal.SIGINT, press), termios.tcgetattr(sys.stdin)
+    silent = [*echoing]
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, echoing)
+        signal.signal(signal.SIGINT, previous)
+
+
+def answer_line(talk: Talk, question: str, replaces: "Turn | None" = None) -> None:
+    """Answer a question as it comes, and show what supports it."""
+    from mlx_tutor.models import context_length
+    from mlx_tutor.study.chat import answer_turn
+
+    job, context = talk.job, context_length(talk.loaded.config)
+    with ExitStack() as stack:
+        writers: list[Callable[[str, str], None]] = []
+
+        def begin(plan: "Plan") -> None:
+            if plan.dropped:
+                job.screen.say(describe_dropped(plan.first, context), "dim")
+            if talk.index is not None:
+                warn_passages(job, context, plan.found, plan.given + plan.recalled)
+            writers.append(stack.enter_context(job.screen.watch_answers([talk.label])))
+            writers[0](talk.label, "")
+
+        is_stopped = stack.enter_context(catch_interrupt(talk.interactive))
+        turn = answer_turn(
+            talk.loaded,
+            talk.index,
+            talk.conversation,
+            question,
+            job.recipe,
+            talk.cache,
+            begin,
+            lambda piece: writers[0](talk.label, piece),
+            is_stopped,
+            replaces,
+        )
+    if not talk.interactive or replaces is not None:
+        job.screen.show(f"Question: {turn.cited.question}")
+    show_reply(job, talk.label, turn.cited)
+    if turn.cited.answer.finish_reason == "stopped":
+        job.screen.say("Stopped; the conversation goes on from here. /undo takes this answer back.", "dim")
+
+
+def describe_dropped(first: int, context: int) -> str:
+    """How much of the conversation the model no longer knows."""
+    turns, verb = ("turn", "is") if first == 1 else (f"{first} turns", "are")
+    return f"The first {turns} of this conversation {verb} left out: the model's context holds {context} tokens."
+
+
+def run_slash(talk: Talk, line: str) -> bool:
+    """Run a command of the conversation; returns whether to go on.
+
+    Raises:
+        TutorError: no such command, or one that cannot be done.
+    """
+    from mlx_tutor.study.ask import clean_text
+
+    line = clean_text(line)
+    name, argument = line.split()[0], " ".join(line.split(maxsplit=1)[1:])
+    screen, conversation = talk.job.screen, talk.conversation
+    match name:
+        case "/quit":
+            return False
+        case "/help":
+            from mlx_tutor.display import draw_facts
+
+            screen.show(draw_facts(HELP))
+        case "/sources":
+            show_sources(talk)
+        case "/style":
+            if argument:
+                conversation.set_style(argument.lower())
+            screen.show(f"Style: {conversation.style or 'off'}")
+        case "/retry":
+            turn = conversation.find_last()
+            answer_line(talk, turn.cited.question, turn)
+        case "/undo":
+            screen.show(f"Taken back: {conversation.undo().cited.question}")
+        case "/clear":
+            conversation.clear()
+            screen.show("A new conversation.")
+        case "/save":
+            screen.show(f"Saved {save_talk(talk, argument)}")
+        case _:
+            near = get_close_matches(name.lower(), SLASHES, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise TutorError(f"Unknown command {name[:40]}. {hint}/help lists all.")
+    return True
+
+
+def show_sources(talk: Talk) -> None:
+    """The passages behind the last answer, in full."""
+    from mlx_tutor.display import draw_sources
+    from mlx_tutor.study.ask import clean_text, describe_place
+
+    passages = talk.conversation.find_last().cited.passages
+    if not passages:
+        talk.job.screen.show("The model was given nothing of your course for the last answer.")
+        return
+    talk.job.screen.show(
+        draw_sources([(clean_text(describe_place(passage)), clean_text(passage.text)) for passage in passages])
+    )
+
+
+def save_talk(talk: Talk, name: str) -> Path:
+    """Write the conversation where `name` says.
+
+    Raises:
+        TutorError: nothing to save, no name, or a place where nothing can be written.
+    """
+    from mlx_tutor.study.chat import write_markdown
+
+    talk.conversation.find_last()
+    if not name:
+        raise TutorError("Say where: /save FILE")
+    text = write_markdown(talk.conversation.turns, f"{talk.job.course.name}, {talk.label}")
+    try:
+        path = Path(name).expanduser()
+        if not path.parent.is_dir():
+            raise TutorError(f"There is no folder {path.parent}. Make it, or save elsewhere.")
+        if path.is_dir():
+            raise TutorError(f"{path} is a folder. Name a file in it, as /save {path / 'chat.md'}")
+        if path.exists() or path.is_symlink():
+            raise TutorError(f"{path} exists and is not overwritten. Give another name.")
+        write_text(path, text)
+    except (OSError, RuntimeError) as err:
+        # A name too long, or the home of a user who is not there.
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise TutorError(f"{name[:60]} cannot be written ({reason}). Give another name.") from err
+    return path
