@@ -1,0 +1,194 @@
+"""Answers of one model to many questions: several at once, each kept as soon as it is there."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlx_tutor.files import disk_errors, hash_value, read_jsonl, write_text
+from mlx_tutor.generate import PENALIZED
+from mlx_tutor.models import LoadedModel, context_length, render_tokens
+from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.records import Message
+from mlx_tutor.training.batches import TokenRow
+
+# Answers written at once. More fill the memory of a small Mac with what they have read so far.
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An assistant turn of a test row: what leads to it, and what the row says there.
+
+    `line` counts from 1 in test.jsonl. `tokens` are prompt and reference as training sees them, the reference from
+    `tokens.offset` on.
+    """
+
+    line: int
+    messages: tuple[Message, ...]
+    reference: str
+    tokens: TokenRow
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """What the model reads before it answers."""
+        return self.tokens.tokens[: self.tokens.offset]
+
+    @property
+    def text(self) -> str:
+        """The last turn of the user."""
+        return self.messages[-1]["content"] if self.messages else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered. `cut` when the limit of tokens ended it, not the model."""
+
+    text: str
+    tokens: int
+    cut: bool
+
+
+def list_questions(
+    rows: Sequence[dict[str, Any]], tokenizer: Any, longest: int
+) -> tuple[list[Question], dict[str, int]]:
+    """Every assistant turn of at most `longest` tokens as a question, and how many were left out, by reason."""
+    questions: list[Question] = []
+    dropped: Counter[str] = Counter()
+    for line, row in enumerate(rows, 1):
+        messages = row["messages"]
+        for i, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            if not message["content"].strip():
+                dropped["empty answer"] += 1
+                continue
+            tokens, offset = render_tokens(tokenizer, messages[: i + 1])
+            if len(tokens) > longest:
+                dropped[f"longer than {longest} tokens"] += 1
+                continue
+            token_row = TokenRow(tuple(tokens), offset)
+            questions.append(Question(line, tuple(messages[:i]), message["content"], token_row))
+    return questions, dict(dropped)
+
+
+def generate_replies(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    settings: GenerateSettings,
+    on_reply: Callable[[int, Reply], None],
+    batch: int = BATCH,
+) -> None:
+    """Answer all prompts at temperature 0, `batch` at a time; the next begins as soon as one has ended.
+
+    In exact arithmetic each answer is the one that `generate_answer` gives. Sums over a batch may be rounded otherwise
+    than for one row, which can tip a tie between two tokens.
+
+    Args:
+        loaded: The model.
+        prompts: Tokens, each shorter than the model's context.
+        settings: Limit of tokens and repetition penalty; sampling settings are not used.
+        on_reply: Called with the index of the prompt and its answer, in the order in which they end.
+        batch: How many at once.
+    """
+    from mlx_lm.generate import BatchGenerator
+    from mlx_lm.sample_utils import make_repetition_penalty
+
+    if not prompts:
+        return
+    penalty = settings.repetition_penalty
+    generator = BatchGenerator(
+        loaded.model,
+        stop_tokens=[[token] for token in loaded.tokenizer.eos_token_ids],
+        logits_processors=[] if penalty == 1.0 else [make_repetition_penalty(penalty, PENALIZED)],
+        completion_batch_size=batch,
+        prefill_batch_size=min(batch, 8),
+    )
+    # Neighbours of like length waste little on padding.
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    limits = [min(settings.max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
+    uids = generator.insert([list(prompts[i]) for i in order], limits)
+    index_of = dict(zip(uids, order, strict=True))
+    written: dict[int, list[int]] = {uid: [] for uid in uids}
+    try:
+        while responses := generator.next_generated():
+            for response in responses:
+                tokens = written[response.uid]
+                tokens.append(response.token)
+                if response.finish_reason is not None:
+                    text = _write_text(loaded.tokenizer, tokens)
+                    reply = Reply(text, len(tokens), response.finish_reason == "length")
+                    on_reply(index_of[response.uid], reply)
+                    del written[response.uid]
+    finally:
+        generator.close()
+
+
+def _write_text(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Token by token, as `generate_answer` shows them, the end token left out."""
+    detokenizer = tokenizer.detokenizer
+    for token in tokens:
+        if token not in tokenizer.eos_token_ids:
+            detokenizer.add_token(token)
+    detokenizer.finalize()
+    text: str = detokenizer.text
+    return text.strip()
+
+
+def read_replies(path: Path) -> dict[str, Reply]:
+    """What `answer_questions` has kept, by key; a last line that was torn by an interruption is cut off."""
+    if not path.is_file():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        write_text(path, whole.decode(errors="replace"))
+    return {row["key"]: Reply(row["answer"], row["tokens"], row["cut"]) for row in read_jsonl(path)}
+
+
+def answer_questions(
+    loaded: LoadedModel,
+    label: str,
+    fingerprint: str,
+    questions: Sequence[Question],
+    settings: GenerateSettings,
+    path: Path,
+    on_done: Callable[[int], None],
+) -> list[Reply]:
+    """The replies in the order of the questions; those that `path` holds are not written again.
+
+    Each new reply is appended to `path` at once: its key (a hash of fingerprint, prompt and settings), model, line in
+    test.jsonl, question, answer, tokens, and whether the limit cut it.
+
+    Args:
+        loaded: The model.
+        label: base, adapter or fused.
+        fingerprint: Of its weights, with the adapter's.
+        questions: What to ask.
+        settings: Limit of tokens and repetition penalty.
+        path: A JSON lines file.
+        on_done: Called with how many replies are there.
+    """
+    of_settings = [settings.max_tokens, settings.repetition_penalty]
+    keys = [hash_value([fingerprint, question.prompt, of_settings]) for question in questions]
+    replies = read_replies(path)
+    # The same prompt twice gets the same answer.
+    missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in replies}
+    on_done(sum(key in replies for key in keys))
+    names = list(missing)
+    with disk_errors(path), path.open("a", encoding="utf-8") as file:
+
+        def keep(index: int, reply: Reply) -> None:
+            key = names[index]
+            question = missing[key]
+            row = {"key": key, "model": label, "line": question.line, "question": question.text}
+            row |= {"answer": reply.text, "tokens": reply.tokens, "cut": reply.cut}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            replies[key] = reply
+            on_done(sum(key in replies for key in keys))
+
+        generate_replies(loaded, [question.prompt for question in missing.values()], settings, keep)
+    return [replies[key] for key in keys]

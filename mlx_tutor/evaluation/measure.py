@@ -1,0 +1,229 @@
+"""Did it help? Generated answers of base, adapter and fused, measured with intervals."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from mlx_tutor import __version__
+from mlx_tutor.errors import DatasetError
+from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, list_questions
+from mlx_tutor.evaluation.bootstrap import (
+    RESAMPLES,
+    Array,
+    Sample,
+    draw_weights,
+    estimate_difference,
+    estimate_value,
+    judge,
+)
+from mlx_tutor.evaluation.evaluate import hash_inputs
+from mlx_tutor.evaluation.metrics import MEASURES, make_samples, write_signatures
+from mlx_tutor.evaluation.style import ASPECTS, summarize_style
+from mlx_tutor.files import hash_value, read_json, write_json
+from mlx_tutor.models import LoadedModel, context_length, hash_model, load_model, load_tokenizer
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.training.batches import TokenRow, make_batch
+from mlx_tutor.training.loss import compute_logits
+from mlx_tutor.workspace import Run
+
+# Tokens of a batch with a loss on every one of them: their logits are what takes the memory.
+LOSS_TOKENS = 2048
+# How many questions are kept with the answers to them, to be read.
+SHOWN = 6
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def hash_settings(recipe: Recipe, limit: int | None, seed: int) -> str:
+    """Fingerprint of what answers and measures depend on beside models and rows."""
+    settings = [recipe.generate.max_tokens, recipe.generate.repetition_penalty, recipe.train.max_seq_length]
+    return hash_value([__version__, *settings, limit, seed])
+
+
+def read_answers(run: Run, rows: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
+    """The measures in evaluation.json, when they are of exactly these models, rows and settings."""
+    path = run.adapter / "evaluation.json"
+    record = read_json(path) if path.is_file() else {}
+    answers: dict[str, Any] | None = record.get("answers")
+    wanted = {**hash_inputs(run, rows), "settings": settings}
+    return answers if answers is not None and answers["inputs"] == wanted else None
+
+
+def measure_answers(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    rows: Sequence[dict[str, Any]],
+    has_format: Callable[[str], bool],
+    on_progress: OnProgress,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Let each model answer the test rows and measure that.
+
+    Adds "answers" to `adapters/<run>/evaluation.json`, which `evaluate_run` has written. Each answer is kept in
+    `answers.jsonl` beside it: what was interrupted goes on where it was.
+
+    Args:
+        run: The run; its fused model is measured when there is one.
+        base: The base model.
+        recipe: Limits; answers are at temperature 0.
+        rows: The test rows.
+        has_format: Whether a text has the form that was trained.
+        on_progress: Called with the model's label, answers that are there, and answers that there will be.
+        limit: Take this many questions, chosen by `seed`.
+        seed: Of that choice and of the resamples.
+
+    Raises:
+        DatasetError: no test row that fits.
+        ModelError: a model that cannot be loaded.
+    """
+    begun = time.perf_counter()
+    mx.reset_peak_memory()
+    contenders: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
+    if run.is_fused:
+        contenders.append(("fused", run.fused, None))
+    questions, available, dropped = _prepare_questions(base, recipe, rows, limit, seed)
+    samples: dict[str, dict[str, Sample]] = {}
+    replies: dict[str, list[Reply]] = {}
+    # One after the other in memory; all get the questions as the tokenizer of the base writes them.
+    for number, (label, path, adapter) in enumerate(contenders):
+
+        def on_done(done: int, label: str = label, before: int = number * len(questions)) -> None:
+            on_progress(label, before + done, len(contenders) * len(questions))
+
+        loaded = load_model(path, adapter)
+        losses = measure_rows(loaded, [question.tokens for question in questions])
+        weights = hash_value([hash_model(path), None if adapter is None else hash_inputs(run, [])["adapter"]])
+        kept = run.adapter / "answers.jsonl"
+        replies[label] = answer_questions(loaded, label, weights, questions, recipe.generate, kept, on_done)
+        samples[label] = make_samples(questions, replies[label], losses, has_format)
+        del loaded
+        mx.clear_cache()
+    references = [question.reference for question in questions]
+    result = {
+        "questions": len(questions),
+        "available": available,
+        "dropped": dropped,
+        "limit": limit,
+        "seed": seed,
+        "resamples": RESAMPLES,
+        "generate": asdict(replace(recipe.generate, temp=0.0)),
+        "signatures": write_signatures(references),
+        "models": list(samples),
+        "measures": compare_samples(samples, seed),
+        "style": compare_style(replies, references),
+        "shown": [show_question(i, questions, replies) for i in spread(len(questions), SHOWN)],
+        "seconds": time.perf_counter() - begun,
+        "peak_memory_gb": mx.get_peak_memory() / 1e9,
+        "inputs": {**hash_inputs(run, rows), "settings": hash_settings(recipe, limit, seed)},
+    }
+    path = run.adapter / "evaluation.json"
+    write_json(path, {**read_json(path), "answers": result})
+    return result
+
+
+def _prepare_questions(
+    base: Path, recipe: Recipe, rows: Sequence[dict[str, Any]], limit: int | None, seed: int
+) -> tuple[list[Question], int, dict[str, int]]:
+    """The questions to ask, how many there were to choose from, and how many rows were left out, by reason."""
+    longest = min(recipe.train.max_seq_length, context_length(read_json(base / "config.json")))
+    questions, dropped = list_questions(rows, load_tokenizer(base), longest)
+    return choose_questions(questions, limit, seed), len(questions), dropped
+
+
+def choose_questions(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """All, or `limit` of them chosen by `seed`, in their order.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    if not questions:
+        raise DatasetError("No test row fits into train.max_seq_length. Add course files, or raise it.")
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    chosen = np.random.default_rng(seed).choice(len(questions), limit, replace=False)
+    return [questions[i] for i in sorted(chosen.tolist())]
+
+
+def measure_rows(loaded: LoadedModel, rows: Sequence[TokenRow]) -> Array:
+    """Losses of each row, (rows, 4): nats and tokens of the answer, nats and tokens of the whole text."""
+    measured = np.zeros((len(rows), 4))
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].tokens), reverse=True)
+    while order:
+        count = max(1, LOSS_TOKENS // len(rows[order[0]].tokens))
+        indices, order = order[:count], order[count:]
+        whole = [TokenRow(rows[i].tokens, 1) for i in indices]
+        inputs, positions, targets, _ = make_batch(whole, len(whole))
+        logits = compute_logits(loaded.model, inputs, positions).astype(mx.float32)
+        nats = np.array(nn.losses.cross_entropy(logits, targets), np.float64)
+        start = 0
+        for i, row in zip(indices, whole, strict=True):
+            of_row, start = nats[start : start + row.supervised], start + row.supervised
+            answer = of_row[-rows[i].supervised :]
+            measured[i] = answer.sum(), answer.size, of_row.sum(), of_row.size
+    return measured
+
+
+def compare_samples(samples: dict[str, dict[str, Sample]], seed: int) -> list[dict[str, Any]]:
+    """Of each measure, value and interval of each model, and of each model less the one before."""
+    labels = list(samples)
+    rows = len(samples[labels[0]]["tokens"].statistics)
+    weights = draw_weights(rows, seed)
+    measures = []
+    for measure in MEASURES:
+        of_models = {label: samples[label][measure.key] for label in labels}
+        values = {label: estimate_value(sample, weights) for label, sample in of_models.items()}
+        differences = []
+        for i, before in enumerate(labels):
+            for after in labels[i + 1 :]:
+                difference = estimate_difference(of_models[before], of_models[after], weights)
+                if difference is not None:
+                    verdict = judge(difference, measure.better, rows)
+                    differences.append({"from": before, "to": after, **asdict(difference), "verdict": verdict})
+        measures.append(
+            {
+                **asdict(measure),
+                "values": {label: value and asdict(value) for label, value in values.items()},
+                "differences": differences,
+            }
+        )
+    return measures
+
+
+def compare_style(replies: dict[str, list[Reply]], references: Sequence[str]) -> list[dict[str, Any]]:
+    """The style table: of each aspect its definition, and of each model the share of answers under each label."""
+    shares = {label: summarize_style([reply.text for reply in found], references) for label, found in replies.items()}
+    table: list[dict[str, Any]] = [
+        {
+            "aspect": aspect.name,
+            "definition": aspect.definition,
+            "models": {label: found[aspect.name] for label, found in shares.items()},
+        }
+        for aspect in ASPECTS
+    ]
+    counts = {label: {"mean": float(np.mean([r.tokens for r in found]))} for label, found in replies.items()}
+    table.insert(3, {"aspect": "token count", "definition": "mean length of an answer in tokens", "models": counts})
+    return table
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` indices below `count`, as far apart as can be: neighbours are about the same section."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(wanted, count)).round()})
+
+
+def show_question(index: int, questions: Sequence[Question], replies: dict[str, list[Reply]]) -> dict[str, Any]:
+    """One question with its reference and what each model answered."""
+    question = questions[index]
+    return {
+        "line": question.line,
+        "question": question.text,
+        "reference": question.reference,
+        "answers": {label: asdict(found[index]) for label, found in replies.items()},
+    }
