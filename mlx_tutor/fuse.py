@@ -24,13 +24,14 @@ from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import FuseSettings, Recipe
 from mlx_tutor.training.batches import TokenRow, iterate_batches
-from mlx_tutor.training.loss import compute_logits
+from mlx_tutor.training.loss import compute_logits, measure_loss
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
 LADDER = (4, 5, 6, 8)
 # Rows of the training split on which bits are chosen; the validation split then decides.
-CALIBRATION_ROWS = 48
+CALIBRATION_ROWS = 32
+BATCH_SIZE = 4
 # Below this gain in nats a token the share that is kept of it is noise.
 SMALLEST_GAIN = 0.02
 # Where there is no gain to keep: how far the fused model may be from the adapter, as a share of the way to the base.
@@ -144,8 +145,13 @@ def fuse_run(
     calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
     decision = _tokenize(valid_rows, reference, recipe)
     plain = load_model(base).model
-    base_calibration, base_decision = (compare_models(reference.model, plain, rows) for rows in (calibration, decision))
+    loss_calibration, loss_decision = (measure_loss(plain, rows, BATCH_SIZE) for rows in (calibration, decision))
     del plain
+
+    def measure_way(rows: Sequence[TokenRow]) -> float:
+        """KL from the adapter to the base, asked for only where there is no gain."""
+        return compare_models(reference.model, load_model(base).model, rows).kl
+
     partial = run.fused.with_name(f".{run.name}.partial")
     tried: list[FuseTrial] = []
     for bits in _list_bits(recipe.fuse, reference.config):
@@ -153,11 +159,10 @@ def fuse_run(
         candidate = load_model(partial).model
         megabytes = _measure_size(partial)
         # Bits are chosen on training rows, and the validation split has to agree.
-        chosen = _judge(
-            bits, megabytes, compare_models(reference.model, candidate, calibration), base_calibration, recipe
-        )
+        first = compare_models(reference.model, candidate, calibration)
         final = compare_models(reference.model, candidate, decision)
-        trial = _judge(bits, megabytes, final, base_decision, recipe)
+        chosen = _judge(bits, megabytes, first, loss_calibration, lambda: measure_way(calibration), recipe)
+        trial = _judge(bits, megabytes, final, loss_decision, lambda: measure_way(decision), recipe)
         trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
         del candidate
         mx.clear_cache()
@@ -168,7 +173,7 @@ def fuse_run(
     report = FuseReport(
         run=run.name,
         bits=bits,
-        loss_base=base_decision.loss_candidate,
+        loss_base=loss_decision,
         loss_adapter=final.loss_reference,
         loss_fused=final.loss_candidate,
         retention=trial.retention,
@@ -251,7 +256,7 @@ def _find_dtype(linear: nn.Module) -> mx.Dtype:
 def compare_models(reference: Any, candidate: Any, rows: Sequence[TokenRow]) -> Agreement:
     """Loss of both models, KL(reference, candidate) in nats and top-1 agreement, over all supervised tokens."""
     sums, count = mx.zeros(4), 0
-    for inputs, positions, targets, weights in iterate_batches(rows, 4, max(len(row.tokens) for row in rows)):
+    for inputs, positions, targets, weights in iterate_batches(rows, BATCH_SIZE, max(len(row.tokens) for row in rows)):
         log_p, log_q = (_log_probabilities(model, inputs, positions) for model in (reference, candidate))
         nll = [-mx.take_along_axis(logs, targets[:, None], axis=-1)[:, 0] for logs in (log_p, log_q)]
         kl = (mx.exp(log_p) * (log_p - log_q)).sum(axis=-1)
@@ -269,11 +274,18 @@ def _log_probabilities(model: Any, inputs: mx.array, positions: mx.array) -> mx.
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
-def _judge(bits: int | None, megabytes: float, fused: Agreement, from_base: Agreement, recipe: Recipe) -> FuseTrial:
+def _judge(
+    bits: int | None,
+    megabytes: float,
+    fused: Agreement,
+    loss_base: float,
+    measure_way: Callable[[], float],
+    recipe: Recipe,
+) -> FuseTrial:
     """How much of the way from base to adapter the fused model went."""
-    gain = from_base.loss_candidate - fused.loss_reference
-    retention = None if gain < SMALLEST_GAIN else (from_base.loss_candidate - fused.loss_candidate) / gain
-    meets = fused.kl < KL_SHARE * from_base.kl if retention is None else retention >= recipe.fuse.target
+    gain = loss_base - fused.loss_reference
+    retention = None if gain < SMALLEST_GAIN else (loss_base - fused.loss_candidate) / gain
+    meets = fused.kl < KL_SHARE * measure_way() if retention is None else retention >= recipe.fuse.target
     return FuseTrial(bits, megabytes, fused.loss_candidate, retention, fused.kl, fused.top1, meets)
 
 
