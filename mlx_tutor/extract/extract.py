@@ -1,18 +1,22 @@
 """All sources of a course to documents.jsonl; what did not change is not read again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
+from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 2
+EXTRACTOR = 3
+# Text of fewer bytes is read faster than a process starts.
+SMALL = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +67,22 @@ def extract_course(course: Course, on_file: Callable[[str, int, int], None] | No
         raise CorpusError(f"No course file in {course.sources}. Put {suffixes} files there and run again.")
     earlier = _read_manifest(course)
     documents = {document.source: document for document in read_documents(course)} if earlier else {}
-    entries: list[dict[str, Any]] = []
-    kept: list[Document] = []
-    reused = 0
-    for number, path in enumerate(known, 1):
-        source = path.relative_to(course.sources).as_posix()
+    paths = {path.relative_to(course.sources).as_posix(): path for path in known}
+    read: dict[str, tuple[dict[str, Any], Document | None]] = {}
+    changed: dict[str, Path] = {}
+    for source, path in paths.items():
         old = earlier.get(source)
         if old is not None and _is_unchanged(path, old):
-            entry, document = {**old, **_stat(path)}, documents.get(source)
-            reused += 1
+            read[source] = {**old, **_stat(path)}, documents.get(source)
         else:
-            entry, document = read_source(path, source)
-        entries.append(entry)
-        if document is not None:
-            kept.append(document)
+            changed[source] = path
+    for done, (source, result) in enumerate(_read_changed(changed), len(read) + 1):
+        read[source] = result
         if on_file is not None:
-            on_file(source, number, len(known))
+            on_file(source, done, len(known))
+    entries = [read[source][0] for source in paths]
+    kept = [document for document in (read[source][1] for source in paths) if document is not None]
+    reused = len(known) - len(changed)
     failures = tuple(Failure(entry["source"], entry["reason"]) for entry in entries if entry["reason"])
     if not kept:
         reasons = "; ".join(f"{failure.source}: {failure.reason}" for failure in failures)
@@ -93,7 +97,7 @@ def extract_course(course: Course, on_file: Callable[[str, int, int], None] | No
     return ExtractReport(
         documents=len(kept),
         words=sum(entry["words"] for entry in entries),
-        read=len(known) - reused,
+        read=len(changed),
         reused=reused,
         failures=failures,
         skipped=tuple(path.relative_to(course.sources).as_posix() for path in others),
@@ -101,17 +105,28 @@ def extract_course(course: Course, on_file: Callable[[str, int, int], None] | No
     )
 
 
+def _read_changed(paths: dict[str, Path]) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
+    """Read files, those that may take long or explode in processes of their own."""
+    small = [source for source, path in paths.items() if path.suffix.lower() != ".pdf" and _stat(path)["size"] < SMALL]
+    large = sorted(set(paths) - set(small), key=lambda source: (-_stat(paths[source])["size"], source))
+    with closing(read_in_workers([(paths[source], source) for source in large])) as results:
+        # The first says that the processes have begun.
+        next(results)
+        for source in small:
+            yield source, read_source(paths[source], source)
+        for source, result in results:
+            failed = isinstance(result, str)
+            yield source, ({**_begin_entry(paths[source], source), "reason": result}, None) if failed else result
+
+
+def _begin_entry(path: Path, source: str) -> dict[str, Any]:
+    """The line of a file in the manifest before it is read."""
+    return {"source": source, "sha256": hash_file(path), **_stat(path), "words": 0, "sections": 0, "reason": None}
+
+
 def read_source(path: Path, source: str) -> tuple[dict[str, Any], Document | None]:
     """Read one file: its line in the manifest, and the document unless it could not be read."""
-    sha256 = hash_file(path)
-    entry: dict[str, Any] = {
-        "source": source,
-        "sha256": sha256,
-        **_stat(path),
-        "words": 0,
-        "sections": 0,
-        "reason": None,
-    }
+    entry = _begin_entry(path, source)
     try:
         title, sections = READERS[path.suffix.lower()](path)
     except CorpusError as err:
@@ -119,7 +134,7 @@ def read_source(path: Path, source: str) -> tuple[dict[str, Any], Document | Non
     if not sections:
         return {**entry, "reason": "empty: no text in it"}, None
     words = sum(len(section.text.split()) for section in sections)
-    return {**entry, "words": words, "sections": len(sections)}, Document(source, sha256, title, sections)
+    return {**entry, "words": words, "sections": len(sections)}, Document(source, entry["sha256"], title, sections)
 
 
 def _stat(path: Path) -> dict[str, int]:

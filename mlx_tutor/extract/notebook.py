@@ -1,6 +1,7 @@
 """Jupyter notebooks: text, code, and what the code printed."""
 
 import json
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -21,6 +22,8 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     import nbformat
 
     text = decode_text(path)
+    # nbformat logs what does not fit its schema, and reads it all the same.
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             # Old notebooks lack cell ids; that is no fault of their reader.
@@ -29,16 +32,16 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     except (nbformat.reader.NotJSONError, json.JSONDecodeError) as err:
         raise CorpusError("not a notebook: it is not JSON") from err
     # nbformat walks foreign JSON without a check and breaks in many ways.
-    except (nbformat.ValidationError, ValueError, KeyError, AttributeError, TypeError, IndexError) as err:
+    except (nbformat.ValidationError, ValueError, LookupError, AttributeError, TypeError, NameError) as err:
         raise CorpusError(f"not a valid notebook ({type(err).__name__})") from err
     builder = SectionBuilder()
-    for number, cell in enumerate(notebook.get("cells", []), 1):
+    for number, cell in enumerate(_list(notebook.get("cells")), 1):
         source = _join(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
             add_markdown(builder, source, number)
         elif cell.get("cell_type") == "code":
             builder.add_block(Block("code", source.rstrip(), cell=number))
-            for output in cell.get("outputs", []):
+            for output in _list(cell.get("outputs")):
                 builder.add_block(Block("output", _read_output(output), cell=number))
     title = builder.find_title(path.stem)
     sections = builder.finish(title)
@@ -48,7 +51,12 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def _join(value: Any) -> str:
-    return "".join(value) if isinstance(value, list) else str(value)
+    return "".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; nothing where something else stands."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _read_output(output: Any) -> str:
@@ -59,7 +67,8 @@ def _read_output(output: Any) -> str:
     elif kind == "error":
         text = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
     else:
-        text = _join(output.get("data", {}).get("text/plain", ""))
+        data = output.get("data")
+        text = _join(data.get("text/plain")) if isinstance(data, dict) else ""
         if re.fullmatch(r"<[\w. ]+(?: at 0x[0-9a-f]+)?.*>", text.strip(), re.DOTALL):
             text = ""
     return cut_output(ANSI.sub("", text).rstrip())

@@ -9,10 +9,16 @@ from reportlab.pdfgen.canvas import Canvas
 WIDTH, HEIGHT = A4
 
 
-def draw_pdf(path: Path, pages: list[list[tuple[float, float, float, str]]], *, bold: str = "Helvetica-Bold") -> Path:
+def draw_pdf(
+    path: Path,
+    pages: list[list[tuple[float, float, float, str]]],
+    *,
+    bold: str = "Helvetica-Bold",
+    packed: bool = True,
+) -> Path:
     """Write lines (x, y from the top, size, text), one list a page; a size above 13 is set in bold."""
     file = BytesIO()
-    canvas = Canvas(file, pagesize=A4, invariant=1)
+    canvas = Canvas(file, pagesize=A4, invariant=1, pageCompression=int(packed))
     for lines in pages:
         for x, top, size, text in lines:
             canvas.setFont(bold if size > 13 else "Times-Roman", size)

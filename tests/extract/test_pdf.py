@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.paragraphs import clean_characters, is_one_word, join_words
+from mlx_tutor.extract.characters import clean_characters
+from mlx_tutor.extract.joining import is_one_word, join_words
 from mlx_tutor.extract.pdf import read_pdf
 from tests.extract.pdf_factory import draw_pdf, stack
 

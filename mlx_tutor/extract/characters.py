@@ -1,0 +1,34 @@
+"""Characters as fonts give them, to characters as people write them."""
+
+import re
+import unicodedata
+
+LIGATURES = str.maketrans(
+    {
+        "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ft", "ﬆ": "st",
+        "\xa0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\t": " ",
+    }
+)  # fmt: skip
+# Hebrew, Arabic and their neighbours.
+RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def clean_characters(text: str) -> str:
+    """Ligatures as letters, odd spaces as one space; formulas and their characters stay as they are."""
+    return re.sub(r" {2,}", " ", text.translate(LIGATURES).replace("\n", " ")).strip()
+
+
+def clean_run(text: str) -> str:
+    """The characters of one glyph, in the order in which a page shows them from left to right."""
+    if RIGHT_TO_LEFT.search(text):
+        # Shapes of Arabic letters stand for the letters; several letters in one glyph are in reading order.
+        return unicodedata.normalize("NFKC", text)[::-1]
+    return text
+
+
+def order_line(text: str) -> str:
+    """A line as it is read, from one as it is shown: right to left where most of its letters are."""
+    letters = sum(character.isalpha() for character in text)
+    if not letters or 2 * len(RIGHT_TO_LEFT.findall(text)) < letters:
+        return text
+    return re.sub(r"[A-Za-z0-9][\w.,:/%@-]*", lambda match: match[0][::-1], text[::-1])
