@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.recipe import SYSTEM_PROMPT
 from mlx_tutor.records import Message
@@ -98,43 +97,27 @@ def clean_text(text: str) -> str:
 
 
 def make_chats(text: Text) -> Iterator[list[Message]]:
-    """Conversations mined from one document, each asked twice: from memory, and with its passage to read from."""
-    mined = list(_mine_answers(text))
-    for number, (question, place, answer) in enumerate(mined):
-        yield _chat(question, answer)
-        _, other_place, other = mined[(number + 1) % len(mined)]
-        passages = [(place, answer)]
-        if other not in answer and answer not in other:
-            passages.append((other_place, other))
-        passages.sort(key=lambda passage: _share(question + passage[1]))
-        yield _chat(write_passages(passages, question), answer, grounded=True)
-
-
-def _mine_answers(text: Text) -> Iterator[tuple[str, str, str]]:
-    """Question, place and answer: "Explain HEADING" and "What is TERM?", answered in the document's own prose."""
-    heading = topic = ""
+    """Conversations mined from one document: "Explain HEADING" and "What is TERM?", answered in its own prose."""
+    heading = ""
     for i, paragraph in enumerate(paragraphs := text.text.split("\n\n")):
         lines = paragraph.strip().split("\n")
         if match := HEADING.match(lines[0]):
-            heading = topic = re.sub(r"[*_`]|\[\[.*?\]\]", "", match[1]).strip()
+            heading = re.sub(r"[*_`]|\[\[.*?\]\]", "", match[1]).strip()
             lines = lines[1:]
         elif len(lines) > 1 and UNDERLINE.match(lines[1]):
-            heading = topic = lines[0].strip()
-            lines = lines[2:]
+            heading, lines = lines[0].strip(), lines[2:]
         prose = _join_prose(lines)
         if prose is None:
             continue
-        place = f"{text.source.rpartition('/')[2]}, {topic}" if topic else text.source.rpartition("/")[2]
         if heading and 2 < len(heading) < 60:
             following = _join_prose(paragraphs[i + 1].strip().split("\n")) if i + 1 < len(paragraphs) else None
             answer = prose if following is None or len(prose) > 400 else f"{prose}\n\n{following}"
-            asked = heading if heading.endswith("?") else _pick(EXPLAIN, answer).format(heading.rstrip("?.!:"))
-            yield asked, place, answer
+            topic = heading.rstrip("?.!:")
+            yield _chat(heading if heading.endswith("?") else _pick(EXPLAIN, answer).format(topic), answer)
             heading = ""
         if (match := DEFINITION.match(prose)) and match["term"].lower().split()[0] not in NO_TERM:
             term = match["term"]
-            name = term[0].lower() + term[1:] if term[1:].islower() else term
-            yield _pick(DEFINE, prose).format(name), place, prose
+            yield _chat(_pick(DEFINE, prose).format(term[0].lower() + term[1:] if term[1:].islower() else term), prose)
 
 
 def _join_prose(lines: list[str]) -> str | None:
@@ -145,10 +128,8 @@ def _join_prose(lines: list[str]) -> str | None:
     return text if whole and 120 <= len(text) <= 900 and marks < 0.02 * len(text) else None
 
 
-def _chat(question: str, answer: str, *, grounded: bool = False) -> list[Message]:
+def _chat(question: str, answer: str) -> list[Message]:
     system = SYSTEM_PROMPTS[int(_share("system" + answer) * len(SYSTEM_PROMPTS))]
-    if grounded:
-        system = f"{system or ''}\n\n{GROUNDING}".strip()
     turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return turns if system is None else [{"role": "system", "content": system}, *turns]
 
