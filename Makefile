@@ -5,13 +5,13 @@
 BIN := .venv/bin
 READY := .venv/.ready
 COMMA := ,
-EXTRAS := dev
+EXTRAS := dev,web,teacher,cards
 BLAS :=
 ifeq ($(shell uname -s),Linux)
   ifneq ($(shell command -v nvidia-smi 2>/dev/null),)
-    EXTRAS := dev$(COMMA)cuda
+    EXTRAS := $(EXTRAS)$(COMMA)cuda
   else
-    EXTRAS := dev$(COMMA)cpu
+    EXTRAS := $(EXTRAS)$(COMMA)cpu
     # The BLAS inside MLX's Linux wheel is 15 to 30 times slower than OpenBLAS.
     BLAS := $(firstword $(wildcard /usr/lib/*/openblas-pthread/libblas.so.3))
   endif

@@ -1,0 +1,57 @@
+"""The journal of a course: `corpora/<course>/journal.sqlite`, what its users made and no command deletes.
+
+Ratings, thumbs, quiz answers and exam logs; each feature owns its tables. Open it for one piece of work and close
+it again, so that a terminal and a web page can share it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.workspace import Course
+
+# How long to wait for another process that is writing, in seconds.
+BUSY_SECONDS = 5.0
+
+
+def find_journal(course: Course) -> Path:
+    """Where the journal of a course lies."""
+    return course.root / "journal.sqlite"
+
+
+@contextmanager
+def open_journal(course: Course, schema: str) -> Iterator[sqlite3.Connection]:
+    """The journal, with the tables of `schema` (`CREATE TABLE IF NOT EXISTS ...`); commits at the end of the block.
+
+    What the block wrote is taken back when it raises.
+
+    Raises:
+        CorpusError: locked by another process, damaged, read-only, or the disk is full.
+    """
+    path = find_journal(course)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.executescript(schema)
+            with connection:
+                yield connection
+    except sqlite3.DatabaseError as err:
+        raise CorpusError(f"{path}: {_explain(err)}") from err
+    except OSError as err:
+        raise CorpusError(f"{path} cannot be opened: {err.strerror}.") from err
+
+
+def _explain(err: sqlite3.DatabaseError) -> str:
+    name = getattr(err, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another program is writing to it. Close that one, or try again."
+    if name.startswith("SQLITE_FULL"):
+        return "the disk is full; nothing was written. Make room and try again."
+    if name.startswith("SQLITE_READONLY"):
+        return "it is read-only. Allow writing to it and to its folder."
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "it is damaged. It was left as it is; move it away to begin a new one."
+    return f"{err}."
