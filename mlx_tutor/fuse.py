@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -50,8 +51,12 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class FuseTrial:
-    """One bit width tried. `retention` is the share of the training's gain that it keeps; None without a gain."""
+    """One bit width tried. `retention` is the share of the training's gain that it keeps; None without a gain.
 
+    `rows` says on which it was measured: those of the calibration when it failed on them already.
+    """
+
+    rows: Literal["calibration", "validation"]
     bits: int | None
     megabytes: float
     loss: float
@@ -152,18 +157,23 @@ def fuse_run(
         """KL from the adapter to the base, asked for only where there is no gain."""
         return compare_models(reference.model, load_model(base).model, rows).kl
 
-    partial = run.fused.with_name(f".{run.name}.partial")
+    draft = run.fused.with_name(f".{run.name}.partial")
     tried: list[FuseTrial] = []
-    for bits in _list_bits(recipe.fuse, reference.config):
-        write_fused(base, run.adapter, partial, bits)
-        candidate = load_model(partial).model
-        megabytes = _measure_size(partial)
-        # Bits are chosen on training rows, and the validation split has to agree.
+    widths = _list_bits(recipe.fuse, reference.config)
+    for bits in widths:
+        write_fused(base, run.adapter, draft, bits)
+        candidate = load_model(draft).model
+        megabytes = _measure_size(draft)
+        # Bits are chosen on training rows; for those that pass, and the last ones, the validation split decides.
         first = compare_models(reference.model, candidate, calibration)
-        final = compare_models(reference.model, candidate, decision)
-        chosen = _judge(bits, megabytes, first, loss_calibration, lambda: measure_way(calibration), recipe)
-        trial = _judge(bits, megabytes, final, loss_decision, lambda: measure_way(decision), recipe)
-        trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
+        way = partial(measure_way, calibration)
+        chosen = _judge("calibration", bits, megabytes, first, loss_calibration, way, recipe)
+        trial = chosen
+        if chosen.meets_target or bits == widths[-1]:
+            final = compare_models(reference.model, candidate, decision)
+            way = partial(measure_way, decision)
+            trial = _judge("validation", bits, megabytes, final, loss_decision, way, recipe)
+            trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
         del candidate
         mx.clear_cache()
         tried.append(trial)
@@ -186,7 +196,7 @@ def fuse_run(
         peak_memory_gb=mx.get_peak_memory() / 1e9,
         tried=tuple(tried),
     )
-    _publish(run, partial, report, recipe)
+    _publish(run, draft, report, recipe)
     return report
 
 
@@ -275,6 +285,7 @@ def _log_probabilities(model: Any, inputs: mx.array, positions: mx.array) -> mx.
 
 
 def _judge(
+    rows: Literal["calibration", "validation"],
     bits: int | None,
     megabytes: float,
     fused: Agreement,
@@ -286,14 +297,14 @@ def _judge(
     gain = loss_base - fused.loss_reference
     retention = None if gain < SMALLEST_GAIN else (loss_base - fused.loss_candidate) / gain
     meets = fused.kl < KL_SHARE * measure_way() if retention is None else retention >= recipe.fuse.target
-    return FuseTrial(bits, megabytes, fused.loss_candidate, retention, fused.kl, fused.top1, meets)
+    return FuseTrial(rows, bits, megabytes, fused.loss_candidate, retention, fused.kl, fused.top1, meets)
 
 
 def _measure_size(path: Path) -> float:
     return sum(file.stat().st_size for file in path.glob("model*.safetensors")) / 1e6
 
 
-def _publish(run: Run, partial: Path, report: FuseReport, recipe: Recipe) -> None:
+def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
     """Write the papers of the model beside it, then put the folder in place."""
     record = {
         "result": asdict(report),
@@ -302,13 +313,13 @@ def _publish(run: Run, partial: Path, report: FuseReport, recipe: Recipe) -> Non
         "environment": describe_environment(),
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
-    write_text(partial / "README.md", _write_card(run, report))
-    write_json(partial / "fuse.json", record)
+    write_text(draft / "README.md", _write_card(run, report))
+    write_json(draft / "fuse.json", record)
     old = run.fused.with_name(f".{run.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if run.fused.exists():
         run.fused.rename(old)
-    partial.rename(run.fused)
+    draft.rename(run.fused)
     shutil.rmtree(old, ignore_errors=True)
 
 
