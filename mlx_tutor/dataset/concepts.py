@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from os.path import commonprefix
 
 from mlx_tutor.dataset.language import clean_heading, could_be_concept, is_topic, list_sentences, strip_bold
 from mlx_tutor.records import Document
@@ -41,6 +43,11 @@ class Concepts:
         found = (match.group(1).lower() for match in self.pattern.finditer(strip_bold(text)))
         return list(dict.fromkeys(self.names[name] for name in found))
 
+    def find_longest(self, text: str) -> list[str]:
+        """As `find`, without those that stand inside the name of another."""
+        found = self.find(text)
+        return [name for name in found if not any(name != other and name in other for other in found)]
+
     def relate(self, text: str, *asked: str) -> tuple[str, ...]:
         """Concepts that a text names beside the one that was asked about, singular and plural taken as one."""
         known = " ".join(asked).lower()
@@ -76,11 +83,26 @@ def collect_concepts(documents: Sequence[Document], defined: dict[str, str]) -> 
             terms.setdefault(term.lower(), lower_words(term, capitals))
     for name in NO_PLURAL:
         terms.pop(f"{name}s", None)
-    # Longest first, so that "logistic regression" is not found as "regression".
-    ordered = sorted(terms, key=lambda term: (-len(term), term))
-    parts = [re.escape(term) + (r"(?![\w-])" if term in NO_PLURAL else r"(?=s?(?![\w-]))") for term in ordered]
-    pattern = re.compile(rf"(?<![\w-])({'|'.join(parts)})", re.IGNORECASE) if parts else None
+    pattern = re.compile(rf"(?<![\w-])({_join_terms(sorted(terms))})", re.IGNORECASE) if terms else None
     return Concepts(terms, pattern, capitals, {term.lower(): article for term, article in defined.items()})
+
+
+def _join_terms(terms: Sequence[str], start: int = 0) -> str:
+    """A pattern for the longest of sorted terms, their first `start` characters left out.
+
+    Terms that begin alike share that beginning: a list of thousands one after the other takes minutes for a book.
+    """
+    branches = []
+    ended = ""
+    for _, group in groupby(terms, lambda term: term[start : start + 1]):
+        alike = list(group)
+        if len(alike[0]) == start:
+            ended = r"(?![\w-])" if alike[0] in NO_PLURAL else r"(?=s?(?![\w-]))"
+            continue
+        end = len(commonprefix([alike[0], alike[-1]]))
+        branches.append(re.escape(alike[0][start:end]) + _join_terms(alike, end))
+    # What goes on is tried before what ends, so that "logistic regression" is not found as "logistic".
+    return f"(?:{'|'.join([*branches, ended] if ended else branches)})"
 
 
 def find_names(documents: Sequence[Document]) -> frozenset[str]:

@@ -73,7 +73,7 @@ def _read_from(qa: QaPair, context: str, concepts: Concepts) -> QaPair:
 
 
 def _make_keywords(block: Block, text: str, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    found = [name for name in concepts.find(text) if not any(name != n and name in n for n in concepts.find(text))]
+    found = concepts.find_longest(text)
     if LEAST_KEYWORDS <= len(found) <= MOST_KEYWORDS:
         answer = "\n".join(f"- {name}" for name in found)
         yield QaPair(pick(KEYWORDS, seed, text), (), answer, "keywords", (), text), "keywords", block.text
@@ -107,9 +107,7 @@ def make_sentences(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
     candidates = []
     for sentence in (s for block in chunk.blocks for s in list_sentences(block)):
         plain = strip_bold(sentence)
-        found = [
-            name for name in concepts.find(plain) if not any(name != n and name in n for n in concepts.find(plain))
-        ]
+        found = concepts.find_longest(plain)
         whole = is_whole_sentence(sentence) and plain.endswith(".")
         whole = whole and not POINTS_BACK.search(plain) and not tells_story(sentence)
         if whole and len(plain.split()) <= 35 and 2 <= len(found) <= 4:
