@@ -5,7 +5,7 @@
 BIN := .venv/bin
 READY := .venv/.ready
 COMMA := ,
-EXTRAS := dev,web,teacher,cards
+EXTRAS := dev,web,teacher,cards,ocr
 BLAS :=
 ifeq ($(shell uname -s),Linux)
   ifneq ($(shell command -v nvidia-smi 2>/dev/null),)

@@ -14,7 +14,7 @@ from mlx_tutor.commands.options import adapt_hints
 from mlx_tutor.errors import TutorError
 
 # Those whose time is matrix products, and doctor, which reports on them.
-COMPUTING = ("train", "fuse", "evaluate", "compare", "ask", "chat", "run", "doctor")
+COMPUTING = ("build", "train", "sweep", "fuse", "evaluate", "compare", "rate", "ask", "chat", "serve", "run", "doctor")
 
 
 class TutorGroup(click.Group):

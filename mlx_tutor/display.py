@@ -202,7 +202,7 @@ def draw_answers(console: Console, texts: dict[str, str], height: int | None = N
 
 def draw_row(entry: "dict[str, Any]") -> RenderableType:
     """A dataset row as training sees it: prompt dim, trained text green, the end token marked."""
-    place = ", ".join(f"{key} {entry[key]}" for key in ("page", "cell") if entry[key] is not None)
+    place = ", ".join(f"{key} {entry[key]}" for key in ("page", "cell", "row") if entry[key] is not None)
     parts: list[RenderableType] = []
     for turn in entry["turns"]:
         text = Text().append(turn["prompt"], "dim")
@@ -211,6 +211,21 @@ def draw_row(entry: "dict[str, Any]") -> RenderableType:
     parts += [Text(f"left out: {reason}", "yellow") for reason in entry["dropped"]]
     origin = " · ".join(part for part in (entry["source"], place, entry["method"]) if part)
     return Panel(Group(*parts), title=f"line {entry['line']}", subtitle=escape(origin))
+
+
+def draw_study(title: str, text: str, *, style: str = "bold", end: str = "") -> RenderableType:
+    """A question or what the course answers to it; code is set off and loses its fences."""
+    shown = Text()
+    code = False
+    for line in text.strip().split("\n"):
+        if line.startswith("```"):
+            code = not code
+        else:
+            shown.append(f"  {line}\n" if code else f"{line}\n", "cyan" if code else "")
+    shown.rstrip()
+    below = [shown, Text(end, "dim")] if end else [shown]
+    parts = [Padding(part, (0, 0, 0, 2), expand=False) for part in below]
+    return Padding(Group(Text(title, style), *parts), (1, 0, 0, 0), expand=False)
 
 
 def draw_facts(facts: Sequence[tuple[str, str]]) -> Table:
@@ -238,6 +253,8 @@ def draw_style(comparisons: "Sequence[Comparison]") -> Table:
     add("code blocks", lambda item: str(item.style.code_blocks))
     add("related concepts listed", lambda item: str(item.style.related_concepts))
     add("repeated 4-grams", lambda item: f"{100 * item.style.repeated_4grams:.0f} %")
+    add("weights in memory", lambda item: describe_bytes(1e9 * item.weights_gb))
+    add("peak memory", lambda item: describe_bytes(1e9 * item.answer.peak_memory_gb))
     add("ended", lambda item: "by itself" if item.answer.finish_reason == "stop" else "cut at the limit")
     return table
 

@@ -5,14 +5,15 @@ need a model: finding and hashing one must stay quick.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_tutor.errors import ModelError
 from mlx_tutor.files import hash_sample, hash_value, read_json
@@ -132,7 +133,6 @@ def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = Fal
     Raises:
         ModelError: missing or corrupt files, or an adapter that does not fit.
     """
-    from mlx_lm.utils import load_adapters
     from mlx_lm.utils import load_model as load
 
     try:
@@ -142,15 +142,39 @@ def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = Fal
     if is_cpu() and not quantized:
         _prepare_for_cpu(model)
     if adapter is not None:
-        try:
-            load_adapters(model, str(adapter))
-            mx.eval(model.parameters())
-        except (RuntimeError, ValueError, KeyError, OSError) as err:
-            raise ModelError(
-                f"The adapter in {adapter} cannot be loaded ({_first_line(err)}). Train it again."
-            ) from err
-        model.eval()
+        _add_adapter(model, adapter)
     return LoadedModel(model, load_tokenizer(path), config, path)
+
+
+def _add_adapter(model: nn.Module, adapter: Path) -> None:
+    from mlx_lm.utils import load_adapters
+
+    try:
+        load_adapters(model, str(adapter))
+        mx.eval(model.parameters())
+    except (RuntimeError, ValueError, KeyError, OSError) as err:
+        raise ModelError(f"The adapter in {adapter} cannot be loaded ({_first_line(err)}). Train it again.") from err
+    model.eval()
+
+
+@contextmanager
+def lend_adapter(loaded: LoadedModel, adapter: Path) -> Iterator[None]:
+    """Put an adapter on a loaded base for the length of a block; behind it the base is as it was.
+
+    The base's own layers are put back, so that this holds for DoRA too, which a scale of 0 would not switch off. What
+    the adapter adds to memory is the adapter alone.
+
+    Raises:
+        ModelError: corrupt files, or an adapter that does not fit.
+    """
+    layers = dict(loaded.model.named_modules())
+    try:
+        _add_adapter(loaded.model, adapter)
+        yield
+    finally:
+        now = loaded.model.named_modules()
+        wrapped = [(name, layers[name]) for name, layer in now if layers.get(name, layer) is not layer]
+        loaded.model.update_modules(tree_unflatten(wrapped))
 
 
 def _prepare_for_cpu(model: nn.Module) -> None:
@@ -186,7 +210,11 @@ def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int
     prompt = _render(tokenizer, messages[:-1], add_generation_prompt=True)
     whole = _render(tokenizer, messages, add_generation_prompt=False)
     # Templates that rewrite a finished turn (thoughts, trimming) fail the prefix test.
-    tail = whole[len(prompt) :] if whole.startswith(prompt) else messages[-1]["content"] + tokenizer.eos_token
+    answer_text = messages[-1]["content"]
+    if prompt.rstrip().endswith("</think>"):
+        # Thinking is off, so what a row thought is not spoken either.
+        answer_text = answer_text.rpartition("</think>")[2].lstrip("\n")
+    tail = whole[len(prompt) :] if whole.startswith(prompt) else answer_text + tokenizer.eos_token
     prompt_tokens, answer = _encode(tokenizer, prompt), _encode(tokenizer, tail)
     end = next((i for i, token in enumerate(answer) if token in tokenizer.eos_token_ids), None)
     answer = [*answer, tokenizer.eos_token_id] if end is None else answer[: end + 1]

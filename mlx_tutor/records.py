@@ -86,7 +86,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an example comes from. `evidence` stands in the section's text word for word."""
+    """Where an example comes from. `evidence` stands in the section's text word for word.
+
+    `row` counts from 1 in a table; there, `section` is the number of the group that the split keeps together.
+    """
 
     source: str
     section: int
@@ -95,6 +98,7 @@ class Origin:
     heading: tuple[str, ...]
     method: str
     evidence: str
+    row: int | None = None
 
 
 def describe_place(source: str, page: int | None, cell: int | None, heading: tuple[str, ...]) -> str:
@@ -125,5 +129,8 @@ class Example:
     metadata: dict[str, str]
 
     def to_row(self) -> dict[str, Any]:
-        """The JSON form in train.jsonl, valid.jsonl and test.jsonl."""
-        return asdict(self)
+        """The JSON form in train.jsonl, valid.jsonl and test.jsonl; only rows of a table have a row number."""
+        row = asdict(self)
+        if row["origin"]["row"] is None:
+            del row["origin"]["row"]
+        return row

@@ -9,6 +9,8 @@ from mlx_tutor.errors import CorpusError, TutorError
 from mlx_tutor.files import read_json
 
 SAMPLE = "sample"
+# Between a course and a number in the names of the runs of a sweep.
+SWEEP = "-sweep-"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -109,15 +111,17 @@ def check_name(name: str) -> str:
 
 
 def list_runs(course: Course) -> list[Run]:
-    """The complete runs of a course, newest last."""
+    """The complete runs of a course, newest last; those of a sweep before all others, the best of them last."""
     folder = course.workspace / "adapters"
     runs = [Run(course.workspace, path.parent.name) for path in folder.glob("*/run.json")]
-    mine = [(run.read(), run) for run in runs]
-    return [
-        run
-        for record, run in sorted(mine, key=lambda pair: str(pair[0].get("finished")))
-        if record.get("course") == course.name
-    ]
+    mine = [(record, run) for run in runs if (record := run.read()).get("course") == course.name]
+
+    def rank(pair: tuple[dict[str, Any], Run]) -> tuple[bool, float, str]:
+        record, run = pair
+        swept = run.name.startswith(f"{course.name}{SWEEP}")
+        return not swept, -record["result"]["best_loss"] if swept else 0.0, str(record.get("finished"))
+
+    return [run for _, run in sorted(mine, key=rank)]
 
 
 def find_run(course: Course, name: str | None = None) -> Run:
@@ -142,11 +146,12 @@ def find_run(course: Course, name: str | None = None) -> Run:
     return run
 
 
-def name_new_run(course: Course) -> Run:
-    """The first free name: `<course>`, then `<course>-2`, `<course>-3`."""
+def name_new_run(course: Course, *, sweep: bool = False) -> Run:
+    """The first free name: `<course>`, then `<course>-2`, `<course>-3`; for a sweep `<course>-sweep-1` and so on."""
     number = 1
     while True:
-        run = Run(course.workspace, course.name if number == 1 else f"{course.name}-{number}")
+        plain = course.name if number == 1 else f"{course.name}-{number}"
+        run = Run(course.workspace, f"{course.name}{SWEEP}{number}" if sweep else plain)
         if not run.adapter.exists() and not run.fused.exists():
             return run
         number += 1

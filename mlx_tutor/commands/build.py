@@ -2,22 +2,70 @@
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.commands.options import Job, Options, common_options, open_job
 
 
 @click.command()
+@click.option("--from-ratings", is_flag=True, help="Add answers rated 4 or more to the training rows.")
+@click.option("--fill-gaps", is_flag=True, help="Make further rows for sections with few rows only.")
+@click.option("--estimate", is_flag=True, help="Say what the teacher would take, and stop.")
 @common_options("course", "overrides", "json")
-def command(options: Options) -> None:
+def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: bool) -> None:
     """Make training rows from the extracted text.
 
     Reads corpora/COURSE/dataset/documents.jsonl, writes train.jsonl, valid.jsonl, test.jsonl and manifest.json
     beside it.
+
+    --from-ratings takes answers from corpora/COURSE/journal.sqlite (see rate). They go to training only, and none that
+    repeats what is held out for validation or the test.
+
+    With a teacher in the recipe ([teacher]), a larger model writes further rows about each piece of the text; its
+    replies are kept in corpora/COURSE/teacher, so that none is paid for twice. --fill-gaps asks it about sections with
+    few rows only, and makes plain rows for them where there is no teacher.
 
     Example: mlx-tutor build --set dataset.seed=1
     """
     from mlx_tutor.commands.stages import run_build
 
     job = open_job(options)
-    outcome = run_build(job)
+    if from_ratings:
+        check_ratings(job)
+    if estimate:
+        show_estimate(job, fill_gaps)
+        return
+    outcome = run_build(job, from_ratings, fill_gaps)
     if options.json:
         job.screen.give_json(outcome.to_json())
+
+
+def show_estimate(job: Job, fill_gaps: bool) -> None:
+    """What the teacher of the recipe would take, for the whole course or for its thin sections.
+
+    Raises:
+        RecipeError: there is no teacher.
+    """
+    from dataclasses import asdict
+
+    from mlx_tutor.commands.teacher import describe_estimate, find_thin, list_asked
+    from mlx_tutor.dataset.teacher import estimate_teaching
+    from mlx_tutor.errors import RecipeError
+
+    settings = job.recipe.teacher
+    if not settings.model:
+        raise RecipeError("The recipe names no teacher, so nothing is asked. Name one with teacher.model.")
+    estimate = estimate_teaching(job.course, list_asked(job, find_thin(job) if fill_gaps else None), settings)
+    if job.options.json:
+        job.screen.give_json(asdict(estimate))
+    job.screen.show(describe_estimate(estimate, settings))
+
+
+def check_ratings(job: Job) -> None:
+    """Raise DatasetError when no answer is rated well enough to be a row."""
+    from mlx_tutor.dataset.rated import read_rated
+    from mlx_tutor.errors import DatasetError
+
+    if not read_rated(job.course, job.recipe.rate.criteria):
+        raise DatasetError(
+            f"No answer in course {job.course.name!r} is rated 4 or more yet. Rate some: mlx-tutor rate -c "
+            f"{job.course.name}"
+        )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlx_tutor.commands.ask import pick_model, show_reply, warn_changes, warn_passages
+from mlx_tutor.commands.exam import hold_exam, prepare_exam, show_head
 from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import LoadedModel
     from mlx_tutor.study.chat import Conversation, Plan, Turn
+    from mlx_tutor.study.exam import Exam
     from mlx_tutor.study.index import Index
 
 HELP = (
     ("/sources", "what the model was given to read for the last answer"),
-    ("/style NAME", "socratic, steps or direct, from the next answer on; off: as the recipe says"),
+    ("/style NAME", "socratic, steps, direct or analogy, from the next answer on; off: as the recipe says"),
     ("/retry", "answer the last question again, in other words"),
     ("/undo", "take back the last question and its answer"),
     ("/clear", "begin a new conversation"),
@@ -52,25 +54,34 @@ class Talk:
     conversation: "Conversation"
     cache: "PromptCache"
     interactive: bool
+    exam: "Exam | None" = None
 
 
 @click.command()
 @click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
 @click.option("--base", is_flag=True, help="Talk with the base model.")
 @click.option("--adapter", metavar="NAME", help="Talk with the base with the adapter of this run.")
+@click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
 @common_options("course", "run", "overrides")
-def command(options: Options, no_search: bool, base: bool, adapter: str | None) -> None:
+def command(options: Options, no_search: bool, base: bool, adapter: str | None, exam: bool) -> None:
     """Talk with your tutor about the course, with sources.
 
     Reads the newest fused model and corpora/NAME/dataset/documents.jsonl; writes corpora/NAME/index.sqlite, the search
     index, and corpora/NAME/.chat_history, what you typed. Turns that no longer fit into the model's context are left
-    out. /help lists what else you can type; in a pipe, each line is a question.
+    out. /help lists what else you can type; in a pipe, each line is a question. With --exam, the network is denied to
+    this program and the record goes into corpora/NAME/journal.sqlite; see mlx-tutor exam.
 
     Example: mlx-tutor chat
     """
     if sum((base, adapter is not None, options.run is not None)) > 1:
         raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
+    if exam:
+        prepare_exam()
     job = open_job(options)
+    if exam:
+        from mlx_tutor.study.exam import check_ready
+
+        check_ready(job.course, fused=not base and adapter is None, search=not no_search)
 
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import load_model
@@ -85,7 +96,10 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None) 
         with job.screen.wait(f"loading {label}"):
             loaded = load_model(path, adapter_path)
         style = find_style(job.recipe.course.teaching_style)
-        talk = Talk(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty())
+        record = None
+        if exam:
+            record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=index is not None))
+        talk = Talk(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record)
         if talk.interactive:
             job.screen.say(f"{label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
             stack.enter_context(keep_history(job, job.course.root / ".chat_history"))
@@ -111,6 +125,8 @@ def hold_talk(talk: Talk) -> int:
             if not talk.interactive:
                 raise
             talk.job.screen.say("\nBroken off; the conversation goes on.")
+        if talk.exam is not None and line.strip():
+            show_head(talk.job, talk.exam)
     return failures
 
 
@@ -208,10 +224,18 @@ def answer_line(talk: Talk, question: str, replaces: "Turn | None" = None) -> No
     """Answer a question as it comes, and show what supports it."""
     from mlx_tutor.models import context_length
     from mlx_tutor.study.chat import answer_turn
+    from mlx_tutor.study.exam import log_answer, record_turn
 
     job, context = talk.job, context_length(talk.loaded.config)
     with ExitStack() as stack:
         writers: list[Callable[[str, str], None]] = []
+        shown: list[str] = []
+        if talk.exam is not None:
+            shown = stack.enter_context(record_turn(talk.exam, question, again=replaces is not None))
+
+        def write(piece: str) -> None:
+            shown.append(piece)
+            writers[0](talk.label, piece)
 
         def begin(plan: "Plan") -> None:
             if plan.dropped:
@@ -230,10 +254,14 @@ def answer_line(talk: Talk, question: str, replaces: "Turn | None" = None) -> No
             job.recipe,
             talk.cache,
             begin,
-            lambda piece: writers[0](talk.label, piece),
+            write,
             is_stopped,
             replaces,
+            without_code=talk.exam is not None and not job.recipe.exam.allow_code,
         )
+        # Before it is shown as finished.
+        if talk.exam is not None:
+            log_answer(talk.exam, turn.cited)
     if not talk.interactive or replaces is not None:
         job.screen.show(f"Question: {turn.cited.question}")
     show_reply(job, talk.label, turn.cited)
@@ -254,10 +282,13 @@ def run_slash(talk: Talk, line: str) -> bool:
         TutorError: no such command, or one that cannot be done.
     """
     from mlx_tutor.study.ask import clean_text
+    from mlx_tutor.study.exam import log_event
 
     line = clean_text(line)
     name, argument = line.split()[0], " ".join(line.split(maxsplit=1)[1:])
     screen, conversation = talk.job.screen, talk.conversation
+    if talk.exam is not None and name in SLASHES:
+        log_event(talk.exam, name, argument)
     match name:
         case "/quit":
             return False

@@ -1,58 +1,135 @@
-"""Command: the same prompt to base and fused."""
+"""Command: the same prompts to base and fused, or to any other models."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
-from mlx_tutor.workspace import Run, find_run
+from mlx_tutor.workspace import NAME_PATTERN, Run, find_run
 
 if TYPE_CHECKING:
-    from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.records import Message
+    from mlx_tutor.evaluation.compare import Comparison, Contender
+    from mlx_tutor.evaluation.prompts import Prompt
+
+OWN = ("base", "adapter", "fused")
 
 
 @click.command()
-@click.option("--prompt", required=True, metavar="TEXT", help="What to ask.")
-@click.option("--with", "extra", multiple=True, type=click.Choice(["adapter"]), help="Ask this one too.")
+@click.option("--prompt", metavar="TEXT", help="What to ask.")
+@click.option("--prompts", metavar="FILE", help="Prompts, one a line or JSON lines; or a ready set: course, formal.")
+@click.option("--from-test", type=click.IntRange(1), metavar="N", help="Take N prompts from the test rows.")
+@click.option("--with", "extra", multiple=True, metavar="MODEL", help="Ask this one too: adapter, or any MODEL.")
+@click.option("--model", "only", multiple=True, metavar="MODEL", help="Ask these instead of base and fused.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write .html, .md or .json.")
 @click.option("--temp", type=float, metavar="NUMBER", help="Temperature; 0: the same answer every time.")
 @click.option("--seed", type=int, metavar="NUMBER", help="Seed of sampling.")
 @common_options("course", "run", "overrides", "json")
-def command(options: Options, prompt: str, extra: tuple[str, ...], temp: float | None, seed: int | None) -> None:
+def command(
+    options: Options,
+    prompt: str | None,
+    prompts: str | None,
+    from_test: int | None,
+    extra: tuple[str, ...],
+    only: tuple[str, ...],
+    report: Path | None,
+    temp: float | None,
+    seed: int | None,
+) -> None:
     """Ask base and fused model the same, side by side.
 
-    Reads adapters/RUN, fused_models/RUN and the base; writes nothing. Both get the recipe's system prompt; limits
-    are in its [generate] section.
+    MODEL is base, adapter or fused (of --run), the name of another run (its fused model, or its adapter while it is
+    not fused), adapters/RUN (its adapter), a model folder, or a model of the Hugging Face Hub that is on this machine.
 
-    Example: mlx-tutor compare --prompt "Explain logit regression."
+    Reads adapters/RUN, fused_models/RUN and the base; writes nothing but --report. All get the recipe's system prompt;
+    limits are in its [generate] section. Base and adapter share one loaded base.
+
+    Example: mlx-tutor compare --from-test 5 --with adapter --report compare.html
     """
-    from dataclasses import replace
+    if sum(given is not None for given in (prompt, prompts, from_test)) != 1:
+        raise click.UsageError("Say what to ask with one of --prompt, --prompts and --from-test.")
 
-    from mlx_tutor.evaluation.compare import compare_models
+    from mlx_tutor.evaluation.compare import compare_prompts, record_comparison
+    from mlx_tutor.evaluation.compare_report import check_report, write_report
+    from mlx_tutor.evaluation.prompts import make_prompt
 
-    given = {"temp": temp, "seed": seed}
-    overrides = tuple(f"generate.{name}={value}" for name, value in given.items() if value is not None)
-    options = replace(options, overrides=(*options.overrides, *overrides))
-    job = open_job(options)
-    run = find_run(job.course, options.run)
-    contenders = list_contenders(job, run, extra)
-    system = job.recipe.course.system_prompt
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": prompt})
+    if report is not None:
+        check_report(report)
+    overrides = tuple(
+        f"generate.{name}={value}" for name, value in (("temp", temp), ("seed", seed)) if value is not None
+    )
+    job = open_job(replace(options, overrides=(*options.overrides, *overrides)))
+    contenders = find_contenders(job, only, extra)
+    if prompt is None:
+        from mlx_tutor.commands.rate import list_prompts
+
+        asked = list_prompts(job, prompts or "", from_test)
+    else:
+        asked = [make_prompt(prompt, job.recipe.course.system_prompt)]
+    messages, settings = [item.messages for item in asked], job.recipe.generate
     labels = [contender.label for contender in contenders]
-    with job.screen.watch_answers(labels) as on_text:
-        comparisons = compare_models(contenders, messages, job.recipe.generate, on_text)
-    if options.json:
+    if prompt is not None:
+        with job.screen.watch_answers(labels) as on_text:
+            found = compare_prompts(contenders, messages, settings, on_text)
+    else:
+        with job.screen.count_files("answers") as on_progress:
+            total = len(labels) * len(asked)
+            found = compare_prompts(
+                contenders, messages, settings, on_answer=lambda label, done: on_progress(label, done, total)
+            )
+    record = record_comparison(contenders, asked, found, settings)
+    if report is not None:
+        write_report(report, record)
+        job.screen.say(f"report    {report}")
+    if options.json and prompt is not None:
         job.screen.give_json(
-            {"run": run.name, "messages": messages, "generate": asdict(job.recipe.generate)}
-            | {"answers": [asdict(comparison) for comparison in comparisons]}
+            {"run": options.run, "messages": messages[0]} | record | {"answers": [asdict(item) for item in found[0]]}
         )
-        return
-    from mlx_tutor.display import draw_answers, draw_style
+    elif options.json:
+        job.screen.give_json(record)
+    else:
+        show_comparison(job, record, asked, found)
 
-    texts = {comparison.label: comparison.answer.text for comparison in comparisons}
-    job.screen.show(f"Question: {prompt}", draw_answers(job.screen.results, texts), draw_style(comparisons))
+
+def show_comparison(
+    job: Job, record: Mapping[str, Any], prompts: "Sequence[Prompt]", found: "Sequence[Sequence[Comparison]]"
+) -> None:
+    """Each question with its answers, then what they are like; of several, the means."""
+    from mlx_tutor.display import draw_answers, draw_rows, draw_style
+    from mlx_tutor.evaluation.compare_report import list_facts
+
+    screen = job.screen
+    for prompt, answers in zip(prompts, found, strict=True):
+        name = f"{prompt.id}  " if len(prompts) > 1 else ""
+        texts = {item.label: item.answer.text for item in answers}
+        screen.show(f"{name}Question: {prompt.text}", draw_answers(screen.results, texts))
+    if len(prompts) == 1:
+        screen.show(draw_style(found[0]))
+    else:
+        facts = [list_facts(model) for model in record["models"]]
+        rows = [(name, *(of_model[name] for of_model in facts)) for name in facts[0]]
+        headings = ("", *(model["label"] for model in record["models"]))
+        screen.show(draw_rows(headings, rows, numbers=True, title=f"means over {len(prompts)} prompts"))
+    if record["sharing"]:
+        screen.show(record["sharing"])
+
+
+def find_contenders(job: Job, only: Sequence[str], extra: Sequence[str]) -> "list[Contender]":
+    """The models that the options name, each once.
+
+    Raises:
+        TutorError: no such run, or none at all.
+        ModelError: a model that is not there.
+    """
+    if only:
+        found = [find_contender(job, name) for name in (*only, *extra)]
+    else:
+        found = list_contenders(job, find_run(job.course, job.options.run), tuple(extra))
+        found += [find_contender(job, name) for name in extra if name not in OWN]
+    first = {(item.path, item.adapter): item for item in reversed(found)}
+    return [item for item in found if first[item.path, item.adapter] is item]
 
 
 def list_contenders(job: Job, run: Run, extra: tuple[str, ...]) -> "list[Contender]":
@@ -61,17 +138,39 @@ def list_contenders(job: Job, run: Run, extra: tuple[str, ...]) -> "list[Contend
     Raises:
         ModelError: no fused model, or another base than the run's.
     """
+    return [pick_model(job, run, kind) for kind in OWN if kind != "adapter" or kind in extra]
+
+
+def find_contender(job: Job, name: str) -> "Contender":
+    """What MODEL names: base, adapter or fused of the run, another run, a folder, or a model of the Hub."""
+    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.models import resolve_model
+
+    if name in OWN:
+        return pick_model(job, find_run(job.course, job.options.run), name)
+    if NAME_PATTERN.fullmatch(name) and Run(job.course.workspace, name).is_complete:
+        run = find_run(job.course, name)
+        return replace(pick_model(job, run, "fused" if run.is_fused else "adapter"), label=name)
+    adapter = Path(name).expanduser().resolve()
+    run = Run(job.course.workspace, adapter.name)
+    if run.is_complete and run.adapter == adapter:
+        return replace(pick_model(job, run, "adapter"), label=name)
+    return Contender(name, resolve_model(name))
+
+
+def pick_model(job: Job, run: Run, kind: str) -> "Contender":
+    """Base, adapter or fused model of a run; warns when the fused one is stale."""
     from mlx_tutor.commands.stages import find_base
     from mlx_tutor.errors import ModelError
     from mlx_tutor.evaluation.compare import Contender
     from mlx_tutor.fuse import hash_inputs, read_fuse
 
+    if kind != "fused":
+        return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None)
     record = read_fuse(run)
     if record is None:
         raise ModelError(f"Run {run.name!r} is not fused yet. Fuse it with: mlx-tutor fuse --run {run.name}")
-    base = find_base(job, run)
     if record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
         hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
         job.screen.warn(adapt_hints(hint))
-    adapter = [Contender("adapter", base, run.adapter)] if "adapter" in extra else []
-    return [Contender("base", base), *adapter, Contender("fused", run.fused)]
+    return Contender(kind, run.fused)

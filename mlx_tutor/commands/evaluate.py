@@ -1,58 +1,120 @@
 """Command: measure base, adapter and fused."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
 from mlx_tutor.workspace import Run, find_run
 
+if TYPE_CHECKING:
+    from mlx_tutor.evaluation.teaching import CourseText
+
+# To count as grounded, a statement needs more words of its source than one that is only cited, and must not babble:
+# a weak model's few words, said again and again, stand in many sentences.
+FIRM, MOST_REPEATED = 0.7, 0.4
+
 
 @click.command()
 @click.option("--generate", is_flag=True, help="Let each model answer the test questions, and measure the answers.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Ask N questions only, chosen by --seed.")
+@click.option("--learned", is_flag=True, help="Ask base and tuned model for the facts of the course, closed-book.")
+@click.option("--guards", is_flag=True, help="Look for forgetting, missing refusals and copied text.")
+@click.option(
+    "--gate", is_flag=True, help="Exit 1 when a limit of the recipe's [gate] is broken; measures what it needs."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Ask N questions of each kind, chosen by --seed.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Of that choice and of the intervals.  [default: 0]")
 @common_options("course", "run", "overrides", "json")
-def command(options: Options, generate: bool, limit: int | None, seed: int | None) -> None:
+def command(
+    options: Options, generate: bool, learned: bool, guards: bool, gate: bool, limit: int | None, seed: int | None
+) -> None:
     """Measure base, adapter and fused model on the test rows.
 
-    Losses are in nats an answer token; perplexity is e to their power. --generate adds ROUGE, BLEU, chrF, format and
-    style of the generated answers with 95 % intervals, and says which differences are real; it takes minutes, and
-    goes on where it was interrupted.
+    Losses are in nats an answer token; perplexity is e to their power. --generate adds ROUGE, BLEU, chrF, format,
+    style and teaching measures of the generated answers with 95 % intervals, and says which differences are real.
+    --learned lists what the model knew before, learned, did not learn and unlearned, with pages; --guards asks what it
+    should refuse or still know. These take minutes, and go on where they were interrupted.
 
-    Reads adapters/RUN, fused_models/RUN and corpora/COURSE/dataset/test.jsonl, writes evaluation.json, report.html
-    and, with --generate, answers.jsonl into adapters/RUN.
+    Reads adapters/RUN, fused_models/RUN and corpora/COURSE/dataset, writes evaluation.json, report.html and
+    answers.jsonl into adapters/RUN.
 
-    Example: mlx-tutor evaluate --generate --limit 50
+    Example: mlx-tutor evaluate --generate --learned --limit 50
     """
     from mlx_tutor.commands.stages import run_evaluate
+    from mlx_tutor.evaluation.gate import find_parts
     from mlx_tutor.evaluation.report import write_report
 
-    if not generate and (limit is not None or seed is not None):
-        raise click.UsageError("--limit and --seed go with --generate.")
     job = open_job(options)
+    asked = {"answers": generate, "learned": learned, "guards": guards}
+    parts = {part for part, wanted in asked.items() if wanted} | (find_parts(job.recipe.gate) if gate else set())
+    parts.discard("losses")
+    if not parts and (limit is not None or seed is not None):
+        raise click.UsageError(
+            "--limit and --seed go with --generate, --learned, --guards or a --gate that needs them."
+        )
     run = find_run(job.course, options.run)
     outcome = run_evaluate(job, run)
-    answers = run_answers(job, run, limit, seed or 0) if generate else None
+    found: dict[str, dict[str, Any]] = {}
+    if parts:
+        if not run.is_fused:
+            hint = f"Run {run.name!r} is not fused, so base and adapter are measured."
+            job.screen.warn(adapt_hints(f"{hint} Fuse it: mlx-tutor fuse --run {run.name}"))
+        with open_course_text(job) as text:
+            if "answers" in parts:
+                found["answers"] = run_answers(job, run, text, limit, seed or 0)
+            found |= run_checks(job, run, text, sorted(parts - {"answers"}, reverse=True), limit, seed or 0)
     report = write_report(run)
+    result = outcome.to_json() | found
+    passed, verdict = check_limits(job, {"result": outcome.result, **found}) if gate else (True, {})
     if options.json:
-        job.screen.give_json(outcome.to_json() | ({} if answers is None else {"answers": answers}))
-        return
-    from mlx_tutor.display import draw_rows
-
-    if answers is None:
-        rows = [
-            (model["label"], f"{model['loss']:.3f}", f"{model['perplexity']:.2f}") for model in outcome.result["models"]
-        ]
-        title = f"{run.name}, {outcome.result['rows']} test rows"
-        job.screen.show(draw_rows(("model", "answer loss", "perplexity"), rows, numbers=True, title=title))
+        job.screen.give_json(result | verdict)
     else:
-        show_answers(job, run, answers)
-    job.screen.say(f"report    {report}")
+        show_all(job, run, outcome.result, found)
+        job.screen.say(f"report    {report}")
+    if not passed:
+        click.get_current_context().exit(1)
 
 
-def run_answers(job: Job, run: Run, limit: int | None, seed: int) -> dict[str, Any]:
+@contextmanager
+def open_course_text(job: Job) -> "Iterator[CourseText]":
+    """What the measures need of the data half and of the search index.
+
+    Rows that came without a course have the answers of the training rows for a text, and nothing to search.
+    """
+    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.dataset.chunk import split_document
+    from mlx_tutor.dataset.concepts import collect_concepts
+    from mlx_tutor.dataset.definitions import find_definitions
+    from mlx_tutor.evaluation.style import measure_repetition
+    from mlx_tutor.evaluation.teaching import CourseText
+    from mlx_tutor.extract.extract import read_documents
+    from mlx_tutor.study.ask import SEARCHED, find_support
+    from mlx_tutor.study.index import open_index
+
+    level = job.recipe.course.grade_level
+    if not (job.course.dataset / "documents.jsonl").is_file():
+        sources = [row["messages"][-1]["content"] for row in read_rows(job.course, "train")]
+        yield CourseText(sources, level, lambda text: (), lambda answer, question: (0, 0))
+        return
+    documents = read_documents(job.course)
+    chunks = [chunk for document in documents for chunk in split_document(document, job.recipe.dataset.chunk_tokens)]
+    concepts = collect_concepts(documents, {d.term: d.article for chunk in chunks for d in find_definitions(chunk)})
+    with open_index(job.course) as index:
+
+        def support(answer: str, question: str) -> tuple[int, int]:
+            asked = question.rpartition("\nQuestion: ")[2]
+            passages = [*index.search(asked, SEARCHED), *index.search(answer, SEARCHED)] if answer else []
+            sources, checked = find_support(answer, asked, list(dict.fromkeys(passages)))
+            firm = [s for s in sources if s.share >= FIRM and measure_repetition(s.sentence, 1) <= MOST_REPEATED]
+            return len(firm), checked
+
+        text = [section.text for document in documents for section in document.sections]
+        yield CourseText(text, level, concepts.find, support)
+
+
+def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed: int) -> dict[str, Any]:
     """The measures of the generated answers, as they are kept or made now."""
     from mlx_tutor.commands.stages import find_base
     from mlx_tutor.dataset.build import read_rows
@@ -60,24 +122,77 @@ def run_answers(job: Job, run: Run, limit: int | None, seed: int) -> dict[str, A
     from mlx_tutor.evaluation.measure import hash_settings, measure_answers, read_answers
 
     rows = read_rows(job.course, "test")
-    answers = read_answers(run, rows, hash_settings(job.recipe, limit, seed))
+    answers = read_answers(run, rows, hash_settings(job.recipe, limit, seed, text))
     if answers is not None:
         job.screen.say(f"answers   up to date: {answers['questions']} questions")
         return answers
-    if not run.is_fused:
-        hint = (
-            f"Run {run.name!r} is not fused, so base and adapter are measured. Fuse it: mlx-tutor fuse --run {run.name}"
-        )
-        job.screen.warn(adapt_hints(hint))
     base = find_base(job, run)
     with job.screen.count_files("answers") as on_progress:
-        return measure_answers(run, base, job.recipe, rows, has_format, on_progress, limit, seed)
+        return measure_answers(run, base, job.recipe, rows, has_format, on_progress, limit, seed, text)
+
+
+def run_checks(
+    job: Job, run: Run, text: "CourseText", names: Sequence[str], limit: int | None, seed: int
+) -> dict[str, dict[str, Any]]:
+    """The named checks, learned or guards, as they are kept or made now."""
+    from mlx_tutor.commands.stages import find_base
+    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned, read_check
+
+    found: dict[str, dict[str, Any]] = {}
+    rows = {split: read_rows(job.course, split) for split in ("train", "valid", "test")} if names else {}
+    for name in names:
+        inputs = hash_checks(run, job.recipe, rows, text.sources, limit, seed)
+        kept = read_check(run, name, inputs)
+        if kept is not None:
+            job.screen.say(f"{name:<9} up to date")
+            found[name] = kept
+            continue
+        base = find_base(job, run)
+        with job.screen.count_files(name) as on_progress:
+            if name == "learned":
+                found[name] = measure_learned(run, base, job.recipe, rows, inputs, on_progress, limit, seed)
+            else:
+                found[name] = measure_guards(
+                    run, base, job.recipe, rows, text.sources, inputs, on_progress, limit, seed
+                )
+    return found
+
+
+def check_limits(job: Job, evaluation: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
+    """Whether all limits of [gate] hold, and the result as JSON; says which are broken, a line each."""
+    from mlx_tutor.evaluation.gate import check_gate
+
+    held, broken = check_gate(evaluation, job.recipe.gate)
+    for line in broken:
+        job.screen.warn(f"limit broken: {line}")
+    if not broken:
+        job.screen.say(f"gate      {len(held)} {'limit holds' if len(held) == 1 else 'limits hold'}")
+    for line in held:
+        job.screen.explain(line)
+    return not broken, {"gate": {"held": held, "broken": broken}}
+
+
+def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """The losses, or what was measured beside them."""
+    from mlx_tutor.display import draw_rows
+
+    if "answers" in found:
+        show_answers(job, run, found["answers"])
+    else:
+        rows = [(model["label"], f"{model['loss']:.3f}", f"{model['perplexity']:.2f}") for model in result["models"]]
+        title = f"{run.name}, {result['rows']} test rows"
+        job.screen.show(draw_rows(("model", "answer loss", "perplexity"), rows, numbers=True, title=title))
+    if "learned" in found:
+        show_learned(job, found["learned"])
+    if "guards" in found:
+        show_guards(job, found["guards"])
 
 
 def show_answers(job: Job, run: Run, answers: Mapping[str, Any]) -> None:
     """Measures with intervals, what changed, and the style table."""
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.evaluation.report import write_difference, write_shares, write_short
+    from mlx_tutor.evaluation.html import write_difference, write_shares, write_short
 
     models: list[str] = answers["models"]
     measures = answers["measures"]
@@ -102,4 +217,59 @@ def show_answers(job: Job, run: Run, answers: Mapping[str, Any]) -> None:
         (row["aspect"], *(write_shares(row["models"][model]) for model in (before, after))) for row in answers["style"]
     ]
     job.screen.show(draw_rows(("style", before, after), style))
+    show_teaching(job, answers)
     job.screen.show(*(f"{name}: {signature}" for name, signature in answers["signatures"].items()))
+
+
+def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
+    """How well base and tuned answers teach, beside the references, and what the models cost to run."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.evaluation.html import write_short
+
+    before, after = answers["models"][0], answers["models"][-1]
+    rows = []
+    for m in answers["teaching"]:
+        verdict = next((d["verdict"] for d in m["differences"] if (d["from"], d["to"]) == (before, after)), "-")
+        values = (
+            write_short(value, m["digits"]) for value in (m["values"][before], m["values"][after], m["reference"])
+        )
+        rows.append((m["title"], *values, verdict))
+    for title, key, unit in (
+        ("tokens/s", "tokens_per_second", ""),
+        ("time to first token", "first_token_seconds", " s"),
+        ("peak memory", "peak_memory_gb", " GB"),
+    ):
+        rows.append((title, *(f"{answers['speed'][label][key]:.2f}{unit}" for label in (before, after)), "", ""))
+    headings = ("teaching", before, after, "reference", "verdict")
+    job.screen.show(draw_rows(headings, rows, numbers=True))
+
+
+def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
+    """How many facts are on each of the four lists, and the first of what was learned and unlearned."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.evaluation.report_checks import describe_learned
+
+    trained = learned["by_training"]
+    rows = [
+        (name, str(count), *(str(trained.get(part, {}).get(name, 0)) for part in ("trained", "held out")))
+        for name, count in learned["counts"].items()
+    ]
+    headings = ("facts of the course", "asked", "trained", "held out")
+    job.screen.show(draw_rows(headings, rows, numbers=True))
+    asked = f"{learned['asked']} of {learned['available']} facts, asked of {' and '.join(learned['models'])}."
+    job.screen.show(asked, *describe_learned(learned), "")
+    for name in ("learned", "unlearned"):
+        shown = [(fact["question"], fact["place"]) for fact in learned["lists"][name][:5]]
+        if shown:
+            more = learned["counts"][name] - len(shown)
+            title = f"{name}{f', {more} more in the report' if more else ''}"
+            job.screen.show(draw_rows(("question", "where"), shown, title=title))
+
+
+def show_guards(job: Job, guards: Mapping[str, Any]) -> None:
+    """What was forgotten, refused and copied."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.evaluation.report_checks import describe_guards, list_guard_rows
+
+    job.screen.show(draw_rows(("guards", *guards["models"]), list_guard_rows(guards), numbers=True))
+    job.screen.show(*describe_guards(guards))

@@ -1,23 +1,32 @@
 """Command: read the course files."""
 
+from dataclasses import replace
+
 import click
 
 from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.recipe import ExtractSettings
 
 
 @click.command()
-@common_options("course", "json")
-def command(options: Options) -> None:
+@common_options("course", "overrides", "json")
+@click.option(
+    "--ocr", is_flag=True, help="Read scanned pages with tesseract, in the languages of extract.ocr or English."
+)
+def command(options: Options, ocr: bool) -> None:
     """Read the course files into text with pages, cells and headings.
 
     Reads corpora/COURSE/sources, writes corpora/COURSE/dataset/documents.jsonl. Unchanged files are not read
-    again; a file that cannot be read is named with its reason, and the rest goes on.
+    again; a file that cannot be read is named with its reason, and the rest goes on. Scanned pages are named, and
+    read with --ocr where tesseract is installed.
 
     Example: mlx-tutor extract -c statistics
     """
     from mlx_tutor.commands.stages import run_extract, warn_failures
 
     job = open_job(options)
+    if ocr and not job.recipe.extract.ocr:
+        job = replace(job, recipe=replace(job.recipe, extract=ExtractSettings(ocr="eng")))
     outcome = run_extract(job)
     if options.json:
         job.screen.give_json(outcome.to_json())

@@ -10,7 +10,7 @@ import click
 from mlx_tutor.commands.options import Options, common_options, find_program, open_screen
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.files import disk_errors, write_text
-from mlx_tutor.recipe import list_settings
+from mlx_tutor.recipe import list_settings, list_table_settings
 from mlx_tutor.workspace import Course, check_name, find_workspace
 
 SHIPPED = ("small", "standard", "large")
@@ -60,6 +60,9 @@ def write_recipe(course: str, chosen: dict[str, Any]) -> str:
         given = chosen.get(section, {})
         value = given.get(key, row.default)
         lines.append(f"{'' if key in given else '# '}{key} = {write_value(value)}  # {row.doc}")
+    for name, rows in list_table_settings():
+        lines += ["", "## As often as you like, each with its own settings:", f"## [[{name}]]"]
+        lines += [f"## {row.name} = {write_value(row.default)}  # {row.doc}" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -1,20 +1,32 @@
-"""Command: fetch a model."""
+"""Command: fetch a model, or the Hub datasets of a recipe."""
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_screen
+from mlx_tutor.commands.options import Options, common_options, open_job, open_screen
 
 
 @click.command()
-@click.argument("name")
-@common_options("json")
-def command(options: Options, name: str) -> None:
+@click.argument("name", required=False)
+@click.option("--data", is_flag=True, help="Fetch the Hub datasets that the recipe names instead.")
+@common_options("course", "json")
+def command(options: Options, name: str | None, data: bool) -> None:
     """Fetch a model from the Hugging Face Hub, to work offline.
 
-    Writes into the Hub's cache, which HF_HOME moves. A local folder or `starter` is only checked.
+    Writes into the Hub's cache, which HF_HOME moves. A local folder or `starter` is only checked. With --data, writes
+    the rows of the recipe's Hub datasets into corpora/COURSE/imports.
 
     Example: mlx-tutor pull mlx-community/Qwen2.5-0.5B-Instruct-4bit
     """
+    if data == (name is not None):
+        raise click.UsageError("Give either the NAME of a model, or --data.")
+    if name is None:
+        pull_data(options)
+    else:
+        pull_model(options, name)
+
+
+def pull_model(options: Options, name: str) -> None:
+    """Fetch or check one model."""
     from mlx_tutor.display import describe_bytes
     from mlx_tutor.models import resolve_model
 
@@ -25,3 +37,17 @@ def command(options: Options, name: str) -> None:
         screen.give_json({"model": name, "path": str(path), "bytes": size})
     else:
         screen.show(f"{name}: {describe_bytes(size)} in {path}")
+
+
+def pull_data(options: Options) -> None:
+    """Fetch the Hub datasets that the recipe of a course names."""
+    from mlx_tutor.dataset.imports import fetch_imports
+
+    job = open_job(options)
+    with job.screen.wait("fetching"):
+        fetched = fetch_imports(job.course, job.recipe)
+    if options.json:
+        job.screen.give_json({"course": job.course.name, "rows": fetched})
+        return
+    for name, rows in fetched.items():
+        job.screen.show(f"{name}: {rows} rows in {job.course.root / 'imports'}")

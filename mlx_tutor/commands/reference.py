@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,14 +12,22 @@ from mlx_tutor.commands import COMMANDS, load_command
 from mlx_tutor.commands.init import write_value
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
-from mlx_tutor.recipe import list_settings
+from mlx_tutor.recipe import list_settings, list_table_settings
+
+
+def list_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command with its name, those of a group behind it."""
+    for name in COMMANDS:
+        command = load_command(name)
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {part}", below) for part, below in command.commands.items())
 
 
 def write_commands() -> str:
     """The help of every command as Markdown."""
     parts = []
-    for name in COMMANDS:
-        command = load_command(name)
+    for name, command in list_commands():
         usage = click.Context(
             command, info_name=f"mlx-tutor {name}", terminal_width=100, help_option_names=["-h", "--help"]
         )
@@ -27,7 +37,10 @@ def write_commands() -> str:
 
 def write_recipe_table() -> str:
     """Every setting as a Markdown table."""
-    rows = [f"| `{row.name}` | `{write_value(row.default)}` | {row.doc} |" for row in list_settings()]
+    settings = list(list_settings())
+    for name, table in list_table_settings():
+        settings += [replace(row, name=f"[[{name}]] {row.name}") for row in table]
+    rows = [f"| `{row.name}` | `{write_value(row.default)}` | {row.doc} |" for row in settings]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 

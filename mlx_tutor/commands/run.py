@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, find_program, open_job
+from mlx_tutor.commands.options import Job, Options, common_options, find_program, open_job
 
 if TYPE_CHECKING:
     from mlx_tutor.commands.stages import Outcome
@@ -23,7 +23,7 @@ def command(options: Options) -> None:
     """Do the whole line: extract, build, train, fuse, evaluate.
 
     Reads corpora/COURSE, writes its dataset, adapters/RUN and fused_models/RUN. What is up to date is left as it
-    is.
+    is, and a training that was interrupted goes on.
 
     Example: mlx-tutor run -c statistics --set model.base=starter
     """
@@ -34,8 +34,7 @@ def command(options: Options) -> None:
     trained, run = stages.run_train(job)
     outcomes.append(trained)
     if trained.result["stopped"] == "interrupted":
-        hint = f"Interrupted; the best adapter so far is kept. Go on with it: mlx-tutor fuse --run {run.name}"
-        job.screen.say(adapt_hints(hint))
+        job.screen.say(stages.hint_resume(job, "run", run))
         click.get_current_context().exit(130)
     outcomes += [stages.run_fuse(job, run), stages.run_evaluate(job, run)]
     if options.json:

@@ -1,5 +1,7 @@
-"""Command: list what was trained, or show one training."""
+"""Command: list what was trained, show one training, or compare several."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -8,46 +10,113 @@ from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options
 from mlx_tutor.files import read_json
 from mlx_tutor.workspace import Run, find_run, list_runs
 
+LONGEST_VALUE = 32
+
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @common_options("course", "json")
-def command(options: Options, name: str | None) -> None:
-    """List the finished runs of a course, newest last.
+def command(options: Options, names: tuple[str, ...]) -> None:
+    """List the runs of a course, or compare some of them.
 
-    With NAME, show that run and its loss curve.
+    Newest last; those of a sweep stand first. With one NAME, show that run and its loss curve; with several, compare
+    them and the settings in which they differ.
 
     Reads adapters/*/run.json, metrics.jsonl and fused_models/*/fuse.json, writes nothing.
 
-    Example: mlx-tutor runs statistics-2
+    Example: mlx-tutor runs statistics statistics-2
     """
-    from mlx_tutor.display import draw_rows
-
     job = open_job(options)
-    if name is not None:
-        show_run(job, find_run(job.course, name))
-        return
-    entries = [describe_run(run) for run in list_runs(job.course)]
-    if options.json:
+    runs = [find_run(job.course, name) for name in names]
+    if len(runs) == 1:
+        show_run(job, runs[0])
+    elif runs:
+        compare_runs(job, runs)
+    else:
+        list_all(job)
+
+
+def list_all(job: Job) -> None:
+    """Every finished run, and those that were interrupted."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.training.checkpoint import list_interrupted
+
+    runs = list_runs(job.course)
+    entries = [describe_run(run) for run in runs]
+    if job.options.json:
         job.screen.give_json(entries)
         return
-    if not entries:
+    open_runs = [(run, state) for run, state in list_interrupted(job.course)]
+    if not entries and not open_runs:
         hint = f"Course {job.course.name!r} has no finished run. Train one with: mlx-tutor train -c {job.course.name}"
         job.screen.show(adapt_hints(hint))
         return
-    rows = [
-        (
-            entry["run"],
-            entry["base"],
-            f"{entry['base_loss']:.3f} to {entry['best_loss']:.3f}",
-            entry["stopped"],
-            write_bits(entry["fused"]),
-            entry["finished"][:16].replace("T", " "),
-        )
-        for entry in entries
+    differences = find_differences(runs)
+    headings = ["run", "validation loss", "ended", "fused"]
+    # Settings, the base among them, take the room of what `runs NAME` shows too.
+    headings += ["settings that differ"] if differences else ["base", "finished (UTC)"]
+    rows = []
+    for i, entry in enumerate(entries):
+        loss = f"{entry['base_loss']:.3f} to {entry['best_loss']:.3f}"
+        settings = ", ".join(f"{name.partition('.')[2]} {values[i]}" for name, values in differences.items())
+        rest = [settings] if differences else [entry["base"], entry["finished"][:16].replace("T", " ")]
+        rows.append([entry["run"], loss, entry["stopped"], write_bits(entry["fused"]), *rest])
+    if rows:
+        job.screen.show(draw_rows(headings, rows, title=f"Runs of {job.course.name}"))
+    for run, state in open_runs:
+        done = f"{state['progress']['iteration']} of {state['iterations']}"
+        hint = f"{run.name} was interrupted at step {done}; the same mlx-tutor train command goes on with it."
+        job.screen.show(adapt_hints(hint))
+
+
+def find_differences(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The settings that are not alike in all runs, as `train.rank`, each with its value in each run."""
+    from mlx_tutor.training.train import SIDE_SETTINGS
+
+    recipes = [
+        {
+            f"{section}.{key}": value
+            for section, table in run.read()["recipe"].items()
+            if section not in ("sweep", "rate")
+            for key, value in table.items()
+            if key not in SIDE_SETTINGS
+        }
+        for run in runs
     ]
-    headings = ("run", "base", "validation loss", "ended", "fused", "finished (UTC)")
-    job.screen.show(draw_rows(headings, rows, title=f"Runs of {job.course.name}"))
+    names = list(dict.fromkeys(name for recipe in recipes for name in recipe))
+    # Runs of an older version may lack a setting.
+    found = {name: [write_setting(recipe.get(name)) for recipe in recipes] for name in names}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+def write_setting(value: Any) -> str:
+    """A value of a recipe, short enough for a table."""
+    text = "-" if value is None else f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def compare_runs(job: Job, runs: Sequence[Run]) -> None:
+    """Several runs side by side: what differs in their recipes, and what they came to."""
+    from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+
+    entries, differences = [describe_run(run) for run in runs], find_differences(runs)
+    if job.options.json:
+        job.screen.give_json({"runs": entries, "differences": differences})
+        return
+    results = [run.read()["result"] for run in runs]
+    rows = [
+        *([name, *values] for name, values in differences.items()),
+        ["validation loss", *(f"{entry['base_loss']:.3f} to {entry['best_loss']:.3f}" for entry in entries)],
+        ["best at step", *(f"{entry['best_iteration']} of {entry['iterations']}" for entry in entries)],
+        ["ended", *(entry["stopped"] for entry in entries)],
+        ["time", *(describe_seconds(result["seconds"]) for result in results)],
+        ["peak memory", *(describe_bytes(1e9 * result["peak_memory_gb"]) for result in results)],
+        ["rows", *(str(result["train_rows"]) for result in results)],
+        ["fused", *(write_bits(entry["fused"]) for entry in entries)],
+    ]
+    job.screen.show(draw_rows(["", *(run.name for run in runs)], rows))
+    if not differences:
+        job.screen.show("Their settings are the same; the rows or the base may differ.")
 
 
 def show_run(job: Job, run: Run) -> None:
@@ -71,6 +140,7 @@ def show_run(job: Job, run: Run) -> None:
         ("settings", write_settings("batch_size", "learning_rate", "grad_accumulation_steps")),
         ("rows", f"{result['train_rows']} train, {result['valid_rows']} valid"),
         ("training", f"{entry['iterations']} iterations, {describe_seconds(result['seconds'])}, {entry['stopped']}"),
+        ("remark", result.get("note") or "-"),
         ("fused", write_bits(entry["fused"])),
         ("finished", f"{entry['finished'][:16].replace('T', ' ')} UTC"),
         ("folder", str(run.adapter)),

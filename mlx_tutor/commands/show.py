@@ -63,6 +63,7 @@ def describe_row(
         "source": origin.get("source"),
         "page": origin.get("page"),
         "cell": origin.get("cell"),
+        "row": origin.get("row"),
         "method": origin.get("method"),
         "dropped": [row["dropped"]] if "dropped" in row else reasons,
         "turns": [

@@ -1,5 +1,6 @@
 """Documents to train.jsonl, valid.jsonl and test.jsonl, with a manifest that says where each row comes from."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,15 +14,22 @@ from mlx_tutor.dataset.concepts import collect_concepts
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.definitions import find_definitions, make_definitions
 from mlx_tutor.dataset.explain import make_explanations
+from mlx_tutor.dataset.firewall import FirewallReport
+from mlx_tutor.dataset.gaps import Place, find_thin, make_gap_rows
+from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_course
 from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.parsing import Rejected
+from mlx_tutor.dataset.quotas import apply_quotas
+from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.reading import make_readings, make_sentences
 from mlx_tutor.dataset.relations import make_relations
-from mlx_tutor.dataset.split import SPLITS, split_examples
+from mlx_tutor.dataset.split import SPLITS
+from mlx_tutor.dataset.teacher import Taught
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.extract.extract import find_changes, read_documents
+from mlx_tutor.extract.extract import find_changes
 from mlx_tutor.files import disk_errors, hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message, Origin, describe_place
+from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message, Origin, QaPair, describe_place
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
@@ -41,7 +49,9 @@ MAKERS = (
 class BuildReport:
     """Rows written, by split, method and source, and rows dropped by reason.
 
-    `kept_edited` names the folder where rows that were edited by hand were put before they were replaced.
+    What never became a row, as a line of a table without an answer, is counted as dropped too. `gaps` says,
+    where only thin sections were filled, how many there were and how many are left. `kept_edited` names the
+    folder where rows that were edited by hand were put before they were replaced.
     """
 
     splits: dict[str, int]
@@ -49,11 +59,24 @@ class BuildReport:
     sources: dict[str, int]
     dropped: dict[str, int]
     kept_edited: str | None
+    teacher: dict[str, Any] | None = None
+    gaps: dict[str, int] | None = None
+    firewall: FirewallReport | None = None
 
 
-def make_examples(documents: Sequence[Document], recipe: Recipe) -> Iterator[Example]:
-    """All rows that the text of a course gives, in the order of the text."""
-    chunks = [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
+def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
+    """The pieces of a course that rows are made of."""
+    return [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
+
+
+def make_examples(
+    documents: Sequence[Document], recipe: Recipe, taught: Taught | None = None, thin: frozenset[Place] = frozenset()
+) -> Iterator[Example]:
+    """All rows that the text of a course gives, in the order of the text, and those that a teacher wrote about it.
+
+    `thin` are sections that want more rows, where no teacher writes them.
+    """
+    chunks = cut_chunks(documents, recipe)
     defined = {found.term: found.article for chunk in chunks for found in find_definitions(chunk)}
     concepts = collect_concepts(documents, defined)
     metadata = {
@@ -63,8 +86,13 @@ def make_examples(documents: Sequence[Document], recipe: Recipe) -> Iterator[Exa
         "application": "education",
     }
     for chunk in chunks:
-        for make in MAKERS:
-            for qa, method, evidence in make(chunk, concepts, recipe.dataset.seed):
+        made = [make(chunk, concepts, recipe.dataset.seed) for make in MAKERS]
+        if taught:
+            made.append(taught.make(chunk))
+        elif (chunk.source, chunk.section) in thin:
+            made.append(make_gap_rows(chunk, concepts, recipe.dataset.seed))
+        for rows in made:
+            for qa, method, evidence in rows:
                 origin = find_origin(chunk, method, evidence)
                 # The place of a passage that wants a title must not name it.
                 heading = () if qa.type == "title" else origin.heading
@@ -81,7 +109,13 @@ def find_origin(chunk: Chunk, method: str, evidence: str) -> Origin:
 
 
 def build_dataset(
-    course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int], tokenizer_hash: str
+    course: Course,
+    recipe: Recipe,
+    count_tokens: Callable[[Sequence[Message]], int],
+    tokenizer_hash: str,
+    taught: Taught | None = None,
+    from_ratings: bool = False,
+    thin: frozenset[Place] | None = None,
 ) -> BuildReport:
     """Write the three splits, what was dropped with its reason, and, last, manifest.json.
 
@@ -90,14 +124,26 @@ def build_dataset(
         recipe: Its recipe.
         count_tokens: Length of a rendered row, of the model that will be trained.
         tokenizer_hash: Fingerprint of that model's tokenizer and template.
+        taught: What a teacher wrote about the course, where the recipe names one.
+        from_ratings: Add the answers that raters found good to the training rows.
+        thin: The sections that want more rows, from `find_gaps`, where only they are to be filled.
 
     Raises:
         CorpusError: not extracted yet.
-        DatasetError: no rows, or too few sections to split.
+        DatasetError: no rows, too few sections to split, or a table that cannot be used.
     """
-    made = list(make_examples(read_documents(course), recipe))
-    kept, dropped = curate_examples(made, count_tokens, recipe.train.max_seq_length)
-    splits = split_examples(kept, recipe.dataset.valid, recipe.dataset.test, recipe.dataset.seed)
+    documents = read_course(course, recipe)
+    filled = thin or frozenset()
+    made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe, taught, filled))
+    kept, dropped = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
+    kept, over = apply_quotas(kept, recipe.dataset)
+    dropped += [*over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
+    splits, repeated, firewall = deal_examples(kept, documents, recipe)
+    answers = read_rated(course, recipe.rate.criteria) if from_ratings else []
+    rated, refused = pick_rated(answers, recipe, documents, splits, count_tokens)
+    splits["train"] += rated
+    dropped += [*repeated, *refused]
+    rows = [example for split in SPLITS for example in splits[split]]
     kept_edited = _keep_edited(course)
     paths = {split: course.dataset / f"{split}.jsonl" for split in SPLITS}
     (course.dataset / "manifest.json").unlink(missing_ok=True)
@@ -106,18 +152,41 @@ def build_dataset(
     write_jsonl(course.dataset / "dropped.jsonl", (example.to_row() | {"dropped": why} for example, why in dropped))
     report = BuildReport(
         splits={split: len(rows) for split, rows in splits.items()},
-        methods=_count(example.origin.method for example in kept),
-        sources=_count(example.origin.source for example in kept),
-        dropped=_count(reason for _, reason in dropped),
+        methods=_count(example.origin.method for example in rows),
+        sources=_count(example.origin.source for example in rows),
+        dropped=dict(sorted((Counter(reason for _, reason in dropped) + made.dropped).items())),
         kept_edited=None if kept_edited is None else str(kept_edited),
+        teacher=taught.to_json(recipe.teacher) if taught else None,
+        firewall=firewall,
+        gaps=None
+        if thin is None
+        else {"thin": len(thin), "left": len(thin & find_thin(documents, rows, recipe.dataset.gap_rows))},
     )
     manifest = {
         "rows": asdict(report),
-        "inputs": hash_inputs(course, recipe, tokenizer_hash),
+        "inputs": hash_inputs(course, recipe, tokenizer_hash)
+        | ({"ratings": hash_rated(answers)} if from_ratings else {}),
         "files": {path.name: hash_file(path) for path in paths.values()},
     }
     write_json(course.dataset / "manifest.json", manifest)
     return report
+
+
+def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int]) -> frozenset[Place]:
+    """The sections that give fewer than `dataset.gap_rows` rows without a teacher; none of past exams."""
+    documents = read_course(course, recipe)
+    made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe))
+    kept, _ = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
+    asked = [document for document in documents if document.source not in recipe.dataset.holdout]
+    return find_thin(asked, kept, recipe.dataset.gap_rows)
+
+
+def _write_rejected(chunk: Chunk, refused: Rejected, recipe: Recipe) -> tuple[Example, str]:
+    """What a teacher wrote in vain, in the form of a row, so that `show --split dropped` can show it."""
+    block, method = chunk.blocks[0], f"teacher {refused.type}"
+    origin = Origin(chunk.source, chunk.section, block.page, block.cell, chunk.heading, method, refused.evidence)
+    qa = QaPair(refused.question, (), refused.answer, refused.type, ())
+    return Example(write_messages(qa, recipe.course.system_prompt), origin, qa, {}), f"teacher: {refused.reason}"
 
 
 def _count(values: Iterator[str]) -> dict[str, int]:
@@ -145,14 +214,20 @@ def hash_inputs(course: Course, recipe: Recipe, tokenizer_hash: str) -> dict[str
     """All that the rows depend on; settings in the open, so that a change can be named."""
     path = course.dataset / "documents.jsonl"
     settings = recipe.to_dict()
-    return {
+    inputs = {
         "maker": MAKER,
-        "documents": hash_file(path) if path.is_file() else None,
+        # Empty where a course has nothing but tables: as if it had not been extracted.
+        "documents": hash_file(path) if path.is_file() and path.stat().st_size else None,
         "tokenizer": tokenizer_hash,
         "course": settings["course"],
         "dataset": settings["dataset"],
         "max_seq_length": recipe.train.max_seq_length,
+        "tables": hash_tables(course, recipe),
+        "teacher": recipe.teacher.to_inputs(),
     }
+    # As they are read back: JSON knows no tuples.
+    as_read: dict[str, Any] = json.loads(json.dumps(inputs))
+    return as_read
 
 
 def explain_stale(course: Course, recipe: Recipe, tokenizer_hash: str) -> str | None:
@@ -171,19 +246,37 @@ def explain_stale(course: Course, recipe: Recipe, tokenizer_hash: str) -> str | 
         "max_seq_length": "recipe: train.max_seq_length changed",
     }
     for key, value in new.items():
+        if key == "tables" and old.get(key) != value:
+            known = old.get(key) or {}
+            return f"{next((n for n in value if known.get(n) != value[n]), 'a table of the recipe')} changed since then"
         if old.get(key) != value:
-            return names.get(key) or f"recipe: {_name_difference(key, old.get(key) or {}, value)} changed"
+            return names.get(key) or f"recipe: {_name_difference(key, old.get(key) or {}, value or {})} changed"
     return None
 
 
 def _name_difference(section: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+    if section == "teacher" and not (old and new):
+        return "teacher.model"
     return ", ".join(f"{section}.{key}" for key in new if old.get(key) != new[key]) or section
 
 
-def is_dataset_current(course: Course, recipe: Recipe, tokenizer_hash: str) -> bool:
-    """Whether the three splits are there and are what course and recipe would give now."""
+def is_dataset_current(course: Course, recipe: Recipe, tokenizer_hash: str, from_ratings: bool | None = None) -> bool:
+    """Whether the three splits are there and are what course and recipe would give now.
+
+    With `from_ratings`, True or False, also whether they have exactly the rated answers of now, or none.
+    """
     whole = all((course.dataset / f"{split}.jsonl").is_file() for split in SPLITS)
-    return whole and explain_stale(course, recipe, tokenizer_hash) is None
+    if not whole or explain_stale(course, recipe, tokenizer_hash) is not None:
+        return False
+    rated = hash_rated(read_rated(course, recipe.rate.criteria)) if from_ratings else None
+    return from_ratings is None or read_ratings(course) == rated
+
+
+def read_ratings(course: Course) -> str | None:
+    """Fingerprint of the rated answers that the rows were built with; None when with none."""
+    path = course.dataset / "manifest.json"
+    found: str | None = read_json(path)["inputs"].get("ratings") if path.is_file() else None
+    return found
 
 
 def find_edited_rows(course: Course) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _join_terms(terms: Sequence[str], start: int = 0) -> str:
         if len(alike[0]) == start:
             ended = r"(?![\w-])" if alike[0] in NO_PLURAL else r"(?=s?(?![\w-]))"
             continue
-        end = len(commonprefix([alike[0], alike[-1]]))
+        end = len(commonprefix([alike[0], alike[-1]]))  # noqa: RUF071
         branches.append(re.escape(alike[0][start:end]) + _join_terms(alike, end))
     # What goes on is tried before what ends, so that "logistic regression" is not found as "logistic".
     return f"(?:{'|'.join([*branches, ended] if ended else branches)})"

@@ -1,4 +1,4 @@
-"""Which examples stay: no duplicates, no near duplicates from another place, none too long."""
+"""Which examples stay: no duplicates, no near duplicates, of another place or in other words, none too long."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,6 +9,8 @@ from mlx_tutor.records import Example, Message
 SHINGLE = 4
 # Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
 NEAR = 0.8
+# Percent of its letters that a question shares with another on the same fact: "What's" for "What is" teaches nothing.
+SAME = 92.0
 
 Place = tuple[str, int]
 
@@ -21,25 +23,39 @@ def curate_examples(
     dropped: list[tuple[Example, str]] = []
     seen: set[tuple[str, str, bool]] = set()
     near = _NearDuplicates()
+    asked: dict[tuple[Place, bool], list[tuple[str, str]]] = defaultdict(list)
     for example in examples:
         qa = example.qa_pair
-        key = (_normalize(qa.question), _normalize(qa.answer), bool(qa.context))
+        key = (normalize(qa.question), normalize(qa.answer), bool(qa.context))
         place = (example.origin.source, example.origin.section)
         if key in seen:
             dropped.append((example, "exact duplicate"))
+        elif example.origin.row is None and _is_reworded(key[:2], asked[place, key[2]]):
+            dropped.append((example, "near duplicate of another wording"))
         elif near.is_known(example, place):
             dropped.append((example, "near duplicate of another section"))
         elif count_tokens(example.messages) > max_seq_length:
             dropped.append((example, f"longer than {max_seq_length} tokens"))
         else:
             near.add(example, place)
+            asked[place, key[2]].append(key[:2])
             kept.append(example)
         seen.add(key)
     return kept, dropped
 
 
-def _normalize(text: str) -> str:
+def normalize(text: str) -> str:
+    """The words of a text, in small letters."""
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _is_reworded(pair: tuple[str, str], others: Sequence[tuple[str, str]]) -> bool:
+    """Whether question and answer are almost those of another row of the section."""
+    from rapidfuzz import fuzz, process
+
+    questions = [question for question, _ in others]
+    near = process.extract(pair[0], questions, scorer=fuzz.ratio, score_cutoff=SAME, limit=None)
+    return any(fuzz.ratio(pair[1], others[number][1]) >= SAME for _, _, number in near)
 
 
 class _NearDuplicates:
@@ -66,5 +82,8 @@ class _NearDuplicates:
 
 
 def _cut_shingles(example: Example) -> frozenset[str]:
-    words = _normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
+    words = normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
+    if example.origin.row is not None:
+        # Rows of tables often share an answer, as "4" or "There are no prerequisites", and mean another thing.
+        words = normalize(example.qa_pair.question).split() + words
     return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1)))

@@ -11,37 +11,42 @@ SPLITS = ("train", "valid", "test")
 
 
 def split_examples(examples: Sequence[Example], valid: float, test: float, seed: int) -> dict[str, list[Example]]:
-    """Deal whole sections out to the splits, as near to the shares as they allow.
+    """Deal whole sections out to the splits, as near to the shares as they allow; a share of 0 leaves a split empty.
 
     Sections are dealt in a fixed random order, one source after the other, so that each source is spread. Rows of a
     split are in fixed random order too.
 
     Raises:
-        DatasetError: fewer than three sections with rows.
+        DatasetError: fewer sections with rows than splits.
     """
+    wanted = {"train": 1 - valid - test, "valid": valid, "test": test}
+    wanted = {split: share * len(examples) for split, share in wanted.items() if share}
     sections: dict[tuple[str, int], list[Example]] = defaultdict(list)
     for example in examples:
         sections[example.origin.source, example.origin.section].append(example)
-    if len(sections) < len(SPLITS):
+    if len(sections) < len(wanted):
+        need = "three are needed, one each for training, validation and test"
         raise DatasetError(
-            f"Only {len(sections)} of the course's sections gave rows; three are needed, one each for training, "
-            "validation and test. Add course files with headings and full sentences."
+            f"Only {len(sections)} of the course's sections gave rows; "
+            f"{need if test else 'two are needed, one each for training and validation'}. "
+            "Add course files with headings and full sentences."
         )
     by_source: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for key in sorted(sections, key=lambda key: rank(seed, *key)):
         by_source[key[0]].append(key)
     rounds = max(len(keys) for keys in by_source.values())
     order = [keys[i] for i in range(rounds) for _, keys in sorted(by_source.items()) if i < len(keys)]
-    wanted = {"valid": valid * len(examples), "test": test * len(examples), "train": (1 - valid - test) * len(examples)}
     dealt: dict[str, list[Example]] = {split: [] for split in SPLITS}
     # Every split gets a section first; then each goes where most is missing.
     for number, key in enumerate(order):
-        empty = [split for split in ("train", "valid", "test") if not dealt[split]]
+        empty = [split for split in wanted if not dealt[split]]
         left = len(order) - number
-        missing = {split: 1 - len(dealt[split]) / wanted[split] for split in SPLITS}
-        split = empty[0] if len(empty) >= left else max(SPLITS, key=lambda split: missing[split])
+        missing = {split: 1 - len(dealt[split]) / wanted[split] for split in wanted}
+        split = empty[0] if len(empty) >= left else max(wanted, key=lambda split: missing[split])
         dealt[split] += sections[key]
-    return {
-        split: sorted(rows, key=lambda row: rank(seed, row.origin.source, row.origin.section, row.qa_pair.question))
-        for split, rows in dealt.items()
-    }
+    return {split: mix_rows(rows, seed) for split, rows in dealt.items()}
+
+
+def mix_rows(rows: Sequence[Example], seed: int) -> list[Example]:
+    """Rows in a fixed random order."""
+    return sorted(rows, key=lambda row: rank(seed, row.origin.source, row.origin.section, row.qa_pair.question))

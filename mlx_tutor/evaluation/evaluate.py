@@ -12,7 +12,7 @@ import mlx.core as mx
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json
-from mlx_tutor.models import load_model
+from mlx_tutor.models import hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.training.loss import measure_loss
@@ -49,6 +49,11 @@ def hash_inputs(run: Run, test_rows: Sequence[dict[str, Any]]) -> dict[str, str 
         "fused": hash_sample(run.fused / "fuse.json") if run.is_fused else None,
         "rows": hash_value([row["messages"] for row in test_rows]),
     }
+
+
+def hash_weights(run: Run, path: Path, adapter: Path | None) -> str:
+    """Fingerprint of a model with its adapter, under which its answers are kept."""
+    return hash_value([hash_model(path), None if adapter is None else hash_inputs(run, [])["adapter"]])
 
 
 def is_evaluation_current(run: Run, test_rows: Sequence[dict[str, Any]]) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,20 @@ from mlx_tutor.evaluation.bootstrap import (
     estimate_value,
     judge,
 )
-from mlx_tutor.evaluation.evaluate import hash_inputs
-from mlx_tutor.evaluation.metrics import MEASURES, make_samples, write_signatures
+from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights
+from mlx_tutor.evaluation.metrics import MEASURES, Measure, make_samples, write_signatures
 from mlx_tutor.evaluation.style import ASPECTS, summarize_style
+from mlx_tutor.evaluation.teaching import MEASURES as TEACHING
+from mlx_tutor.evaluation.teaching import (
+    CourseText,
+    make_teacher,
+    measure_speed,
+    measure_teaching,
+    sample_teaching,
+    show_teaching,
+)
 from mlx_tutor.files import hash_value, read_json, write_json
-from mlx_tutor.models import LoadedModel, context_length, hash_model, load_model, load_tokenizer
+from mlx_tutor.models import LoadedModel, context_length, load_model, load_tokenizer
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.training.batches import TokenRow, make_batch
 from mlx_tutor.training.loss import compute_logits
@@ -40,10 +49,11 @@ SHOWN = 6
 OnProgress = Callable[[str, int, int], None]
 
 
-def hash_settings(recipe: Recipe, limit: int | None, seed: int) -> str:
+def hash_settings(recipe: Recipe, limit: int | None, seed: int, course: CourseText | None = None) -> str:
     """Fingerprint of what answers and measures depend on beside models and rows."""
     settings = [recipe.generate.max_tokens, recipe.generate.repetition_penalty, recipe.train.max_seq_length]
-    return hash_value([__version__, *settings, limit, seed])
+    text = None if course is None else hash_value([list(course.sources), course.grade_level])
+    return hash_value([__version__, *settings, limit, seed, text])
 
 
 def read_answers(run: Run, rows: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
@@ -64,6 +74,7 @@ def measure_answers(
     on_progress: OnProgress,
     limit: int | None = None,
     seed: int = 0,
+    course: CourseText | None = None,
 ) -> dict[str, Any]:
     """Let each model answer the test rows and measure that.
 
@@ -79,33 +90,28 @@ def measure_answers(
         on_progress: Called with the model's label, answers that are there, and answers that there will be.
         limit: Take this many questions, chosen by `seed`.
         seed: Of that choice and of the resamples.
+        course: Its text; None leaves out how well the answers teach.
 
     Raises:
         DatasetError: no test row that fits.
         ModelError: a model that cannot be loaded.
     """
     begun = time.perf_counter()
-    mx.reset_peak_memory()
     contenders: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
     if run.is_fused:
         contenders.append(("fused", run.fused, None))
     questions, available, dropped = _prepare_questions(base, recipe, rows, limit, seed)
-    samples: dict[str, dict[str, Sample]] = {}
-    replies: dict[str, list[Reply]] = {}
+    measured: dict[str, _Measured] = {}
     # One after the other in memory; all get the questions as the tokenizer of the base writes them.
-    for number, (label, path, adapter) in enumerate(contenders):
+    for number, contender in enumerate(contenders):
+        label = contender[0]
 
         def on_done(done: int, label: str = label, before: int = number * len(questions)) -> None:
             on_progress(label, before + done, len(contenders) * len(questions))
 
-        loaded = load_model(path, adapter)
-        losses = measure_rows(loaded, [question.tokens for question in questions])
-        weights = hash_value([hash_model(path), None if adapter is None else hash_inputs(run, [])["adapter"]])
-        kept = run.adapter / "answers.jsonl"
-        replies[label] = answer_questions(loaded, label, weights, questions, recipe.generate, kept, on_done)
-        samples[label] = make_samples(questions, replies[label], losses, has_format)
-        del loaded
-        mx.clear_cache()
+        measured[label] = _measure_model(run, contender, questions, recipe, has_format, on_done)
+    samples = {label: found.samples for label, found in measured.items()}
+    replies = {label: found.replies for label, found in measured.items()}
     references = [question.reference for question in questions]
     result = {
         "questions": len(questions),
@@ -119,14 +125,47 @@ def measure_answers(
         "models": list(samples),
         "measures": compare_samples(samples, seed),
         "style": compare_style(replies, references),
+        "speed": {label: found.speed for label, found in measured.items()},
+        **({} if course is None else compare_teaching(course, questions, replies, seed)),
         "shown": [show_question(i, questions, replies) for i in spread(len(questions), SHOWN)],
         "seconds": time.perf_counter() - begun,
-        "peak_memory_gb": mx.get_peak_memory() / 1e9,
-        "inputs": {**hash_inputs(run, rows), "settings": hash_settings(recipe, limit, seed)},
+        "peak_memory_gb": max(found.peak_memory_gb for found in measured.values()),
+        "inputs": {**hash_inputs(run, rows), "settings": hash_settings(recipe, limit, seed, course)},
     }
     path = run.adapter / "evaluation.json"
     write_json(path, {**read_json(path), "answers": result})
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What one model answered and what was measured of it; the peak is that of answering in batches."""
+
+    replies: list[Reply]
+    samples: dict[str, Sample]
+    speed: dict[str, float]
+    peak_memory_gb: float
+
+
+def _measure_model(
+    run: Run,
+    contender: tuple[str, Path, Path | None],
+    questions: Sequence[Question],
+    recipe: Recipe,
+    has_format: Callable[[str], bool],
+    on_done: Callable[[int], None],
+) -> _Measured:
+    label, path, adapter = contender
+    mx.reset_peak_memory()
+    loaded = load_model(path, adapter)
+    losses = measure_rows(loaded, [question.tokens for question in questions])
+    weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
+    replies = answer_questions(loaded, label, weights, questions, recipe.generate, kept, on_done)
+    peak = mx.get_peak_memory() / 1e9
+    speed = measure_speed(loaded, questions, replace(recipe.generate, temp=0.0))
+    del loaded
+    mx.clear_cache()
+    return _Measured(replies, make_samples(questions, replies, losses, has_format), speed, peak)
 
 
 def _prepare_questions(
@@ -171,13 +210,15 @@ def measure_rows(loaded: LoadedModel, rows: Sequence[TokenRow]) -> Array:
     return measured
 
 
-def compare_samples(samples: dict[str, dict[str, Sample]], seed: int) -> list[dict[str, Any]]:
+def compare_samples(
+    samples: dict[str, dict[str, Sample]], seed: int, wanted: Sequence[Measure] = MEASURES
+) -> list[dict[str, Any]]:
     """Of each measure, value and interval of each model, and of each model less the one before."""
     labels = list(samples)
-    rows = len(samples[labels[0]]["tokens"].statistics)
+    rows = len(next(iter(samples[labels[0]].values())).statistics)
     weights = draw_weights(rows, seed)
     measures = []
-    for measure in MEASURES:
+    for measure in wanted:
         of_models = {label: samples[label][measure.key] for label in labels}
         values = {label: estimate_value(sample, weights) for label, sample in of_models.items()}
         differences = []
@@ -211,6 +252,41 @@ def compare_style(replies: dict[str, list[Reply]], references: Sequence[str]) ->
     counts = {label: {"mean": float(np.mean([r.tokens for r in found]))} for label, found in replies.items()}
     table.insert(3, {"aspect": "token count", "definition": "mean length of an answer in tokens", "models": counts})
     return table
+
+
+def compare_teaching(
+    course: CourseText, questions: Sequence[Question], replies: dict[str, list[Reply]], seed: int
+) -> dict[str, Any]:
+    """The teaching measures of the models and of the reference answers, the level that fits, and those of each answer.
+
+    What the references come to is what can be reached.
+    """
+    teacher = make_teacher(course, [question.reference for question in questions])
+    texts = {label: [reply.text for reply in found] for label, found in replies.items()}
+    measured = {
+        label: [measure_teaching(teacher, question, text) for question, text in zip(questions, found, strict=True)]
+        for label, found in {**texts, "reference": [question.reference for question in questions]}.items()
+    }
+    samples = {label: sample_teaching(found) for label, found in measured.items()}
+    references = samples.pop("reference")
+    weights = draw_weights(len(questions), seed)
+    reached = [estimate_value(references[measure.key], weights) for measure in TEACHING]
+    low, high, why = teacher.level
+    return {
+        "teaching": [
+            {**measure, "reference": value and asdict(value)}
+            for measure, value in zip(compare_samples(samples, seed, TEACHING), reached, strict=True)
+        ],
+        "level": {"low": low, "high": high, "by": why, "english": teacher.english},
+        "by_answer": [
+            {
+                "line": question.line,
+                "question": question.text,
+                "models": {label: show_teaching(measured[label][i]) for label in replies},
+            }
+            for i, question in enumerate(questions)
+        ],
+    }
 
 
 def spread(count: int, wanted: int) -> list[int]:

@@ -1,20 +1,23 @@
 """All sources of a course to documents.jsonl; what did not change is not read again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
+from mlx_tutor.extract.ocr import check_ocr
+from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 3
+EXTRACTOR = 4
 # Text of fewer bytes is read faster than a process starts.
 SMALL = 300_000
 
@@ -28,6 +31,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """The scanned pages of a source: those that tesseract read, and those that are not in the course."""
+
+    source: str
+    read: tuple[int, ...]
+    unread: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractReport:
     """What an extraction came to. `read` counts files that were opened, `reused` those that had not changed."""
 
@@ -38,6 +50,7 @@ class ExtractReport:
     failures: tuple[Failure, ...]
     skipped: tuple[str, ...]
     is_current: bool
+    scans: tuple[Scan, ...]
 
 
 def list_sources(course: Course) -> tuple[list[Path], list[Path]]:
@@ -51,20 +64,32 @@ def list_sources(course: Course) -> tuple[list[Path], list[Path]]:
     return known, [path for path in files if path not in set(known)]
 
 
-def extract_course(course: Course, on_file: Callable[[str, int, int], None] | None = None) -> ExtractReport:
+def extract_course(
+    course: Course,
+    on_file: Callable[[str, int, int], None] | None = None,
+    ocr: str = "",
+    *,
+    may_be_empty: bool = False,
+) -> ExtractReport:
     """Read the sources of a course; writes `dataset/documents.jsonl` and, last, `dataset/documents.json`.
+
+    Ctrl-C keeps the files that were read.
 
     Args:
         course: The course.
         on_file: Called with the source, how many are done, and how many there are.
+        ocr: Languages of tesseract ("eng+deu") for scanned pages; empty: those are left out.
+        may_be_empty: The course has its rows from elsewhere, and needs no source.
 
     Raises:
-        CorpusError: no source, or none that could be read.
+        CorpusError: no source, none that could be read, or `ocr` without tesseract.
     """
     known, others = list_sources(course)
     suffixes = ", ".join(READERS)
-    if not known:
+    if not known and not may_be_empty:
         raise CorpusError(f"No course file in {course.sources}. Put {suffixes} files there and run again.")
+    if ocr:
+        check_ocr(ocr)
     earlier = _read_manifest(course)
     documents = {document.source: document for document in read_documents(course)} if earlier else {}
     paths = {path.relative_to(course.sources).as_posix(): path for path in known}
@@ -72,28 +97,26 @@ def extract_course(course: Course, on_file: Callable[[str, int, int], None] | No
     changed: dict[str, Path] = {}
     for source, path in paths.items():
         old = earlier.get(source)
-        if old is not None and _is_unchanged(path, old):
+        if old is not None and _is_unchanged(path, old) and not (ocr and old["unread"] and old["ocr"] != ocr):
             read[source] = {**old, **_stat(path)}, documents.get(source)
         else:
             changed[source] = path
-    for done, (source, result) in enumerate(_read_changed(changed), len(read) + 1):
-        read[source] = result
-        if on_file is not None:
-            on_file(source, done, len(known))
+    try:
+        for done, (source, result) in enumerate(_read_changed(changed, ocr), len(read) + 1):
+            read[source] = result
+            if on_file is not None:
+                on_file(source, done, len(known))
+    except KeyboardInterrupt:
+        _write_documents(course, [read[source] for source in paths if source in read])
+        raise
     entries = [read[source][0] for source in paths]
     kept = [document for document in (read[source][1] for source in paths) if document is not None]
     reused = len(known) - len(changed)
     failures = tuple(Failure(entry["source"], entry["reason"]) for entry in entries if entry["reason"])
-    if not kept:
+    if known and not kept:
         reasons = "; ".join(f"{failure.source}: {failure.reason}" for failure in failures)
         raise CorpusError(f"No file in {course.sources} could be read: {reasons}.")
-    write_jsonl(course.dataset / "documents.jsonl", (document.to_row() for document in kept))
-    manifest = {
-        "extractor": EXTRACTOR,
-        "documents": hash_file(course.dataset / "documents.jsonl"),
-        "sources": entries,
-    }
-    write_json(course.dataset / "documents.json", manifest)
+    _write_documents(course, [read[source] for source in paths])
     return ExtractReport(
         documents=len(kept),
         words=sum(entry["words"] for entry in entries),
@@ -102,33 +125,53 @@ def extract_course(course: Course, on_file: Callable[[str, int, int], None] | No
         failures=failures,
         skipped=tuple(path.relative_to(course.sources).as_posix() for path in others),
         is_current=reused == len(known) and len(earlier) == len(known),
+        scans=tuple(
+            Scan(entry["source"], tuple(entry["recognized"]), tuple(entry["unread"]))
+            for entry in entries
+            if not entry["reason"] and (entry["recognized"] or entry["unread"])
+        ),
     )
 
 
-def _read_changed(paths: dict[str, Path]) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
+def _write_documents(course: Course, results: Sequence[tuple[dict[str, Any], Document | None]]) -> None:
+    rows = course.dataset / "documents.jsonl"
+    write_jsonl(rows, (document.to_row() for _, document in results if document is not None))
+    manifest = {"extractor": EXTRACTOR, "documents": hash_file(rows), "sources": [entry for entry, _ in results]}
+    write_json(course.dataset / "documents.json", manifest)
+
+
+def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
     """Read files, those that may take long or explode in processes of their own."""
     small = [source for source, path in paths.items() if path.suffix.lower() != ".pdf" and _stat(path)["size"] < SMALL]
     large = sorted(set(paths) - set(small), key=lambda source: (-_stat(paths[source])["size"], source))
-    with closing(read_in_workers([(paths[source], source) for source in large])) as results:
+    with closing(read_in_workers([(paths[source], source) for source in large], ocr=ocr)) as results:
         # The first says that the processes have begun.
         next(results)
         for source in small:
             yield source, read_source(paths[source], source)
         for source, result in results:
             failed = isinstance(result, str)
-            yield source, ({**_begin_entry(paths[source], source), "reason": result}, None) if failed else result
+            yield source, ({**_begin_entry(paths[source], source, ocr), "reason": result}, None) if failed else result
 
 
-def _begin_entry(path: Path, source: str) -> dict[str, Any]:
-    """The line of a file in the manifest before it is read."""
-    return {"source": source, "sha256": hash_file(path), **_stat(path), "words": 0, "sections": 0, "reason": None}
+def _begin_entry(path: Path, source: str, ocr: str) -> dict[str, Any]:
+    """The line of a file in the manifest before it is read; `recognized` and `unread` are its scanned pages."""
+    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "ocr": ocr, "recognized": [], "unread": []}
+    return {"source": source, "sha256": hash_file(path), **_stat(path), **counts}
 
 
-def read_source(path: Path, source: str) -> tuple[dict[str, Any], Document | None]:
+def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any], Document | None]:
     """Read one file: its line in the manifest, and the document unless it could not be read."""
-    entry = _begin_entry(path, source)
+    entry = _begin_entry(path, source, ocr)
+    read = READERS[path.suffix.lower()]
+    if read is read_pdf:
+
+        def note_scan(page: int, is_read: bool) -> None:
+            entry["recognized" if is_read else "unread"].append(page)
+
+        read = partial(read_pdf, ocr=ocr, on_scan=note_scan)
     try:
-        title, sections = READERS[path.suffix.lower()](path)
+        title, sections = read(path)
     except CorpusError as err:
         return {**entry, "reason": str(err)}, None
     if not sections:

@@ -4,7 +4,7 @@ import logging
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.characters import clean_characters
 from mlx_tutor.extract.content import PageReader
 from mlx_tutor.extract.lines import Line, drop_running_lines, make_lines
+from mlx_tutor.extract.ocr import has_picture, recognize_page
 from mlx_tutor.extract.paragraphs import add_lines
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Section
@@ -24,8 +25,16 @@ BROKEN = (
 )  # fmt: skip
 
 
-def read_pdf(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """A .pdf file, through pypdf; headings by size of type and outline, page numbers on every block."""
+def read_pdf(
+    path: Path, ocr: str = "", on_scan: Callable[[int, bool], None] = lambda page, is_read: None
+) -> tuple[str, tuple[Section, ...]]:
+    """A .pdf file, through pypdf; headings by size of type and outline, page numbers on every block.
+
+    Args:
+        path: The file.
+        ocr: Languages of tesseract ("eng+deu") for pages without text; empty: leave those out.
+        on_scan: Called with the number of each scanned page, and whether it could be read.
+    """
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, PyPdfError
 
@@ -40,6 +49,12 @@ def read_pdf(path: Path) -> tuple[str, tuple[Section, ...]]:
             if reader.is_encrypted and not reader.decrypt(""):
                 raise CorpusError("encrypted; open it with its password and save it without one")
             pages = read_pages(reader)
+            scanned = [n for n, lines in enumerate(pages, 1) if not lines and has_picture(reader.pages[n - 1])]
+            for number in scanned:
+                if ocr:
+                    runs, width, height = recognize_page(path, number, ocr)
+                    pages[number - 1] = make_lines(runs, number, width, height)
+                on_scan(number, bool(pages[number - 1]))
             title, outline = _read_title(reader), read_outline(reader)
     except DependencyError as err:
         raise CorpusError("encrypted; open it with its password and save it without one") from err
@@ -51,7 +66,8 @@ def read_pdf(path: Path) -> tuple[str, tuple[Section, ...]]:
         raise CorpusError(f"broken PDF ({type(err).__name__})") from err
     if not any(pages):
         count = len(pages)
-        raise CorpusError(f"looks scanned: {count} page{'s' if count != 1 else ''} without text")
+        hint = "" if not scanned else ", and tesseract finds none either" if ocr else "; extract --ocr reads them"
+        raise CorpusError(f"looks scanned: {count} page{'s' if count != 1 else ''} without text{hint}")
     builder = SectionBuilder()
     add_lines(builder, [line for page in drop_running_lines(pages) for line in page], outline)
     title = title or builder.find_title(path.stem)

@@ -20,6 +20,8 @@ from typing import IO, Any
 
 # A scanned book of a thousand pages takes half a minute.
 MOST_SECONDS = 180.0
+# Tesseract takes seconds for a page.
+MOST_SECONDS_OCR = 7200.0
 MOST_MEMORY = 2_000_000_000
 OUT_OF_MEMORY = 77
 
@@ -39,7 +41,7 @@ def count_cores() -> int:
 
 
 def read_in_workers(
-    jobs: Sequence[tuple[Path, str]], seconds: float = MOST_SECONDS, memory: int = MOST_MEMORY
+    jobs: Sequence[tuple[Path, str]], seconds: float | None = None, memory: int = MOST_MEMORY, ocr: str = ""
 ) -> Generator[tuple[str, Any]]:
     """Read files in parallel; gives the source, and what `read_source` says or the reason why it said nothing.
 
@@ -47,15 +49,17 @@ def read_in_workers(
 
     Args:
         jobs: Path and source of each file; large ones are best given first.
-        seconds: What one file may take.
+        seconds: What one file may take; None: long enough for a book, or for a scanned book with `ocr`.
         memory: Bytes that one process may take for it.
+        ocr: As in `read_source`.
     """
+    seconds = (MOST_SECONDS_OCR if ocr else MOST_SECONDS) if seconds is None else seconds
     left = list(reversed(jobs))
     children: list[Child] = []
     try:
         with selectors.DefaultSelector() as selector:
             for _ in range(min(len(jobs), count_cores())):
-                children.append(_start(seconds, memory))
+                children.append(_start(seconds, memory, ocr))
                 _give_job(children[-1], left, selector, seconds)
             yield "", ""
             while busy := [child for child in children if child.job]:
@@ -70,7 +74,7 @@ def read_in_workers(
                     child.job = None
                     if left and isinstance(result, str):
                         # It did not outlive its file.
-                        child.process = _start(seconds, memory).process
+                        child.process = _start(seconds, memory, ocr).process
                     if left:
                         _give_job(child, left, selector, seconds)
                     yield source, result
@@ -79,9 +83,9 @@ def read_in_workers(
             _stop(child.process)
 
 
-def _start(seconds: float, memory: int) -> Child:
+def _start(seconds: float, memory: int, ocr: str) -> Child:
     # In a session of its own, a child does not hear Ctrl-C; -P keeps modules of the current folder out.
-    command = [sys.executable, "-P", "-m", "mlx_tutor.extract.worker", str(seconds), str(memory)]
+    command = [sys.executable, "-P", "-m", "mlx_tutor.extract.worker", str(seconds), str(memory), ocr]
     return Child(
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True),
     )
@@ -146,7 +150,7 @@ def watch_memory(memory: int) -> None:
     os._exit(OUT_OF_MEMORY)
 
 
-def main(seconds: float, memory: int) -> None:
+def main(seconds: float, memory: int, ocr: str) -> None:
     """Read files as they are asked for on standard input; answers on standard output."""
     from mlx_tutor.extract.extract import read_source
 
@@ -164,7 +168,7 @@ def main(seconds: float, memory: int) -> None:
         cpu = int(used.ru_utime + used.ru_stime + seconds) + 5
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         try:
-            answer = pickle.dumps(read_source(path, source))
+            answer = pickle.dumps(read_source(path, source, ocr))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         # Whole or not at all: the caller waits for the end of what has begun.
@@ -173,4 +177,4 @@ def main(seconds: float, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

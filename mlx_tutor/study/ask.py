@@ -14,6 +14,7 @@ from mlx_tutor.models import LoadedModel, context_length, render_prompt
 from mlx_tutor.recipe import GenerateSettings, Recipe
 from mlx_tutor.records import Document, Message
 from mlx_tutor.records import describe_place as join_place
+from mlx_tutor.study.hide import CodeHider, hide_code
 from mlx_tutor.study.index import Index, Passage, count_words, list_stems, place_sentences
 
 # Passages looked at for a question; the best of them that fit go to the model.
@@ -130,11 +131,23 @@ def cite_answer(
     on_text: Callable[[str], None],
     cache: PromptCache | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
+    without_code: bool = False,
 ) -> CitedAnswer:
-    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`."""
+    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
+
+    `without_code`: code is neither handed to `on_text` nor kept; a note stands in its place.
+    """
     begun = time.perf_counter()
-    answer = generate_answer(loaded, messages, settings, lambda piece: on_text(clean_text(piece)), cache, is_stopped)
+    hider = CodeHider() if without_code else None
+
+    def write(piece: str) -> None:
+        on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
+
+    answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
     answer = replace(answer, text=clean_text(answer.text))
+    if hider is not None:
+        on_text(hider.finish())
+        answer = replace(answer, text=hide_code(answer.text))
     answered = time.perf_counter()
     sources, checked = find_support(answer.text, question, found)
     if index is not None and sources:

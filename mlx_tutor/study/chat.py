@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from mlx_tutor.dataset import styles
 from mlx_tutor.errors import TutorError
 from mlx_tutor.generate import PromptCache
 from mlx_tutor.models import LoadedModel, context_length, render_prompt
@@ -30,12 +31,8 @@ from mlx_tutor.study.ask import (
 )
 from mlx_tutor.study.index import Index, Passage, list_stems
 
-# What each style adds to the recipe's system prompt.
-STYLES = {
-    "socratic": "Do not give the answer away: ask one short question at a time that leads the student to it.",
-    "steps": "Explain in numbered steps, one small thought in each.",
-    "direct": "Answer at once, in one or two sentences, without steps.",
-}
+# What each style adds to the recipe's system prompt; the same as in training.
+STYLES = styles.STYLES
 # Share of the room beside the question that the passages of one turn may take: the turns to come need some too.
 PASSAGE_SHARE = 0.5
 # Passages that a question which refers back adds to those of its topic that still stand in the conversation.
@@ -132,6 +129,7 @@ def answer_turn(
     on_text: Callable[[str], None] = lambda piece: None,
     is_stopped: Callable[[], bool] = lambda: False,
     replaces: Turn | None = None,
+    without_code: bool = False,
 ) -> Turn:
     """Answer the next question of a conversation and add the turn; on an error the conversation stays as it was.
 
@@ -146,6 +144,7 @@ def answer_turn(
         on_text: Called with each piece of the answer.
         is_stopped: Asked after each piece; an answer that is stopped is kept as far as it came.
         replaces: The newest turn, when it is to be answered again.
+        without_code: A note stands where the answer has code.
 
     Raises:
         TutorError: an empty question.
@@ -162,9 +161,8 @@ def answer_turn(
         settings = replace(settings, temp=max(settings.temp, RETRY_TEMP), seed=settings.seed + tries)
     known = [*plan.found, *(passage for turn in turns[plan.first :] for passage in turn.given)]
     searched = time.perf_counter() - begun
-    cited = cite_answer(
-        loaded, index, question, plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped
-    )
+    place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, without_code)
+    cited = cite_answer(loaded, index, question, *place)
     cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
     turn = Turn(cited, plan.given, plan.topic, plan.first, tries)
     conversation.turns[:] = [*turns, turn]

@@ -311,8 +311,7 @@ def open_index(course: Course) -> Index:
     Raises:
         CorpusError: not extracted yet, or the index cannot be written.
     """
-    path = find_index(course)
-    if _read_key(path) != _make_key(course):
+    if not is_index_current(course):
         build_index(course)
     return Index(course)
 
@@ -320,6 +319,11 @@ def open_index(course: Course) -> Index:
 def find_index(course: Course) -> Path:
     """Where the index of a course lies."""
     return course.root / "index.sqlite"
+
+
+def is_index_current(course: Course) -> bool:
+    """Whether there is an index that fits documents.jsonl; raises CorpusError where there are no documents."""
+    return _read_key(find_index(course)) == _make_key(course)
 
 
 def build_index(course: Course) -> None:

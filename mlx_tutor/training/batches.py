@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 import mlx.core as mx
@@ -85,8 +86,10 @@ def iterate_batches(
     loop: bool = False,
     seed: int = 0,
     comm_group: Any = None,
-    on_batch: Callable[[Sequence[int]], bool] | None = None,
-) -> Iterator[Batch]:
+    on_batch: Callable[[Sequence[int], float], bool] | None = None,
+    start: int = 0,
+    accumulate: int = 1,
+) -> Iterator[Batch | tuple[mx.array, ...]]:
     """mlx-lm's `iterate_batches` seam, on true lengths.
 
     Without `loop` one pass in order of length; with it, passes without end, each shuffled by (seed, pass).
@@ -98,18 +101,34 @@ def iterate_batches(
         loop: Train (endless, shuffled) or evaluate (once).
         seed: Order of the rows.
         comm_group: Given by mlx-lm; one process only.
-        on_batch: Called with the row indices before each batch, at an exact step boundary; False ends the pass.
+        on_batch: Called before each batch with its row indices and its weight in the update, at an exact step boundary;
+            False ends the pass.
+        start: Batches to pass over: where an earlier training stopped, a multiple of `accumulate`.
+        accumulate: Batches summed into one update. Above 1 each batch has a fifth array, its weight in the update.
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
     if longest > max_seq_length:
         raise ValueError(f"a row of {longest} tokens is longer than max_seq_length {max_seq_length}")
-    epoch = 0
-    while True:
-        rng = np.random.default_rng((seed, epoch)) if loop else None
-        for indices in plan_batches(dataset, batch_size, rng):
-            if on_batch is not None and not on_batch(indices):
+    planned = _plan_passes(dataset, batch_size, seed) if loop else iter(plan_batches(dataset, batch_size, None))
+    planned = islice(planned, start, None)
+    while group := list(islice(planned, accumulate if loop else 1)):
+        for indices, weight in zip(group, weigh_batches(dataset, group), strict=True):
+            if on_batch is not None and not on_batch(indices, weight):
                 return
-            yield make_batch([dataset[i] for i in indices], batch_size)
-        epoch += 1
-        if not loop:
-            return
+            batch = make_batch([dataset[i] for i in indices], batch_size)
+            yield (*batch, mx.array(weight)) if loop and accumulate > 1 else batch
+
+
+def _plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterator[list[int]]:
+    for epoch in count():
+        yield from plan_batches(rows, batch_size, np.random.default_rng((seed, epoch)))
+
+
+def weigh_batches(rows: Sequence[TokenRow], group: Sequence[Sequence[int]]) -> list[float]:
+    """The factor on the mean loss of each batch of one update, 1 on average.
+
+    mlx-lm takes the mean over the batches of an update. With these factors it becomes the mean over their supervised
+    tokens, as if they were one batch.
+    """
+    tokens = [sum(rows[i].supervised for i in indices) for indices in group]
+    return [len(group) * number / max(1, sum(tokens)) for number in tokens]

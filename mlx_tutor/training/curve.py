@@ -41,11 +41,42 @@ def draw_curve(metrics: Sequence[Any], title: str, path: Path) -> None:
             ha="center",
             color="#c2410c",
         )
+    _dress_axes(axes, title)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    write_file(path, figure.savefig)
+
+
+def _dress_axes(axes: Any, title: str) -> None:
     axes.set(title=title, xlabel="iteration", ylabel="answer loss (nats a token)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+
+
+def draw_curves(curves: Sequence[tuple[str, Sequence[Any]]], best: int, title: str, path: Path) -> None:
+    """Write a PNG with the validation loss of several trainings, each a name and its metrics; number `best` stands out.
+
+    Training losses are drawn thin in the same colour.
+    """
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5 + 0.12 * max(0, len(curves) - 16)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = colormaps["viridis"]
+    for i, (name, metrics) in enumerate(curves):
+        colour = "#c2410c" if i == best else colours(0.1 + 0.8 * i / max(1, len(curves) - 1))
+        train, valid = (
+            [(m["iteration"], m["loss"]) for m in metrics if m["kind"] == kind] for kind in ("train", "valid")
+        )
+        if train:
+            axes.plot(*zip(*train, strict=True), color=colour, linewidth=0.6, alpha=0.5)
+        width, label = (2.5, f"{name} (best)") if i == best else (1.5, name)
+        axes.plot(*zip(*valid, strict=True), color=colour, linewidth=width, marker="o", markersize=3, label=label)
+    _dress_axes(axes, title)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     write_file(path, figure.savefig)
 
 

@@ -28,16 +28,23 @@ def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.arra
 
 
 def compute_loss(
-    model: Any, inputs: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
+    model: Any,
+    inputs: mx.array,
+    positions: mx.array,
+    targets: mx.array,
+    weights: mx.array,
+    factor: mx.array | None = None,
 ) -> tuple[mx.array, mx.array]:
     """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
 
-    Shapes as `make_batch` returns them.
+    Shapes as `make_batch` returns them. `factor` multiplies the mean: the weight of this batch among those that are
+    summed into one update.
     """
     logits = compute_logits(model, inputs, positions)
     losses = nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights
     count = weights.sum()
-    return losses.sum() / count, count
+    mean = losses.sum() / count
+    return mean if factor is None else mean * factor, count
 
 
 def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int) -> float:

@@ -99,7 +99,7 @@ def test_turns_that_no_longer_fit_are_named(finished: Path) -> None:
         ("/x1", "Unknown command /x1. /help lists all."),
         ("/x\x1b[31m", "Unknown command /x[31m."),
         ("/", "Unknown command /. /help"),
-        ("/style loud", "No style 'loud'. Styles: socratic, steps, direct, off."),
+        ("/style loud", "No style 'loud'. Styles: socratic, steps, direct, analogy, off."),
         ("/retry", "Nothing was asked yet"),
         ("/sources", "Nothing was asked yet"),
         ("/save x.md", "Nothing was asked yet"),
@@ -151,7 +151,7 @@ def test_html_control_characters_and_broken_bytes_are_text(finished: Path) -> No
 def test_completion() -> None:
     assert complete_slash("/s", "/s") == ["/sources", "/style", "/save"]
     assert complete_slash("/style s", "s") == ["socratic", "steps"]
-    assert complete_slash("/style ", "") == ["socratic", "steps", "direct", "off"]
+    assert complete_slash("/style ", "") == ["socratic", "steps", "direct", "analogy", "off"]
     assert complete_slash("", "") == complete_slash("What is ", "") == complete_slash("/save ch", "ch") == []
 
 

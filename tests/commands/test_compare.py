@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -77,3 +78,49 @@ def test_a_stale_fused_model_is_named(invoke: Invoke, finished: Path) -> None:
     adapter = finished / "adapters" / "demo" / "adapters.safetensors"
     adapter.write_bytes(adapter.read_bytes() + b" ")
     assert "stale" in invoke("compare", *PROMPT).stderr
+
+
+def test_prompts_of_a_file_to_three_models_with_a_report(invoke: Invoke, finished: Path) -> None:
+    (finished / "mine.txt").write_text("What is a mean?\nWhat is a mode?\n")
+    options = ("--prompts", "mine.txt", "--with", "adapter", "--set", "generate.max_tokens=4")
+    result = invoke("compare", *options, "--report", "out.html")
+    assert result.exit_code == 0, result.stderr
+    assert "means over 2 prompts" in result.stdout and "peak memory" in result.stdout
+    assert "base and adapter share one loaded base" in " ".join(result.stdout.split())
+    page = (finished / "out.html").read_text()
+    assert "What is a mode?" in page and "base, adapter and fused, compared" in page
+    again = invoke("compare", *options, "--report", "out.html")
+    assert again.exit_code == 1 and "not overwritten" in again.stderr
+
+
+def test_test_rows_as_json(invoke: Invoke, finished: Path) -> None:
+    found = json.loads(invoke("compare", "--from-test", "2", "--set", "generate.max_tokens=4", "--json").stdout)
+    assert found["prompts"][0]["id"] == "test-1"
+    assert all(prompt["reference"] and len(prompt["answers"]) == 2 for prompt in found["prompts"])
+
+
+def test_any_models(invoke: Invoke, finished: Path, tiny_model: Path) -> None:
+    shutil.copytree(finished / "adapters" / "demo", finished / "adapters" / "second")
+    options = ("--set", "generate.max_tokens=4", "--json")
+    models = ("--model", str(tiny_model), "--model", "second", "--model", "adapters/demo", "--model", "fused")
+    found = json.loads(invoke("compare", *PROMPT, *models, *options).stdout)
+    assert [model["label"] for model in found["models"]] == [str(tiny_model), "second", "adapters/demo", "fused"]
+    assert [model["adapter"] is not None for model in found["models"]] == [False, True, True, False]
+    # The same model under two names is asked once.
+    twice = invoke("compare", *PROMPT, "--with", str(tiny_model), "--with", "second", *options)
+    assert [model["label"] for model in json.loads(twice.stdout)["models"]] == ["base", "fused", "second"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "one of --prompt, --prompts and --from-test"),
+        ((*PROMPT, "--from-test", "2"), 2, "one of --prompt"),
+        ((*PROMPT, "--report", "out.txt"), 1, ".html, .md or .json"),
+        ((*PROMPT, "--with", "./none"), 1, "No model folder ./none"),
+        ((*PROMPT, "--with", "nobody/nothing"), 1, "not on this machine"),
+    ],
+)
+def test_what_goes_wrong(invoke: Invoke, finished: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    result = invoke("compare", *arguments)
+    assert result.exit_code == code and message in result.stderr

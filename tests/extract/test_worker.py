@@ -92,7 +92,7 @@ def test_a_course_goes_on_and_remembers(tmp_path: Path, monkeypatch: pytest.Monk
     course.sources.mkdir(parents=True)
     (course.sources / "a.md").write_text("Text.")
     write_pdf(course.sources / "slow.pdf", b"0 0 m 9 9 l S\n" * 1_500_000)
-    monkeypatch.setattr(extract, "read_in_workers", lambda jobs: read_in_workers(jobs, 2.0))
+    monkeypatch.setattr(extract, "read_in_workers", lambda jobs, ocr: read_in_workers(jobs, 2.0))
     report = extract_course(course)
     assert report.documents == 1
     assert [(failure.source, failure.reason) for failure in report.failures] == [("slow.pdf", "took longer than 2 s")]
@@ -105,8 +105,8 @@ def test_the_processes_end_with_their_caller(tmp_path: Path, monkeypatch: pytest
     started: list[worker.Child] = []
     start = worker._start
 
-    def record(seconds: float, memory: int) -> worker.Child:
-        started.append(start(seconds, memory))
+    def record(seconds: float, memory: int, ocr: str) -> worker.Child:
+        started.append(start(seconds, memory, ocr))
         return started[-1]
 
     monkeypatch.setattr(worker, "_start", record)

@@ -293,7 +293,7 @@ def test_a_style_adds_a_sentence_to_the_system_prompt(loaded: LoadedModel, style
 
 def test_an_unknown_style_is_refused() -> None:
     conversation = Conversation("direct")
-    with pytest.raises(TutorError, match="socratic, steps, direct, off"):
+    with pytest.raises(TutorError, match="socratic, steps, direct, analogy, off"):
         conversation.set_style("loud")
     assert conversation.style == "direct"
 

@@ -1,6 +1,6 @@
 """Batches and loss against a plain reference."""
 
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_tutor.models import load_model
+from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.batches import WIDTH_STEP, TokenRow, iterate_batches, make_batch, plan_batches
 from mlx_tutor.training.loss import compute_loss, measure_loss
 
@@ -82,6 +84,68 @@ def test_gradients_equal_those_of_the_full_logits(model: Any) -> None:
         assert mx.allclose(a, b, rtol=0, atol=1e-4).item(), name
 
 
+@pytest.fixture(scope="module")
+def adapted(tiny_model: Path) -> Any:
+    """A model with an adapter that is not at its start, where half of the gradients are zero."""
+    from mlx.utils import tree_flatten, tree_unflatten
+
+    loaded = load_model(tiny_model)
+    add_adapter(loaded, TrainSettings(rank=2, scale=4.0))
+    mx.random.seed(3)
+    weights = tree_flatten(loaded.model.trainable_parameters())
+    loaded.model.update(tree_unflatten([(name, 0.05 * mx.random.normal(value.shape)) for name, value in weights]))
+    return loaded.model
+
+
+def compute_reference(model: Any, rows: list[TokenRow]) -> tuple[float, dict[str, mx.array]]:
+    """Loss and gradients over all supervised tokens: one row at a time, full logits, float32, no padding."""
+    import mlx.nn as nn
+    from mlx.utils import tree_flatten
+
+    def total(model: Any) -> mx.array:
+        losses = []
+        for row in rows:
+            first = max(row.offset, 1)
+            logits = model(mx.array([row.tokens[:-1]]))[0, first - 1 :].astype(mx.float32)
+            losses.append(nn.losses.cross_entropy(logits, mx.array(row.tokens[first:])))
+        mean: mx.array = mx.concatenate(losses).mean()
+        return mean
+
+    loss, gradients = nn.value_and_grad(model, total)(model)
+    return loss.item(), dict(tree_flatten(gradients))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    rows=st.lists(
+        st.integers(2, 40).flatmap(
+            lambda length: st.builds(TokenRow, st.tuples(*[st.integers(0, 258)] * length), st.integers(0, length - 1))
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    batch_size=st.integers(1, 3),
+)
+def test_an_update_is_the_mean_over_its_tokens_however_it_is_split(
+    adapted: Any, rows: list[TokenRow], batch_size: int
+) -> None:
+    import mlx.nn as nn
+    from mlx.utils import tree_flatten, tree_map
+
+    batches = -(-len(rows) // batch_size)
+    stream = iterate_batches(rows, batch_size, 64, loop=True, accumulate=batches)
+    total, summed = 0.0, None
+    # What mlx-lm's trainer does with the batches of one update.
+    for batch in islice(stream, batches):
+        (loss, _), gradients = nn.value_and_grad(adapted, compute_loss)(adapted, *batch)
+        total += loss.item() / batches
+        summed = gradients if summed is None else tree_map(lambda a, b: a + b, summed, gradients)
+    reference, expected = compute_reference(adapted, rows)
+    assert total == pytest.approx(reference, abs=1e-4)
+    for name, value in tree_flatten(summed):
+        assert mx.allclose(value / batches, expected[name], rtol=0, atol=1e-4).item(), name
+
+
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma2"])
 def test_short_way_and_full_logits_agree_for_each_model_type(kind: str) -> None:
     from importlib import import_module
@@ -130,7 +194,7 @@ def test_order_depends_on_seed_and_pass_only() -> None:
     def look(seed: int) -> list[list[int]]:
         seen: list[list[int]] = []
 
-        def note(indices: Any) -> bool:
+        def note(indices: Any, weight: float) -> bool:
             seen.append(list(indices))
             return len(seen) < 20
 

@@ -98,6 +98,36 @@ def test_patience_ends_training_and_keeps_the_best(tmp_path: Path, tiny_model: P
     assert report.iterations == report.best_iteration + 10
 
 
+def test_over_fitting_is_said_in_words_when_it_begins_and_at_the_end(tmp_path: Path, tiny_model: Path) -> None:
+    valid = [
+        {"messages": [*row["messages"][:2], {"role": "assistant", "content": "zzzz qqqq xxxx"}]} for row in make_rows(3)
+    ]
+    settings = replace(SETTINGS, iters=200, steps_per_eval=2, patience=6, learning_rate=1e-2)
+    events: list[Metric] = []
+    _, report = train(tmp_path, tiny_model, settings, valid=valid, on_event=events.append)
+    notes = [metric["note"] for metric in events if "note" in metric]
+    assert notes and notes[0].startswith("validation loss rose for 3 checks: kept step ")
+    assert report.note.endswith(f"checks: kept step {report.best_iteration or '0, the base'}")
+
+
+def test_a_gain_below_min_gain_does_not_prolong_training(tmp_path: Path, tiny_model: Path) -> None:
+    settings = replace(SETTINGS, iters=60, steps_per_eval=5, patience=2, min_gain=50.0)
+    _, report = train(tmp_path, tiny_model, settings)
+    # The loss fell, so the best is kept, but never by so much.
+    assert (report.stopped, report.iterations, report.best_iteration) == ("no improvement", 10, 10)
+    assert report.best_loss < report.base_loss
+
+
+def test_batches_of_one_update_count_by_their_tokens(tmp_path: Path, tiny_model: Path) -> None:
+    rows = make_rows(8)
+    one = replace(SETTINGS, iters=3, batch_size=8, warmup=0, learning_rate=1e-2, steps_per_report=1)
+    _, whole = train(tmp_path, tiny_model, one, name="whole", train=rows)
+    split = replace(one, iters=12, batch_size=2, grad_accumulation_steps=4, steps_per_eval=100, steps_per_report=4)
+    _, parts = train(tmp_path, tiny_model, split, name="split", train=rows)
+    assert parts.best_loss == pytest.approx(whole.best_loss, abs=1e-4)
+    assert parts.train_loss == pytest.approx(whole.train_loss, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_and_keeps_what_was_learned(
     tmp_path: Path, tiny_model: Path, name: signal.Signals

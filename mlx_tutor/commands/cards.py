@@ -1,0 +1,42 @@
+"""Command: flash cards for Anki and other programs."""
+
+from pathlib import Path
+
+import click
+
+from mlx_tutor.commands.options import Options, common_options, open_job
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to, .apkg or .csv.  [default: both, beside the course's sources]",
+)
+@common_options("course", "json")
+def command(options: Options, output: Path | None) -> None:
+    """Export the questions of the course as flash cards.
+
+    Every card says where the answer stands. Import the .apkg into Anki; a later export, imported again, updates the
+    cards and keeps what Anki knows of them. The .csv is for spreadsheets and other programs. A file that another
+    program wrote or changed is not overwritten.
+
+    Reads corpora/COURSE/dataset, writes corpora/COURSE/cards.apkg and cards.csv.
+
+    Example: mlx-tutor cards -o statistics.apkg
+    """
+    from mlx_tutor.study.cards import describe_card, write_cards
+    from mlx_tutor.study.questions import list_questions
+
+    job = open_job(options)
+    questions = list_questions(job.course)
+    paths = [job.course.root / f"cards{suffix}" for suffix in (".apkg", ".csv")] if output is None else [output]
+    written = [write_cards(job.course, questions, path) for path in paths]
+    if options.json:
+        cards = [describe_card(question) for question in questions]
+        job.screen.give_json({"files": [str(path) for path in written], "cards": cards})
+        return
+    for path in written:
+        job.screen.show(f"{path}: {len(questions)} cards")

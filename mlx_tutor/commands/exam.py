@@ -1,0 +1,271 @@
+"""Commands: the records of exams; and what a conversation in exam mode shows of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job, open_screen
+from mlx_tutor.errors import TutorError
+from mlx_tutor.files import write_text
+from mlx_tutor.study.chain import Verdict, list_exams, make_code, read_code, read_lines, read_record, verify_lines
+from mlx_tutor.study.offline import prepare_offline
+
+if TYPE_CHECKING:
+    from mlx_tutor.display import Screen
+    from mlx_tutor.study.exam import Exam
+
+
+@click.group()
+def command() -> None:
+    """Look at the records of exams, and check them.
+
+    `chat --exam` and `serve --exam` write a record into corpora/NAME/journal.sqlite. They show a code at the start and
+    at the end; whoever writes it down can check later that the record was not changed.
+
+    Example: mlx-tutor exam export
+    """
+
+
+@command.command(name="list")
+@common_options("course", "json")
+def show_list(options: Options) -> None:
+    """List the exams of a course, newest last.
+
+    Reads corpora/NAME/journal.sqlite, writes nothing.
+
+    Example: mlx-tutor exam list
+    """
+    from mlx_tutor.display import draw_rows
+
+    job = open_job(options)
+    found = [(name, verify_lines(read_lines(job.course, name)[1])) for name in list_exams(job.course)]
+    if options.json:
+        job.screen.give_json([{"exam": name, **summarize(verdict)} for name, verdict in found])
+        return
+    if not found:
+        job.screen.show(adapt_hints(f"No exam of {job.course.name!r} yet. Take one with: mlx-tutor chat --exam"))
+        return
+    rows = []
+    for name, verdict in found:
+        summary = summarize(verdict)
+        rows.append((name, write_time(summary["begun"]), *map(str, (summary["questions"], summary["end"] or "no end"))))
+    job.screen.show(draw_rows(("exam", "begun (UTC)", "questions", "end"), rows, title=f"Exams of {job.course.name}"))
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; default: NAME.jsonl here.")
+@common_options("course")
+def export(options: Options, name: str | None, output: Path | None) -> None:
+    """Write the record of an exam into a file, to be handed in; by default of the newest.
+
+    Reads corpora/NAME/journal.sqlite; writes one line of JSON for each entry.
+
+    Example: mlx-tutor exam export --output exam.jsonl
+    """
+    job = open_job(options)
+    name, lines = read_lines(job.course, name)
+    path = output or Path(f"{name}.jsonl")
+    if path.exists():
+        raise TutorError(f"{path} exists and is not overwritten. Give another name with --output.")
+    if not path.parent.is_dir():
+        raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    job.screen.show(adapt_hints(f"Wrote {path}. Check it with: mlx-tutor exam verify {path} --head CODE"))
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--head", "heads", multiple=True, metavar="CODE", help="A code written down at the exam; may be repeated."
+)
+@common_options("json")
+def verify(options: Options, file: Path, heads: tuple[str, ...]) -> None:
+    """Check whether the record of an exam was changed since its codes were shown.
+
+    Reads FILE, as `exam export` wrote it; needs neither course nor model. Exit status 1 when it was changed. With -v,
+    the questions and answers too.
+
+    Example: mlx-tutor exam verify exam.jsonl --head 7K3F-9QXM-2B4T
+    """
+    codes = [read_code(head) for head in heads]
+    verdict = verify_lines(read_record(file), codes)
+    screen = open_screen(options)
+    if options.json:
+        numbers = {"entries": len(verdict.entries), "whole": verdict.whole, "vouched": verdict.vouched}
+        lists = {"problems": verdict.problems, "remarks": verdict.remarks, "heads": verdict.heads}
+        screen.give_json({"changed": verdict.is_changed, **numbers, **lists, **summarize(verdict)})
+    else:
+        show_verdict(screen, verdict, options.verbose)
+    if verdict.is_changed:
+        raise click.exceptions.Exit(1)
+
+
+def summarize(verdict: Verdict) -> dict[str, Any]:
+    """The facts of a record."""
+    starts, ends = verdict.list_kind("start"), verdict.list_kind("end")
+    first = verdict.entries[0] if verdict.entries else {}
+    return {
+        "begun": first.get("time"),
+        "finished": ends[0]["time"] if ends else None,
+        "end": ends[0]["data"].get("reason") if ends else None,
+        "questions": len(verdict.list_kind("question")),
+        "answers": len(verdict.list_kind("answer")),
+        "denied": sum(take(entry["data"], "times", int) or 1 for entry in verdict.list_kind("denied")),
+        "start": starts[0]["data"] if starts else None,
+    }
+
+
+def show_verdict(screen: "Screen", verdict: Verdict, verbose: bool) -> None:
+    """What the record says, then what it is worth."""
+    from mlx_tutor.display import draw_facts
+
+    summary = summarize(verdict)
+    count = f"questions {summary['questions']}, answers {summary['answers']}"
+    facts = [
+        ("exam", verdict.entries[0]["exam"]),
+        ("begun", write_time(summary["begun"])),
+        ("ended", f"{write_time(summary['finished'])} {summary['end'] or 'no end'}".strip()),
+        ("entries", f"{len(verdict.entries)}; {count}, attempts to reach out denied {summary['denied']}"),
+        *list_start(summary["start"] or {}),
+    ]
+    screen.show(draw_facts([(clean(name), clean(value)) for name, value in facts]))
+    if verbose:
+        show_entries(screen, verdict)
+    screen.show("")
+    for remark in verdict.remarks:
+        screen.show(f"Note: {clean(remark)}.")
+    for problem in verdict.problems:
+        screen.show(f"Changed: {clean(problem)}.")
+    for code, number in verdict.heads.items():
+        screen.show(describe_head(code, number, verdict))
+    screen.show(describe_verdict(verdict))
+
+
+def list_start(start: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the first entry says, as facts."""
+    if not start:
+        return
+    yield "course, model", f"{start.get('course')}, {start.get('model')}"
+    for part, files in take(start, "files", dict).items():
+        if isinstance(files, dict) and files:
+            yield f"  {part}", ", ".join(f"{name} {str(digest)[:12]}" for name, digest in files.items())
+    allowed = take(take(take(start, "recipe", dict), "exam", dict), "allow_code", bool)
+    yield "code in answers", "allowed" if allowed else "left out"
+    for layer in take(start, "layers", list):
+        yield str(take(layer, "name", str)), str(take(layer, "state", str))
+    for i, attempt in enumerate(take(start, "self_test", list)):
+        yield "" if i else "self-test", f"{take(attempt, 'target', str)}: {take(attempt, 'outcome', str)}"
+
+
+def take(value: Any, key: str, kind: type) -> Any:
+    """What a stranger's file has under a key; where it has something of another kind, that kind's empty value."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, kind) else kind()
+
+
+def clean(text: str) -> str:
+    """What a stranger's file says, without what could draw on the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def show_entries(screen: "Screen", verdict: Verdict) -> None:
+    """The course of the exam."""
+    from mlx_tutor.display import draw_rows
+
+    rows = []
+    for entry in verdict.entries[1:]:
+        data = entry["data"]
+        parts = [
+            str(data[key]) for key in ("name", "text", "detail", "reason", "shown", "event", "target") if data.get(key)
+        ]
+        rows.append(
+            (
+                str(entry["number"]),
+                clean(entry["time"][11:19]),
+                clean(entry["kind"]),
+                "\n".join(clean(line) for part in parts for line in part.splitlines()),
+            )
+        )
+    screen.show("", draw_rows(("entry", "time", "kind", "what"), rows))
+
+
+def describe_head(code: str, number: int | None, verdict: Verdict) -> str:
+    """What one code says of the record."""
+    if number is None:
+        return (
+            f"Changed: code {code} stands for no entry. Since it was written down, entries were changed, or taken away "
+            "at the end; or the code is of another exam, or was written wrongly."
+        )
+    last = verdict.entries[number - 1]
+    what = {"start": "the start", "end": "the end"}.get(last["kind"], f"entry {number}")
+    are = "entry 1 is what it was" if number == 1 else f"entries 1 to {number} are what they were"
+    return f"Code {code} is that of {what}: {are} when it was shown."
+
+
+def describe_verdict(verdict: Verdict) -> str:
+    """The last line."""
+    if verdict.is_changed:
+        return "The record WAS CHANGED."
+    if not verdict.heads:
+        return (
+            "Unbroken in itself, which rules out accidents only: anyone can work out all hashes anew. "
+            "Give the codes that were written down with --head."
+        )
+    rest = len(verdict.entries) - verdict.vouched
+    if rest:
+        return f"Not changed up to entry {verdict.vouched}; for the {rest} later ones no code was given."
+    return "Not changed."
+
+
+def write_time(time: str | None) -> str:
+    """`2026-11-21 09:50:12`, in UTC."""
+    return (time or "")[:19].replace("T", " ")
+
+
+def prepare_exam() -> None:
+    """To be called before anything heavy is imported; on macOS starts the program again in a sandbox."""
+    prepare_offline()
+
+
+@contextmanager
+def hold_exam(
+    job: Job, label: str, model: Path, adapter: Path | None = None, *, search: bool = True
+) -> Iterator["Exam"]:
+    """An exam from its first line to its last; everything has to be loaded.
+
+    Raises:
+        TutorError: it cannot start.
+    """
+    from mlx_tutor.display import draw_facts
+    from mlx_tutor.study import exam as study
+
+    with job.screen.wait("hashing the model and testing the denial of the network"):
+        exam = study.start_exam(job.course, job.recipe, label, model, adapter, search=search)
+    job.screen.show(draw_facts(study.describe_start(exam)), "", f"Start code, to be written down: {exam.start_code}")
+    try:
+        with study.hold_exam(exam):
+            yield exam
+    finally:
+        show_end(job, exam)
+
+
+def show_head(job: Job, exam: "Exam") -> None:
+    """The newest code, and what is wrong with the record if anything is."""
+    from mlx_tutor.study import exam as study
+
+    if exam.problem:
+        job.screen.warn(f"The record of the exam is NOT complete on disk. {exam.problem}")
+    job.screen.show(study.describe_head(exam))
+
+
+def show_end(job: Job, exam: "Exam") -> None:
+    """The last words of an exam."""
+    if exam.problem:
+        numbers = ", ".join(str(entry["number"]) for entry in exam.waiting)
+        job.screen.warn(f"Entries {numbers} of the record are LOST, they could not be written. {exam.problem}")
+    job.screen.show("", f"End code, to be written down: {make_code(exam.head)} (entry {exam.count})")
+    job.screen.say(adapt_hints(f"Hand in the record with: mlx-tutor exam export {exam.name} -c {job.course.name}"))

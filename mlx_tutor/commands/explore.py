@@ -1,0 +1,170 @@
+"""Command: what is in a course and its rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.errors import ModelError
+
+if TYPE_CHECKING:
+    from mlx_tutor.dataset.explore import Exploration
+
+# On the terminal; the page and --json have more.
+MOST_SHOWN, MOST_REPEATS = 20, 5
+BAR = 24
+
+
+@click.command()
+@common_options("course", "overrides", "json")
+def command(options: Options) -> None:
+    """Show what is in a course and in its rows.
+
+    Words and pages of each file; rows by method, kind and style; their lengths in tokens; sections that have few or no
+    rows; the most frequent concepts; and what stands there twice.
+
+    Reads corpora/COURSE/dataset, writes explore.html there: the same with pictures, one file that needs no network.
+
+    Example: mlx-tutor explore -c statistics
+    """
+    from mlx_tutor.dataset.explore import explore_course
+    from mlx_tutor.extract.extract import find_changes
+    from mlx_tutor.study.explore import write_exploration
+
+    job = open_job(options)
+    with job.screen.wait("looking through the course"):
+        found = explore_course(job.course, job.recipe, find_counter(job))
+    path = write_exploration(job.course, found)
+    if changed := find_changes(job.course):
+        files = f"{changed[0]}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}"
+        job.screen.warn(adapt_hints(f"Not counted yet: {files} changed. Run: mlx-tutor extract -c {job.course.name}"))
+    if options.json:
+        job.screen.give_json(asdict(found) | {"page": str(path)})
+        return
+    show_exploration(job, found)
+    job.screen.show(f"With pictures: {path}")
+
+
+def find_counter(job: Job) -> Callable[[Sequence[Any]], int] | None:
+    """What counts the tokens of a row; None, with a warning, where the model of the recipe is not here."""
+    if not (job.course.dataset / "train.jsonl").is_file():
+        return None
+    from mlx_tutor.models import load_tokenizer, render_tokens, resolve_model
+
+    try:
+        tokenizer = load_tokenizer(resolve_model(job.recipe.model.base))
+    except ModelError as err:
+        job.screen.warn(adapt_hints(f"Lengths are left out. {err}"))
+        return None
+    return lambda messages: len(render_tokens(tokenizer, messages)[0])
+
+
+def show_exploration(job: Job, found: "Exploration") -> None:
+    """Everything in tables, the first entries of each."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.explore import cut_text
+
+    screen = job.screen
+    headings = ("file", "words", "pages", "cells", "sections", "rows")
+    sources = [
+        (
+            cut_text(s.source),
+            *(("" if n is None else f"{n:,}") for n in (s.words, s.pages, s.cells, s.sections, s.rows)),
+        )
+        for s in found.sources
+    ]
+    total = [sum(source.words for source in found.sources), sum(source.rows for source in found.sources)]
+    all_line = [("all", f"{total[0]:,}", "", "", f"{len(found.sections):,}", f"{total[1]:,}")]
+    shown = [*sources[:MOST_SHOWN], *_tell_rest(sources, 5), *all_line]
+    screen.show(draw_rows(headings, shown, numbers=True, title="Sources"))
+    if found.splits:
+        splits = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
+        screen.show(f"{sum(found.splits.values()):,} rows: {splits}\n")
+        groups = {
+            "method": found.methods,
+            "kind": found.kinds,
+            "style": found.styles,
+            "from elsewhere": found.elsewhere,
+            "dropped, because": found.dropped,
+        }
+        screen.show(*(_draw_counts(name, counts) for name, counts in groups.items() if counts))
+        show_lengths(job, found)
+        show_cover(job, found)
+    else:
+        screen.show(adapt_hints(f"No rows yet. Make them with: mlx-tutor build -c {found.course}\n"))
+    concepts = [
+        (cut_text(c.name), f"{c.sections:,}", f"{c.times:,}", "yes" if c.defined else "no") for c in found.concepts
+    ]
+    title = "Concepts named in most sections"
+    screen.show(
+        draw_rows(("concept", "sections", "times", "defined"), concepts[:MOST_SHOWN], numbers=True, title=title)
+    )
+    show_repeats(job, found)
+
+
+def _tell_rest(rows: Sequence[Any], empty: int) -> list[tuple[str, ...]]:
+    """A last line that says how many are not shown."""
+    return [(f"and {len(rows) - MOST_SHOWN} more", *[""] * empty)] if len(rows) > MOST_SHOWN else []
+
+
+def _draw_counts(name: str, counts: Mapping[str, int]) -> Any:
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.explore import cut_text
+
+    most = max(counts.values())
+    rows = [(cut_text(label), f"{count:,}", _draw_bar(count, most)) for label, count in counts.items()]
+    return draw_rows((name, "rows", ""), rows)
+
+
+def _draw_bar(value: int, most: int) -> str:
+    return "█" * max(round(BAR * value / most), 1 if value else 0)
+
+
+def show_lengths(job: Job, found: "Exploration") -> None:
+    """Rows by their length in tokens."""
+    from mlx_tutor.display import draw_rows
+
+    lengths = found.lengths
+    if lengths is None:
+        return
+    most = max(count for _, _, count in lengths.bins)
+    rows = [(f"{low:,} to {high - 1:,}", f"{count:,}", _draw_bar(count, most)) for low, high, count in lengths.bins]
+    title = (
+        f"Tokens of a row: half have at most {lengths.median:,}, the longest {lengths.longest:,} of {lengths.limit:,}"
+    )
+    job.screen.show(draw_rows(("tokens", "rows", ""), rows, title=title))
+
+
+def show_cover(job: Job, found: "Exploration") -> None:
+    """Which sections have few or no rows."""
+    from mlx_tutor.dataset.gaps import LEAST_WORDS
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.explore import cut_text, list_thin
+
+    thin = list_thin(found.sections)
+    none = sum(section.cover == "none" for section in thin)
+    long = sum(section.cover != "short" for section in found.sections)
+    job.screen.show(
+        f"Coverage: of {long:,} sections with {LEAST_WORDS} words or more, {none:,} have no row, "
+        f"and {len(thin) - none:,} fewer than {found.gap_rows}.\n"
+    )
+    if thin:
+        rows = [
+            (cut_text(section.place, 400), f"{section.words:,}", f"{section.rows:,}") for section in thin[:MOST_SHOWN]
+        ]
+        job.screen.show(draw_rows(("thin section", "words", "rows"), [*rows, *_tell_rest(thin, 2)], numbers=True))
+
+
+def show_repeats(job: Job, found: "Exploration") -> None:
+    """Paragraphs and questions that stand there more than once."""
+    from mlx_tutor.study.explore import cut_text
+
+    for name, repeats, tells in (
+        ("Paragraphs that stand in several places", found.paragraphs, "places"),
+        ("Questions with several answers", found.questions, "answers"),
+    ):
+        job.screen.show(f"{name}: {len(repeats):,}")
+        job.screen.show(*(f"  {cut_text(r.text, 90)} ({len(r.places)} {tells})" for r in repeats[:MOST_REPEATS]))
+        job.screen.show("")

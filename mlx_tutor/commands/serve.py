@@ -1,0 +1,154 @@
+"""Command: the tutor as a local web page."""
+
+import signal
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlx_tutor.commands.ask import pick_model, warn_changes
+from mlx_tutor.commands.exam import hold_exam, prepare_exam
+from mlx_tutor.commands.options import Job, Options, common_options, open_job
+from mlx_tutor.errors import ServeError
+from mlx_tutor.workspace import Run, find_run, list_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.study.desk import Desk
+    from mlx_tutor.study.site import Rating, Site
+
+# What the extra `web` brings.
+WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Let other machines in at this address.")
+@click.option("--password", envvar="MLX_TUTOR_PASSWORD", metavar="TEXT", help="Asked for, with any user name.")
+@click.option("--share", is_flag=True, help="Public link through Gradio's servers; needs a password.")
+@click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
+@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
+@click.option("--base", is_flag=True, help="Serve the base model.")
+@click.option("--adapter", metavar="NAME", help="Serve the base with the adapter of this run.")
+@common_options("course", "run", "overrides")
+def command(
+    options: Options,
+    port: int,
+    host: str,
+    password: str | None,
+    share: bool,
+    exam: bool,
+    no_search: bool,
+    base: bool,
+    adapter: str | None,
+) -> None:
+    """Serve the tutor as a web page on this machine.
+
+    Reads what chat reads; writes corpora/NAME/index.sqlite and, for thumbs, ratings and exams,
+    corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
+    /v1. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
+
+    Example: mlx-tutor serve
+    """
+    if sum((base, adapter is not None, options.run is not None)) > 1:
+        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
+    if exam:
+        prepare_exam()
+    job = open_job(options)
+    serve = import_serve()
+    serve.check_exposure(host, password, share, exam)
+    with ExitStack() as stack:
+        listening = stack.enter_context(serve.open_socket(host, port))
+        gate = serve.Gate(host, listening.getsockname()[1], password)
+        if exam:
+            from mlx_tutor.study.exam import check_ready
+
+            check_ready(job.course, fused=not base and adapter is None, search=not no_search)
+        site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam)
+        with job.screen.wait("drawing the page"):
+            app = serve.make_app(site, gate)
+        address = serve.open_tunnel(gate) if share else serve.write_address(host, gate.port)
+        job.screen.show(f"{site.label} on {job.course.name}: {address}")
+        api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}. "
+        job.screen.say(f"{api}Ctrl-C ends.")
+        # Ended like Ctrl-C, with the record of an exam closed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            serve.make_server(app).run(sockets=[listening])
+        job.screen.say("\nStopped.")
+
+
+def import_serve() -> Any:
+    """The server's module; raises ServeError where its packages are not installed."""
+    try:
+        from mlx_tutor.study import serve
+    except ModuleNotFoundError as err:
+        if (err.name or "").partition(".")[0] not in WEB_PACKAGES:
+            raise
+        raise ServeError(f"The web page needs {err.name}. Install it with: pip install 'mlx-tutor[web]'") from err
+    return serve
+
+
+def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, search: bool, exam: bool) -> "Site":
+    """Load the model and begin the exam, if it is one; both end with `stack`.
+
+    Raises:
+        TutorError: model or course are not there, or the exam cannot start.
+    """
+    from mlx_tutor.models import load_model
+    from mlx_tutor.study.desk import Desk
+    from mlx_tutor.study.index import open_index
+    from mlx_tutor.study.site import Site
+
+    if search:
+        open_index(job.course).close()
+        warn_changes(job)
+    label, path, adapter_path = pick_model(job, base, adapter)
+    desk = Desk(lambda: load_model(path, adapter_path))
+    stack.callback(desk.close)
+    with job.screen.wait(f"loading {label}"):
+        warm_up(desk)
+    record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=search)) if exam else None
+    rating = None if exam else find_rating(job)
+    return Site(job.course, job.recipe, label, desk, lambda: find_contenders(job), search, rating, record)
+
+
+def warm_up(desk: "Desk") -> None:
+    """Load the model now, where a problem is one line."""
+    desk.submit(lambda ticket: desk.take_model()).take()
+
+
+def find_compared(job: Job) -> Run:
+    """The named run, else the newest fused one, else the newest; raises TutorError when there is none."""
+    fused = [run for run in list_runs(job.course) if run.is_fused]
+    return fused[-1] if fused and job.options.run is None else find_run(job.course, job.options.run)
+
+
+def find_contenders(job: Job) -> "list[Contender]":
+    """Whom the page compares: base, adapter and fused.
+
+    Raises:
+        TutorError: no such run.
+        ModelError: it is not fused, or has another base.
+    """
+    from mlx_tutor.commands.compare import list_contenders
+
+    return list_contenders(job, find_compared(job), ("adapter",))
+
+
+def find_rating(job: Job) -> "Rating | None":
+    """What the page rates; None before the first run."""
+    from mlx_tutor.commands.rate import find_contest, list_prompts
+    from mlx_tutor.evaluation.rate import check_criteria, prepare_pairs
+    from mlx_tutor.study.site import Rating
+
+    if not list_runs(job.course):
+        return None
+    run = find_compared(job)
+
+    def prepare(on_progress: "Callable[[str, int, int], None]") -> int:
+        return prepare_pairs(job.course, find_contest(job, run), list_prompts(job, "course", None), on_progress)
+
+    return Rating(run.name, check_criteria(job.recipe.rate.criteria), prepare)

@@ -1,0 +1,73 @@
+"""No page, section or way of making rows may drown the rest."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
+
+from mlx_tutor.dataset.language import rank
+from mlx_tutor.recipe import DatasetSettings
+from mlx_tutor.records import Example
+
+# In a course of few sections each has a large share: this many times an even share is always allowed, and so many rows.
+EVEN, FEW = 2.0, 100
+
+
+def apply_quotas(
+    examples: Sequence[Example], settings: DatasetSettings
+) -> tuple[list[Example], list[tuple[Example, str]]]:
+    """The rows within the shares of the recipe, and those above them with the reason; both in order.
+
+    Shares are of all rows that are mined or taught; rows of tables and of past exams
+    have limits of their own. Where a page or section
+    has too many, each way of making rows loses some; where a way has too many, each section does.
+    """
+    dropped: dict[int, str] = {}
+
+    def is_bounded(row: Example) -> bool:
+        return row.origin.row is None and row.origin.source not in settings.holdout
+
+    def limit(
+        share: float, name: str, key: Callable[[Example], Hashable], other: Callable[[Example], Hashable]
+    ) -> None:
+        left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for i in left:
+            groups[key(examples[i])].append(i)
+        # Rows that lie on no page are one group, and no page.
+        groups.pop(None, None)
+        most = max(FEW, math.ceil(len(left) * max(share, EVEN / max(1, len(groups)))))
+        for group in groups.values():
+            for i in _spread(examples, group, other, settings.seed)[most:]:
+                dropped[i] = f"above dataset.{name}"
+
+    limit(settings.page_share, "page_share", _find_page, _find_method)
+    limit(settings.section_share, "section_share", _find_section, _find_method)
+    limit(settings.method_share, "method_share", _find_method, _find_section)
+    kept = [row for i, row in enumerate(examples) if i not in dropped]
+    return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
+
+
+def _spread(
+    examples: Sequence[Example], group: Sequence[int], key: Callable[[Example], Hashable], seed: int
+) -> list[int]:
+    """A group in an order whose every beginning has each key about equally often."""
+    shuffled = sorted(group, key=lambda i: rank(seed, examples[i].origin.source, examples[i].qa_pair.question, i))
+    met: Counter[Hashable] = Counter()
+    rounds: dict[int, int] = {}
+    for i in shuffled:
+        rounds[i] = met[key(examples[i])]
+        met[key(examples[i])] += 1
+    return sorted(shuffled, key=lambda i: rounds[i])
+
+
+def _find_page(example: Example) -> Hashable:
+    origin = example.origin
+    return None if origin.page is None and origin.cell is None else (origin.source, origin.page, origin.cell)
+
+
+def _find_section(example: Example) -> Hashable:
+    return example.origin.source, example.origin.section
+
+
+def _find_method(example: Example) -> Hashable:
+    return example.origin.method

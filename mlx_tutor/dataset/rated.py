@@ -1,0 +1,127 @@
+"""Answers that raters found good, as training rows: `mlx-tutor build --from-ratings`."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlx_tutor.dataset.curate import normalize
+from mlx_tutor.dataset.firewall import NEAR, build_firewall
+from mlx_tutor.dataset.imports import write_metadata
+from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.files import hash_value
+from mlx_tutor.journal import find_journal, open_journal
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import Document, Example, Message, Origin, QaPair
+from mlx_tutor.workspace import Course
+
+# Mean over raters and criteria from which on an answer is worth learning.
+GOOD = 4.0
+METHOD = "rating"
+# Words in a row that an answer may share with a held-out row only when a training row has them too; and the fewest
+# that a whole held-out answer must have to be looked for.
+RUN, SHORTEST = 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class RatedAnswer:
+    """The best answer that raters saw to a question. `place` is the source and section of the row that asked it."""
+
+    pair: int
+    question: str
+    answer: str
+    score: float
+    place: tuple[str, int] | None
+
+
+def read_rated(course: Course, criteria: Sequence[str]) -> list[RatedAnswer]:
+    """Of each question with a single turn, the best answer, when raters gave it 4 or more in the mean.
+
+    Only raters who gave a score for each of the criteria count. The tables are those of `mlx_tutor.evaluation.rate`.
+    """
+    if not find_journal(course).is_file():
+        return []
+    with open_journal(course, "") as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ratings'").fetchone():
+            return []
+        pairs = connection.execute("SELECT * FROM rated_pairs ORDER BY id").fetchall()
+        ratings = connection.execute("SELECT pair, model, rater, criterion, score FROM ratings").fetchall()
+    given: dict[tuple[int, str], dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    for row in ratings:
+        if row["criterion"] in criteria:
+            given[row["pair"], row["model"]][row["rater"]][row["criterion"]] = row["score"]
+    best: dict[str, RatedAnswer] = {}
+    for pair in pairs:
+        turns: list[Message] = [turn for turn in json.loads(pair["messages"]) if turn["role"] != "system"]
+        for model in ("tuned", "base"):
+            whole = [scores for scores in given[pair["id"], model].values() if len(scores) == len(criteria)]
+            if not whole or len(turns) != 1 or not pair[model].strip():
+                continue
+            score = sum(sum(scores.values()) / len(scores) for scores in whole) / len(whole)
+            place = None if pair["source"] is None else (pair["source"], pair["section"])
+            found = RatedAnswer(pair["id"], turns[0]["content"], pair[model], score, place)
+            known = best.get(found.question)
+            if score >= GOOD and (known is None or score > known.score):
+                best[found.question] = found
+    return list(best.values())
+
+
+def hash_rated(answers: Sequence[RatedAnswer]) -> str:
+    """A fingerprint of what `pick_rated` chooses from."""
+    return hash_value([(answer.question, answer.answer, answer.place) for answer in answers])
+
+
+def pick_rated(
+    answers: Sequence[RatedAnswer],
+    recipe: Recipe,
+    documents: Sequence[Document],
+    splits: Mapping[str, Sequence[Example]],
+    count_tokens: Callable[[Sequence[Message]], int],
+) -> tuple[list[Example], list[tuple[Example, str]]]:
+    """Rated answers as training rows, and those that must not become any, each with its reason.
+
+    The course's own rows keep their split. No rated answer goes to validation or test, and none to training that
+    repeats a held-out exam, was asked from a section held out there, asks what a held-out row asks, or holds eight
+    words in a row of what such a row answers (all of it, when that is four to seven words) that no training row holds.
+    """
+    held_out = [example for split in ("valid", "test") for example in splits[split]]
+    trained = {(example.origin.source, example.origin.section) for example in splits["train"]}
+    questions = {normalize(example.qa_pair.question) for example in held_out}
+    secret = _cut_runs(held_out, whole=True) - _cut_runs(splits["train"])
+    known = {(normalize(row.qa_pair.question), normalize(row.qa_pair.answer)) for row in splits["train"]}
+    course, names = recipe.course, recipe.dataset.holdout
+    exams = [example for example in splits["test"] if example.origin.source in names]
+    firewall = build_firewall(names, documents, exams)
+    metadata = write_metadata(course, {})
+    kept: list[Example] = []
+    dropped: list[tuple[Example, str]] = []
+    for answer in answers:
+        qa = QaPair(answer.question, (), answer.answer, "rated", ())
+        # The section is the pair's number in the journal: the row belongs to no section of the course.
+        origin = Origin("journal.sqlite", answer.pair, None, None, (), METHOD, answer.answer)
+        example = Example(write_messages(qa, course.system_prompt), origin, qa, metadata)
+        if answer.place is not None and answer.place not in trained:
+            dropped.append((example, "rated, but asked from a held-out section"))
+        elif names and firewall.measure(example) >= NEAR:
+            dropped.append((example, "rated, but repeats the holdout"))
+        elif normalize(answer.question) in questions or _cut_runs([example]) & secret:
+            dropped.append((example, "rated, but the same as a held-out row"))
+        elif (normalize(answer.question), normalize(answer.answer)) in known:
+            dropped.append((example, "rated, but an exact duplicate"))
+        elif count_tokens(example.messages) > recipe.train.max_seq_length:
+            dropped.append((example, f"rated, but longer than {recipe.train.max_seq_length} tokens"))
+        else:
+            kept.append(example)
+    return kept, dropped
+
+
+def _cut_runs(examples: Sequence[Example], *, whole: bool = False) -> set[str]:
+    """Runs of `SHORTEST` to `RUN` words in answers and evidence; with `whole`, of `RUN` or else the whole text."""
+    runs = set()
+    for example in examples:
+        for text in (example.qa_pair.answer, example.origin.evidence):
+            words = normalize(text).split()
+            for size in range(SHORTEST, RUN + 1):
+                if not whole or size == min(RUN, len(words)):
+                    runs |= {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
+    return runs

@@ -1,0 +1,275 @@
+"""Asking a teacher many things: several at a time, within a budget, and nothing that was answered before.
+
+Each reply is a file below `corpora/<course>/teacher/`, named by what was asked, and written as soon as it is there.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlx_tutor.errors import DatasetError, TutorError
+from mlx_tutor.files import hash_value, read_json, write_json
+from mlx_tutor.recipe import TeacherSettings
+from mlx_tutor.records import Message
+
+# Requests that fail one after the other before the teacher counts as gone.
+MOST_FAILURES = 3
+# A model mends a reply that cannot be read when it is asked again; a third time helps no more.
+AGAIN: Message = {"role": "user", "content": "Reply with the JSON object only, complete and valid."}
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: a conversation, the JSON schema of its reply, and the place that it is about."""
+
+    messages: tuple[Message, ...]
+    schema: dict[str, Any]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. With a `problem` nothing did, and nothing is kept.
+
+    `cut`: it ends at `limit`, which is what `teacher.max_tokens` was.
+    """
+
+    text: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cut: bool = False
+    limit: int = 0
+    problem: str = ""
+
+
+Ask = Callable[[Request], Reply]
+Watch = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Who is asked. `ask` is called from `teacher.concurrency` threads, or from this one with `in_place`."""
+
+    name: str
+    ask: Ask
+    in_place: bool = False
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of all replies that a dataset is made of, and how many requests were sent for it now."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    sent: int = 0
+    kept: int = 0
+    # Place and reason of what was asked in vain, or not at all.
+    unanswered: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, reply: Reply) -> None:
+        """Count a reply."""
+        self.tokens_in += reply.tokens_in
+        self.tokens_out += reply.tokens_out
+
+    def cost(self, settings: TeacherSettings) -> float:
+        """What the replies cost, in the currency of the recipe's prices."""
+        return (self.tokens_in * settings.price_in + self.tokens_out * settings.price_out) / 1e6
+
+
+def find_reply(folder: Path, settings: TeacherSettings, request: Request) -> Path:
+    """Where the reply to a request is kept."""
+    asked = [settings.model, settings.temperature, list(request.messages), request.schema]
+    return folder / f"{hash_value(asked)}.json"
+
+
+def read_reply(folder: Path, settings: TeacherSettings, request: Request) -> Reply | None:
+    """The reply from an earlier build; None when there is none, or when it was cut and may now be longer."""
+    path = find_reply(folder, settings, request)
+    reply = Reply(**read_json(path)) if path.is_file() else None
+    return None if reply is not None and reply.cut and reply.limit < settings.max_tokens else reply
+
+
+def count_request(request: Request) -> int:
+    """About how many tokens a request has."""
+    return sum(len(message["content"]) for message in request.messages) // CHARACTERS_PER_TOKEN
+
+
+def ask_all(
+    requests: Sequence[Request],
+    teacher: Teacher,
+    folder: Path,
+    settings: TeacherSettings,
+    usage: Usage,
+    is_usable: Callable[[str], bool],
+    watch: Watch,
+) -> list[Reply | None]:
+    """The reply to each request, in order; None where there is none, with the reason in `usage`.
+
+    What was answered before is read from `folder`. A reply that is not usable is asked for once more. The first
+    request goes alone, so that a wrong key or model costs nothing. Ctrl-C waits for what is under way, since that is
+    paid for; a second one does not.
+
+    Raises:
+        DatasetError: the teacher does not answer any more.
+    """
+    session = _Session(teacher, folder, settings, usage, is_usable)
+    replies: list[Reply | None] = [None] * len(requests)
+    waiting: deque[tuple[int, Request]] = deque()
+    for number, request in enumerate(requests):
+        found = session.look_up(request)
+        replies[number] = found[0]
+        if found[1] is not None:
+            waiting.append((number, found[1]))
+    total, done = len(requests), len(requests) - len(waiting)
+    watch(teacher.name, done, total)
+    session.start()
+    try:
+        while waiting or session.under_way:
+            while waiting and session.has_room(waiting[0][1]):
+                session.send(*waiting.popleft())
+            if not session.under_way:
+                break
+            number, request, reply = session.receive()
+            again = session.keep(request, reply)
+            if again is not None:
+                waiting.appendleft((number, again))
+                continue
+            replies[number] = None if reply.problem else reply
+            done += 1
+            watch(request.place, done, total)
+    except (KeyboardInterrupt, TutorError):
+        if session.under_way:
+            watch("waiting for what is paid for; Ctrl-C again gives up", done, total)
+        session.drain()
+        raise
+    finally:
+        session.close()
+    usage.unanswered += [(request.place, "the budget of the recipe's [teacher] is spent") for _, request in waiting]
+    return replies
+
+
+@dataclass(slots=True)
+class _Session:
+    """Threads that ask, and what has become of their requests."""
+
+    teacher: Teacher
+    folder: Path
+    settings: TeacherSettings
+    usage: Usage
+    is_usable: Callable[[str], bool]
+    todo: "queue.SimpleQueue[tuple[int, Request] | None]" = field(default_factory=queue.SimpleQueue)
+    done: "queue.SimpleQueue[tuple[int, Request, Reply | TutorError | None]]" = field(default_factory=queue.SimpleQueue)
+    under_way: dict[int, Request] = field(default_factory=dict)
+    threads: int = 0
+    failures: int = 0
+    answered: bool = False
+
+    def start(self) -> None:
+        """Start the threads; daemons, since a second Ctrl-C must not wait for a slow server."""
+        self.threads = 0 if self.teacher.in_place else self.settings.concurrency
+        for _ in range(self.threads):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def look_up(self, request: Request) -> tuple[Reply | None, Request | None]:
+        """The kept reply to a request, and what is still to be asked: it, or, if its reply is of no use, it again."""
+        reply = read_reply(self.folder, self.settings, request)
+        if reply is None:
+            return None, request
+        self.usage.add(reply)
+        self.usage.kept += 1
+        if self.is_final(request, reply):
+            return reply, None
+        second, missing = self.look_up(_repeat(request))
+        return second or reply, missing
+
+    def is_final(self, request: Request, reply: Reply) -> bool:
+        """Whether there is nothing to gain from asking again; a reply that was cut would be cut again."""
+        return reply.cut or request.messages[-1] == AGAIN or self.is_usable(reply.text)
+
+    def has_room(self, request: Request) -> bool:
+        """Whether a request may be sent now, by the limits on what goes at a time and what is spent."""
+        limit = 1 if self.teacher.in_place or not self.answered else self.settings.concurrency
+        if len(self.under_way) >= limit:
+            return False
+        prompts = sum(count_request(sent) for sent in self.under_way.values()) + count_request(request)
+        replies = (len(self.under_way) + 1) * self.settings.max_tokens
+        most = Usage(self.usage.tokens_in + prompts, self.usage.tokens_out + replies)
+        tokens, cost = self.settings.budget_tokens, self.settings.budget_cost
+        return not (tokens and most.tokens_in + most.tokens_out > tokens) and not (
+            cost and most.cost(self.settings) > cost
+        )
+
+    def send(self, number: int, request: Request) -> None:
+        """Have a thread ask, or ask here."""
+        self.under_way[number] = request
+        self.usage.sent += 1
+        if self.teacher.in_place:
+            self._answer(number, request)
+        else:
+            self.todo.put((number, request))
+
+    def receive(self) -> tuple[int, Request, Reply]:
+        """Wait for the next reply; raises what the teacher raised."""
+        number, request, reply = self.done.get()
+        del self.under_way[number]
+        if isinstance(reply, TutorError):
+            raise reply
+        if reply is None:
+            raise RuntimeError("the thread that asked the teacher ended with an error of its own")
+        return number, request, reply
+
+    def keep(self, request: Request, reply: Reply) -> Request | None:
+        """Write a reply down; returns what to ask next when it is of no use."""
+        if reply.problem:
+            self.failures += 1
+            if self.failures >= MOST_FAILURES:
+                raise DatasetError(
+                    f"The teacher does not answer: {reply.problem}. The old rows are as they were, and all replies so "
+                    f"far are kept in {self.folder}. Run the same command to go on."
+                )
+            self.usage.unanswered.append((request.place, reply.problem))
+            return None
+        self.failures, self.answered = 0, True
+        self.write(request, reply)
+        self.usage.add(reply)
+        return None if self.is_final(request, reply) else _repeat(request)
+
+    def drain(self) -> None:
+        """Wait for what is under way, and keep it."""
+        while self.under_way:
+            number, request, reply = self.done.get()
+            del self.under_way[number]
+            if isinstance(reply, Reply) and not reply.problem:
+                self.write(request, reply)
+
+    def write(self, request: Request, reply: Reply) -> None:
+        """Keep a reply on the disk."""
+        limit = {"limit": self.settings.max_tokens}
+        write_json(find_reply(self.folder, self.settings, request), asdict(reply) | limit)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        for _ in range(self.threads):
+            self.todo.put(None)
+
+    def _work(self) -> None:
+        while (job := self.todo.get()) is not None:
+            self._answer(*job)
+
+    def _answer(self, number: int, request: Request) -> None:
+        reply: Reply | TutorError | None = None
+        try:
+            reply = self.teacher.ask(request)
+        except TutorError as err:
+            reply = err
+        finally:
+            self.done.put((number, request, reply))
+
+
+def _repeat(request: Request) -> Request:
+    return Request((*request.messages, AGAIN), request.schema, request.place)

@@ -1,0 +1,40 @@
+"""How the tutor teaches: what each style adds to the system prompt, in training and in chat; which one a row has."""
+
+import re
+
+from mlx_tutor.dataset.language import split_sentences
+from mlx_tutor.records import QaPair
+
+STYLES = {
+    "socratic": "Do not give the answer away: ask one short question at a time that leads the student to it.",
+    "steps": "Explain in numbered steps, one small thought in each.",
+    "direct": "Answer at once, in one or two sentences, without steps.",
+    "analogy": "Explain with a comparison to something from everyday life.",
+}
+NAMES = {"step by step": "steps", "analogies": "analogy", "step-by-step": "steps"}
+ANALOGY = re.compile(
+    r"\b(?:imagine|think of|picture|it is like|works like|as if|just like|is like an?|by analogy)\b", re.IGNORECASE
+)
+LISTED = re.compile(r"^\s*(?:\d+[.)]|step \d+)", re.IGNORECASE | re.MULTILINE)
+MOST_DIRECT_SENTENCES = 2
+
+
+def find_style(qa: QaPair, taught: str) -> str:
+    """The style of STYLES that a row is written in: what its metadata says, else what its answer does; "" for none."""
+    named = NAMES.get(taught.strip().lower(), taught.strip().lower())
+    if named in STYLES:
+        return named
+    if ANALOGY.search(qa.answer):
+        return "analogy"
+    if qa.thought_process or len(LISTED.findall(qa.answer)) > 1:
+        return "steps"
+    sentences = [sentence for line in qa.answer.split("\n") for sentence in split_sentences(line)]
+    if sentences and sentences[-1].endswith("?"):
+        return "socratic"
+    return "direct" if len(sentences) <= MOST_DIRECT_SENTENCES and "\n" not in qa.answer.strip() else ""
+
+
+def write_system(system_prompt: str, style: str, level: str) -> str:
+    """The system prompt with a style of STYLES and a student's level; "" for either adds nothing."""
+    parts = [system_prompt, STYLES.get(style, ""), f"The student's level: {level}." if level else ""]
+    return " ".join(part for part in parts if part)

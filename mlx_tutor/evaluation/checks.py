@@ -1,0 +1,248 @@
+"""What the base and the tuned model are asked beside the test rows: facts of the course, and guards."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_tutor import __version__
+from mlx_tutor.evaluation.answers import Question, Reply, answer_questions
+from mlx_tutor.evaluation.bootstrap import Array
+from mlx_tutor.evaluation.choice import Choice, measure_choices
+from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights
+from mlx_tutor.evaluation.guards import (
+    REFUSAL,
+    Guard,
+    SourceText,
+    find_refusals,
+    list_guards,
+    summarize_general,
+    summarize_guards,
+    write_general,
+    write_guards,
+    write_refusals,
+)
+from mlx_tutor.evaluation.learned import (
+    MOST_TOKENS,
+    OPTIONS,
+    WORDINGS_PER_FACT,
+    choose_facts,
+    find_common,
+    list_facts,
+    measure_knowledge,
+    sort_facts,
+    write_choices,
+    write_questions,
+)
+from mlx_tutor.files import hash_file, hash_value, read_json, write_json
+from mlx_tutor.models import LoadedModel, load_model
+from mlx_tutor.recipe import GenerateSettings, Recipe
+from mlx_tutor.records import Message
+from mlx_tutor.workspace import Run
+
+OnProgress = Callable[[str, int, int], None]
+Rows = Mapping[str, Sequence[dict[str, Any]]]
+
+
+def list_contenders(run: Run, base: Path) -> list[tuple[str, Path, Path | None]]:
+    """Label, model and adapter of the base and of what was made of it: the fused model, or the adapter without one."""
+    tuned = ("fused", run.fused, None) if run.is_fused else ("adapter", base, run.adapter)
+    return [("base", base, None), tuned]
+
+
+def hash_checks(run: Run, recipe: Recipe, rows: Rows, sources: Sequence[str], limit: int | None, seed: int) -> str:
+    """Fingerprint of all that the checks depend on."""
+    of_rows = [[row["messages"] for row in rows[split]] for split in sorted(rows)]
+    guards = hash_file(Path(__file__).parent / "guards.toml")
+    settings = asdict(_limit_answers(recipe.generate)), recipe.course.system_prompt, limit, seed
+    return hash_value(
+        [__version__, hash_inputs(run, []), hash_value(of_rows), hash_value(list(sources)), guards, settings]
+    )
+
+
+def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:
+    """A check in evaluation.json, when it is of exactly these inputs."""
+    path = run.adapter / "evaluation.json"
+    found: dict[str, Any] | None = read_json(path).get(name) if path.is_file() else None
+    return found if found is not None and found["inputs"] == inputs else None
+
+
+def _limit_answers(settings: GenerateSettings) -> GenerateSettings:
+    return replace(settings, temp=0.0, max_tokens=min(MOST_TOKENS, settings.max_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one check asks of each model: questions with options, and questions to be answered in words."""
+
+    choices: list[Choice]
+    questions: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a model gave back, in the order of the work."""
+
+    losses: list[Array]
+    replies: list[Reply]
+
+
+def _ask_models(
+    run: Run, base: Path, recipe: Recipe, plan: Callable[[LoadedModel], Work], on_progress: OnProgress
+) -> dict[str, Result]:
+    """Ask base and tuned model the same, one after the other in memory; by label."""
+    results = {}
+    contenders = list_contenders(run, base)
+    settings = _limit_answers(recipe.generate)
+    work: Work | None = None
+    for number, (label, path, adapter) in enumerate(contenders):
+        loaded = load_model(path, adapter)
+        # The tokens are those of the base's tokenizer for both.
+        work = work or plan(loaded)
+        count = len(work.choices) + len(work.questions)
+
+        def on_done(done: int, label: str = label, before: int = number * count, total: int = 2 * count) -> None:
+            on_progress(label, before + done, total)
+
+        def on_reply(done: int, on_done: Callable[[int], None] = on_done, before: int = len(work.choices)) -> None:
+            on_done(before + done)
+
+        losses = measure_choices(loaded, work.choices, on_done)
+        weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
+        replies = answer_questions(loaded, label, weights, work.questions, settings, kept, on_reply)
+        results[label] = Result(losses, replies)
+        del loaded
+        mx.clear_cache()
+    return results
+
+
+def _keep(run: Run, name: str, found: dict[str, Any], begun: float, inputs: str) -> dict[str, Any]:
+    result = {
+        **found,
+        "seconds": time.perf_counter() - begun,
+        "peak_memory_gb": mx.get_peak_memory() / 1e9,
+        "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "inputs": inputs,
+    }
+    path = run.adapter / "evaluation.json"
+    write_json(path, {**read_json(path), name: result})
+    return result
+
+
+def measure_learned(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    rows: Rows,
+    inputs: str,
+    on_progress: OnProgress,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Ask base and tuned model for the facts of the course; adds "learned" to `adapters/<run>/evaluation.json`.
+
+    Args:
+        run: The run; its fused model is asked where there is one.
+        base: The base model.
+        recipe: Limits of the answers.
+        rows: The rows of train, valid and test.
+        inputs: From `hash_checks`.
+        on_progress: Called with the model's label, questions that are done, and questions that there will be.
+        limit: Take this many facts, chosen by `seed`.
+        seed: Of that choice.
+
+    Raises:
+        DatasetError: too few facts.
+        ModelError: a model that cannot be loaded.
+    """
+    begun = time.perf_counter()
+    mx.reset_peak_memory()
+    every = list_facts(rows)
+    indices = choose_facts(every, limit, seed)
+    facts = [every[i] for i in indices]
+
+    def plan(loaded: LoadedModel) -> Work:
+        return Work(write_choices(loaded.tokenizer, every, indices), write_questions(loaded.tokenizer, facts))
+
+    results = _ask_models(run, base, recipe, plan, on_progress)
+    common = find_common(every)
+    known = [measure_knowledge(facts, result.losses, result.replies, common) for result in results.values()]
+    found = {
+        "models": list(results),
+        "asked": len(facts),
+        "available": len(every),
+        "limit": limit,
+        "seed": seed,
+        "wordings": WORDINGS_PER_FACT,
+        "options": OPTIONS,
+        **sort_facts(facts, known[0], known[1]),
+    }
+    return _keep(run, "learned", found, begun, inputs)
+
+
+def measure_guards(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    rows: Rows,
+    sources: Sequence[str],
+    inputs: str,
+    on_progress: OnProgress,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Ask base and tuned model what training should not have spoilt; adds "guards" to `evaluation.json`.
+
+    Args:
+        run: The run; its fused model is asked where there is one.
+        base: The base model.
+        recipe: System prompt, and limits of the answers.
+        rows: The rows of train, valid and test.
+        sources: The text of the course, in any pieces.
+        inputs: From `hash_checks`.
+        on_progress: Called with the model's label, questions that are done, and questions that there will be.
+        limit: Ask this many questions of each kind in words.
+        seed: Of the choice of terms and of the intervals.
+
+    Raises:
+        ModelError: a model that cannot be loaded.
+    """
+    begun = time.perf_counter()
+    mx.reset_peak_memory()
+    prompt = recipe.course.system_prompt
+    system: list[Message] = [{"role": "system", "content": prompt}] if prompt else []
+    guards: list[Guard] = list_guards(list_facts(rows), sources, limit, seed)
+    found_refusals = find_refusals(rows["train"])
+    taught = [begin for begin, _ in found_refusals.most_common()]
+    refusal = taught[0] if taught else REFUSAL
+    names: list[str] = []
+
+    def plan(loaded: LoadedModel) -> Work:
+        questions, general = write_general(loaded.tokenizer, system)
+        names.extend(questions)
+        refusals = write_refusals(loaded.tokenizer, guards, system, refusal)
+        return Work(general + refusals, write_guards(loaded.tokenizer, guards, system))
+
+    results = _ask_models(run, base, recipe, plan, on_progress)
+    general = [result.losses[: len(names)] for result in results.values()]
+    text = SourceText(sources)
+    found = {
+        "models": list(results),
+        "limit": limit,
+        "seed": seed,
+        "taught": found_refusals.total(),
+        "refusal": refusal,
+        "general": summarize_general(names, general[0], general[1], seed),
+        "words": {
+            label: summarize_guards(
+                guards, result.replies, np.array([losses[0] for losses in result.losses[len(names) :]]), taught, text
+            )
+            for label, result in results.items()
+        },
+    }
+    return _keep(run, "guards", found, begun, inputs)

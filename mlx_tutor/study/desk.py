@@ -1,0 +1,165 @@
+"""The desk: one thread that owns the model, and the queue before it.
+
+MLX's default stream and random state belong to a thread, so loading and generating both happen here, one piece of work
+at a time. Page and API hand in work and follow it from their event loop.
+"""
+
+import asyncio
+import gc
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any
+
+import mlx.core as mx
+
+from mlx_tutor.errors import ServeError
+from mlx_tutor.generate import PromptCache
+from mlx_tutor.models import LoadedModel
+
+# Seconds between two looks at a piece of work.
+LOOK_SECONDS = 0.04
+# Work that nobody looks at for so long has been left behind.
+LEFT_SECONDS = 20.0
+# So many may wait; the next one is sent away.
+MAX_WAITING = 64
+# Conversations whose prompt cache is kept; each may hold megabytes.
+KEPT_CACHES = 4
+
+
+class Ticket:
+    """A place in the queue, and what the work has said so far."""
+
+    def __init__(self, desk: "Desk") -> None:
+        self._desk = desk
+        self._texts: dict[str, list[str]] = {}
+        self._stopped = False
+        self._seen = time.monotonic()
+        self.notes: dict[str, Any] = {}
+        self.future: Future[Any]
+
+    def write(self, piece: str, label: str = "") -> None:
+        """Add to the text under a label; called by the work."""
+        self._texts.setdefault(label, []).append(piece)
+
+    def read(self, label: str = "") -> str:
+        """The text under a label so far."""
+        return "".join(self._texts.get(label, ()))
+
+    def stop(self) -> None:
+        """Ask the work to end; what waits leaves the queue."""
+        self._stopped = True
+        if self.future.cancel():
+            self._desk.forget(self)
+
+    def take(self, timeout: float | None = None) -> Any:
+        """The result, or the error, once it is done; None when the work was stopped before it began."""
+        try:
+            return self.future.result(timeout)
+        except CancelledError:
+            return None
+
+    def is_stopped(self) -> bool:
+        """Whether the work is to end: it was stopped, or whoever wanted it is gone."""
+        return self._stopped or time.monotonic() - self._seen > LEFT_SECONDS
+
+    def count_ahead(self) -> int:
+        """How many are to be served before this one; 0 when it is at work or done."""
+        return self._desk.count_ahead(self)
+
+    async def follow(self) -> AsyncGenerator[None, None]:
+        """Come back whenever there is something new, and at the end; a follower who leaves stops the work.
+
+        And once a second in any case, so that the follower sees when its own reader has left.
+        """
+        shown: tuple[int, ...] | None = None
+        try:
+            while not self.future.done():
+                now = time.monotonic()
+                news = (self.count_ahead(), len(self.notes), *map(len, self._texts.copy().values()), int(now))
+                self._seen = now
+                if news != shown:
+                    shown = news
+                    yield
+                await asyncio.sleep(LOOK_SECONDS)
+            yield
+        finally:
+            self.stop()
+
+
+class Desk:
+    """Owner of the one loaded model. `load` is called in the desk's thread, again after the model was put away."""
+
+    def __init__(self, load: Callable[[], LoadedModel]) -> None:
+        self._load = load
+        self._loaded: LoadedModel | None = None
+        self._caches: OrderedDict[str, PromptCache] = OrderedDict()
+        self._queue: list[Ticket] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="desk")
+
+    def submit(self, work: Callable[[Ticket], Any]) -> Ticket:
+        """Queue a piece of work; its result is the ticket's to give.
+
+        Raises:
+            ServeError: too many are waiting, or the server is closing.
+        """
+        ticket = Ticket(self)
+        with self._lock:
+            if self._closed:
+                raise ServeError("The server is closing.")
+            if len(self._queue) > MAX_WAITING:
+                raise ServeError(f"{MAX_WAITING} questions are waiting already. Try again in a minute.")
+            self._queue.append(ticket)
+            ticket.future = self._pool.submit(self._work, ticket, work)
+        return ticket
+
+    def _work(self, ticket: Ticket, work: Callable[[Ticket], Any]) -> Any:
+        try:
+            return None if ticket.is_stopped() else work(ticket)
+        finally:
+            self.forget(ticket)
+
+    def forget(self, ticket: Ticket) -> None:
+        """Take a ticket out of the queue."""
+        with self._lock:
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+
+    def count_ahead(self, ticket: Ticket) -> int:
+        """How many are before `ticket`."""
+        with self._lock:
+            return self._queue.index(ticket) if ticket in self._queue else 0
+
+    def take_model(self) -> LoadedModel:
+        """The model, loaded when it is not; only for work. Raises ModelError."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def put_model_away(self) -> None:
+        """Free the memory of the model and its caches, for other models; only for work."""
+        self._loaded = None
+        self._caches.clear()
+        gc.collect()
+        mx.clear_cache()
+
+    def take_cache(self, key: str) -> PromptCache:
+        """The prompt cache of one conversation; the least recently used ones are forgotten. Only for work."""
+        cache = self._caches.pop(key, None) or PromptCache()
+        self._caches[key] = cache
+        while len(self._caches) > KEPT_CACHES:
+            self._caches.popitem(last=False)
+        return cache
+
+    def close(self) -> None:
+        """Stop all work and wait for its end."""
+        with self._lock:
+            self._closed = True
+            tickets = self._queue.copy()
+        for ticket in tickets:
+            ticket.stop()
+        self._pool.shutdown()

@@ -1,0 +1,113 @@
+"""Answers without code: a note stands where code was, also while the answer is still being written."""
+
+import re
+
+NOTE = "[code left out: this exam allows none]"
+OPENERS = re.compile(r"(?P<fence>`{3,}|~{3,})|<(?P<tag>pre|code)\b[^>\n]*>?", re.IGNORECASE)
+SPAN = re.compile(r"(`{1,2})([^`\n]+)\1(?!`)")
+# A name in a code span is a name; with one of these it is a program.
+PROGRAM = re.compile(r"[\s()=;{}\[\]]")
+BULLET = re.compile(r"\s*(?:[-*•+]|\d+[.)])\s")
+INDENTED = re.compile(r"(?: {4,}|\t)\s*\S")
+# Lines that only a programming language has; in lower case, as sentences do not begin.
+CODE_LINE = re.compile(
+    r"""\s*(?:
+    >>>\s | \#!/ | \#include\b | In\s?\[\d*\]: | @\w[\w.]*(?:\(.*)?$
+    | import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,.*)?$ | from\s+[\w.]+\s+import\s
+    | (?:async\s+)?def\s+\w+\s*\( | class\s+\w+\s*(?:\(.*)?:\s*$
+    | (?:for\s+\w+(?:\s*,\s*\w+)*\s+in\s+(?:\S+|\w[\w.]*\(.*\))|(?:if|elif|while)\s+(?:\S+|.*[<>=!(].*))\s*:\s*$
+    | (?:else|try|except(?:\s+\w+)*|finally|with\s.+\sas\s+\w+)\s*:\s*$
+    | (?:print|library|require|console\.log|printf|System\.out\.\w+)\s*\(
+    | \w+(?:\.\w+)+\(.*$
+    | [\w.,\ \[\]'"]+?\s*(?:=|<-)\s*(?:await\s+)?\w+(?:\.\w+)+\s*[(\[].*$
+    | \w[\w.]*\s*<-\s*\S.*$
+    | (?:SELECT|select)\s.+\s(?:FROM|from)\s
+    | (?:const|let|var|function|fn|func|public|private|static|void|int|float|double)\s+\w+.*[;{(=]
+    | .*\w\(.*\)\s*[;{]\s*$ | \}[;)]*\s*$ | \$\s\w | (?:pip3?|conda)\s+install\s
+    )""",
+    re.VERBOSE,
+)
+# What belongs to code when it follows such a line.
+CODE_AFTER = re.compile(r"\s|\#|return\b|[\w.\[\]'\"]+\s*(?:[-+*/]?=|<-)\s*\S|[)\]}]")
+
+
+class CodeHider:
+    """Takes an answer piece by piece and gives it back line by line, without its code."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._close = ""
+        self._blanks = ""
+        self._hidden = self._code = self._listed = False
+        self._apart = True
+
+    def feed(self, piece: str) -> str:
+        """What can be shown by now; a line that has not ended yet is kept back."""
+        *lines, self._rest = (self._rest + piece).split("\n")
+        return "".join(self._take(f"{line}\n") for line in lines)
+
+    def finish(self) -> str:
+        """What is left at the end of the answer."""
+        rest, self._rest = self._rest, ""
+        return self._take(rest) if rest else ""
+
+    def _take(self, line: str) -> str:
+        if not line.strip() and not self._close:
+            self._apart = True
+            if not self._hidden:
+                return line
+            # Inside code, if more of it follows.
+            self._blanks += line
+            return ""
+        code = not self._close and self._is_code(line)
+        shown = self._hide() if code else SPAN.sub(_hide_span, self._cut(line.rstrip("\n")))
+        self._apart, self._code = False, code
+        blanks, self._blanks = self._blanks, ""
+        if not shown.strip():
+            return ""
+        self._listed = bool(BULLET.match(line)) or (self._listed and line[0].isspace())
+        self._hidden = shown.endswith(NOTE)
+        return f"{blanks}{shown}\n" if line.endswith("\n") else blanks + shown
+
+    def _hide(self) -> str:
+        note = "" if self._hidden else NOTE
+        self._hidden = True
+        return note
+
+    def _is_code(self, line: str) -> bool:
+        if self._code and not self._apart and CODE_AFTER.match(line):
+            return True
+        bullet = BULLET.match(line)
+        if CODE_LINE.match(line[bullet.end() :] if bullet else line):
+            return True
+        alone = (self._apart or self._code) and not self._listed and not bullet
+        return bool(alone and INDENTED.match(line))
+
+    def _cut(self, line: str) -> str:
+        """The line without what stands between fences, from where it is now to the line's end."""
+        shown, rest = "", line
+        while rest:
+            if self._close:
+                at = rest.lower().find(self._close)
+                if at < 0:
+                    return shown
+                rest, self._close = rest[at + len(self._close) :].lstrip("`~"), ""
+            opened = OPENERS.search(rest)
+            if opened is None:
+                return shown + rest
+            shown += rest[: opened.start()]
+            self._hidden = self._hidden and not shown.strip()
+            shown += self._hide()
+            self._close = opened["fence"] or f"</{opened['tag'].lower()}>"
+            rest = rest[opened.end() :]
+        return shown
+
+
+def _hide_span(found: re.Match[str]) -> str:
+    return "[code left out]" if PROGRAM.search(found[2].strip()) else found[0]
+
+
+def hide_code(text: str) -> str:
+    """A whole answer without its code."""
+    hider = CodeHider()
+    return (hider.feed(text) + hider.finish()).strip()

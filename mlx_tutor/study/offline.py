@@ -1,0 +1,263 @@
+"""Keeping this process off the network, in layers, and a test of which of them hold.
+
+Variables that Python's model libraries obey; an audit hook, which sees what Python code does and not what compiled
+code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be taken away again.
+"""
+
+import _posixsubprocess
+import ctypes
+import errno
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
+# A proxy on this machine would carry further what may go no further.
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy")
+ADDRESSED = {*"socket.connect socket.bind socket.sendto socket.sendmsg".split()}
+NAMED = {*"socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr socket.getnameinfo".split()}
+# New programs and newly opened compiled libraries are beyond the hook, so they are not started. `ctypes` itself stays.
+BEYOND = {
+    *"subprocess.Popen os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty".split(),
+    *"pty.spawn _posixsubprocess.fork_exec ctypes.dlopen ctypes.dlsym ctypes.dlsym/handle".split(),
+    *"sqlite3.enable_load_extension sqlite3.load_extension".split(),
+}
+# A loop that tries again and again must not fill the record.
+MAX_DENIALS = 200
+# What the self-test tries to reach; nothing is sent while the denial holds.
+NAME, ADDRESS, PORT = "example.org", "1.1.1.1", 443
+NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.ETIMEDOUT)
+SANDBOX = Path("/usr/bin/sandbox-exec")
+SANDBOXED = "MLX_TUTOR_SANDBOX"
+PROFILE = """(version 1)
+(allow default)
+(deny network*)
+(allow network-bind (local ip "localhost:*"))
+(allow network-inbound (local ip "localhost:*"))
+(allow network-outbound (remote ip "localhost:*"))
+"""
+
+Outcome = Literal["denied by us", "denied by the system", "no route", "there is a route", "reached", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the denial and whether it holds."""
+
+    name: str
+    state: Literal["on", "off", "not available"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of the self-test to reach out."""
+
+    target: str
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Something that this process tried and was not allowed, as Python's audit event names it; `time` is the first."""
+
+    time: str
+    event: str
+    target: str
+    times: int = 1
+
+
+class DeniedError(PermissionError):
+    """The audit hook said no; a library takes it for a network that is not there."""
+
+
+_denials: list[Denial] = []
+_hooked: list[bool] = []
+
+
+def prepare_offline() -> None:
+    """The layers that have to be there before model libraries are imported: variables, and the sandbox on macOS.
+
+    On macOS this starts the program again, inside the sandbox.
+    """
+    os.environ.update(OFFLINE)
+    for name in PROXIES:
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+    if sys.platform == "darwin" and SANDBOXED not in os.environ and SANDBOX.is_file():
+        command = [str(SANDBOX), "-p", PROFILE, sys.executable, *sys.orig_argv[1:]]
+        os.execve(SANDBOX, command, {**os.environ, SANDBOXED: "1"})
+
+
+def deny_network() -> tuple[tuple[Layer, ...], tuple[Attempt, ...]]:
+    """Put the audit hook on, for good and for all threads, and find out which layers hold.
+
+    Returns:
+        The layers; and what the self-test tried: by address before the hook (which asks the system for a route and
+        sends nothing), then by name, by address and by a new program under it.
+    """
+    before = probe_route()
+    # Else a library that imports it later would be denied the handle to Python itself that the import opens.
+    assert ctypes.pythonapi is not None
+    if not _hooked:
+        _add_hook(_denials)
+        _hooked.append(True)
+    under = (try_name(), try_address(), try_program())
+    _denials.clear()
+    held = all(attempt.outcome == "denied by us" for attempt in under)
+    detail = "connections beyond this machine, name look-ups, new programs; what Python code does, not compiled code"
+    layers = (_describe_variables(), Layer("audit hook", "on" if held else "off", detail), _describe_sandbox(before))
+    return layers, (before, *under)
+
+
+def take_denials() -> list[Denial]:
+    """What was denied since the last call, oldest first; the same again is counted. MAX_DENIALS at most."""
+    taken = _denials[:]
+    del _denials[: len(taken)]
+    times = Counter((denial.event, denial.target) for denial in taken)
+    first = {(denial.event, denial.target): denial for denial in reversed(taken)}
+    return [replace(first[key], times=count) for key, count in times.items()]
+
+
+def _add_hook(denials: list[Denial]) -> None:
+    find = find_foreign
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        target = find(event, arguments)
+        if target is None:
+            return
+        if len(denials) < MAX_DENIALS:
+            denials.append(Denial(datetime.now(UTC).isoformat(timespec="milliseconds"), event, target[:200]))
+        raise DeniedError(errno.EACCES, f"exam mode of mlx-tutor denies {event}: {target[:200]}")
+
+    def refuse(*arguments: Any) -> NoReturn:
+        hook("_posixsubprocess.fork_exec", arguments)
+        raise AssertionError
+
+    sys.addaudithook(hook)
+    # multiprocessing starts programs with this, and no event tells of it.
+    _posixsubprocess.fork_exec = refuse
+
+
+def find_foreign(event: str, arguments: tuple[Any, ...]) -> str | None:
+    """What an audit event would reach beyond this process and machine; None when it may go on."""
+    if event in BEYOND:
+        return " ".join(str(argument) for argument in arguments[:2])
+    if event in NAMED:
+        host = arguments[0][0] if event == "socket.getnameinfo" else arguments[0]
+        # Without a name, one's own addresses are asked for.
+        return None if host in (None, "", b"") or is_loopback(host) else str(host)
+    if event in ADDRESSED:
+        address = arguments[1]
+        near = address is None or (isinstance(address, tuple) and bool(address) and is_loopback(address[0]))
+        return None if near else str(address)
+    return None
+
+
+def is_loopback(host: Any) -> bool:
+    """Whether a host, as given to a socket, is this machine itself."""
+    text = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
+    if not isinstance(text, str):
+        return False
+    if text.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def probe_route() -> Attempt:
+    """Ask the system for a way to ADDRESS: a datagram socket that is connected and sends nothing."""
+    return _attempt(f"address {ADDRESS} before the hook, nothing sent", _connect_datagram, "there is a route")
+
+
+def try_name() -> Attempt:
+    """Look NAME up."""
+    return _attempt(f"name {NAME}", lambda: socket.getaddrinfo(NAME, PORT), "reached")
+
+
+def try_address() -> Attempt:
+    """Connect to ADDRESS."""
+    return _attempt(f"address {ADDRESS}", _connect_stream, "reached")
+
+
+def try_program() -> Attempt:
+    """Start a program, this Python with nothing to do."""
+    return _attempt("a new program", lambda: subprocess.run([sys.executable, "-c", ""], check=False), "reached")
+
+
+def _connect_stream() -> None:
+    # Without a look-up, which would be denied already.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+        stream.settimeout(3)
+        stream.connect((ADDRESS, PORT))
+
+
+def _connect_datagram() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        datagram.connect((ADDRESS, PORT))
+
+
+def _attempt(target: str, act: Callable[[], object], done: Outcome) -> Attempt:
+    try:
+        act()
+    except OSError as err:
+        return Attempt(target, judge_error(err), f"{type(err).__name__}: {err}")
+    return Attempt(target, done)
+
+
+def judge_error(err: OSError) -> Outcome:
+    """Who or what kept an attempt from succeeding."""
+    if isinstance(err, DeniedError):
+        return "denied by us"
+    if isinstance(err, PermissionError):
+        return "denied by the system"
+    # A name server that cannot be reached, too.
+    if isinstance(err, socket.gaierror | TimeoutError) or err.errno in NO_ROUTE:
+        return "no route"
+    return "reached" if isinstance(err, ConnectionError) else "failed"
+
+
+def _is_true(value: str | None) -> bool | None:
+    return None if value is None else value.lower() in ("1", "true", "yes", "on")
+
+
+def _describe_variables() -> Layer:
+    # huggingface_hub looks at the variable once, when it is imported.
+    constants = sys.modules.get("huggingface_hub.constants")
+    # Gradio writes "True" where we write "1".
+    wrong = [name for name, value in OFFLINE.items() if _is_true(os.environ.get(name)) != _is_true(value)]
+    if constants is not None and not constants.HF_HUB_OFFLINE:
+        wrong.append("HF_HUB_OFFLINE was read before it was set")
+    detail = ", ".join(wrong) or "model libraries are told to stay offline; proxies are removed"
+    return Layer("offline variables", "off" if wrong else "on", detail)
+
+
+def _describe_sandbox(before: Attempt) -> Layer:
+    name = "system sandbox"
+    if sys.platform != "darwin":
+        return Layer(name, "not available", "macOS only; on Linux run the chat inside: unshare -rn")
+    if SANDBOXED not in os.environ:
+        return Layer(name, "not available" if not SANDBOX.is_file() else "off", f"{SANDBOX} was not used")
+    if before.outcome == "denied by the system":
+        return Layer(name, "on", "compiled code and other programs too; this layer is new and little tested")
+    return Layer(name, "off", f"started in it, and yet: {before.outcome}")

@@ -1,0 +1,42 @@
+"""Thumbs up and down on answers, with a note, in the journal of the course."""
+
+from datetime import UTC, datetime
+
+from mlx_tutor.journal import open_journal
+from mlx_tutor.workspace import Course
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS thumbs (
+    id INTEGER PRIMARY KEY, time TEXT NOT NULL, model TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
+    liked INTEGER NOT NULL, note TEXT NOT NULL DEFAULT ''
+);
+"""
+MAX_NOTE = 2000
+
+
+def write_thumb(course: Course, model: str, question: str, answer: str, liked: bool) -> int:
+    """Keep a judgement; returns its number. Raises CorpusError when the journal cannot be written."""
+    row = (datetime.now(UTC).isoformat(timespec="seconds"), model, question, answer, liked)
+    with open_journal(course, SCHEMA) as journal:
+        cursor = journal.execute(
+            "INSERT INTO thumbs (time, model, question, answer, liked) VALUES (?, ?, ?, ?, ?)", row
+        )
+        return int(cursor.lastrowid or 0)
+
+
+def change_thumb(course: Course, number: int, liked: bool) -> None:
+    """Turn a judgement around; its note stays."""
+    with open_journal(course, SCHEMA) as journal:
+        journal.execute("UPDATE thumbs SET liked = ? WHERE id = ?", (liked, number))
+
+
+def write_note(course: Course, number: int, note: str) -> None:
+    """Add why; cut to MAX_NOTE characters."""
+    with open_journal(course, SCHEMA) as journal:
+        journal.execute("UPDATE thumbs SET note = ? WHERE id = ?", (note[:MAX_NOTE], number))
+
+
+def remove_thumb(course: Course, number: int) -> None:
+    """Take a judgement back."""
+    with open_journal(course, SCHEMA) as journal:
+        journal.execute("DELETE FROM thumbs WHERE id = ?", (number,))

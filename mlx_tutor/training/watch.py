@@ -1,0 +1,338 @@
+"""What happens between two steps of a training.
+
+mlx-lm's trainer asks for the next batch only after a step is evaluated, so in the batch generator the weights are those
+of exactly that step. Checkpoints, validation, the best adapter, patience, a check for NaN and a clean stop live there.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypedDict
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import numpy as np
+from mlx.utils import tree_flatten
+
+from mlx_tutor.errors import TrainingError
+from mlx_tutor.files import disk_errors, read_jsonl, write_file, write_jsonl
+from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.training.checkpoint import Arrays, Checkpoint, restore_checkpoint, write_checkpoint
+from mlx_tutor.training.loss import measure_loss
+from mlx_tutor.training.rows import TokenRows
+from mlx_tutor.workspace import Run
+
+Stopped = Literal["finished", "no improvement", "interrupted", "diverged"]
+# A validation loss that rises so often in a row is no noise.
+RISES = 3
+# How far above its promise a training may be before it says so.
+PROMISE_SLACK = {"peak_memory_gb": 1.1, "seconds": 1.5}
+
+
+class DivergedError(TrainingError):
+    """The loss became NaN; the same training would come to the same end."""
+
+
+class Metric(TypedDict, total=False):
+    """One line of metrics.jsonl. Losses in nats a token; `iteration` counts updates done before it.
+
+    `note` is something that the user should know, in words.
+    """
+
+    kind: Literal["train", "valid"]
+    iteration: int
+    iterations: int
+    loss: float
+    best: bool
+    learning_rate: float
+    tokens_per_second: float
+    peak_memory_gb: float
+    seconds: float
+    note: str
+
+
+OnMetric = Callable[[Metric], None]
+
+
+# What `train --plan` said that a training would take: `peak_memory_gb` and `seconds`.
+Promise = Mapping[str, float]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is: the part of a checkpoint that is no array. `metrics` counts lines of metrics.jsonl.
+
+    `mark` is the validation loss that patience measures from, `misses` the validations since it was last lowered by
+    `min_gain`; `rises` counts validations in a row that were worse than the one before. The last four are sums since
+    the last report.
+    """
+
+    iteration: int = 0
+    metrics: int = 0
+    seconds: float = 0.0
+    peak_memory_gb: float = 0.0
+    base_loss: float = float("inf")
+    best_loss: float = float("inf")
+    best_iteration: int = 0
+    mark: float = float("inf")
+    misses: int = 0
+    last_loss: float = float("inf")
+    rises: int = 0
+    train_loss: float | None = None
+    loss: float = 0.0
+    tokens: float = 0.0
+    busy: float = 0.0
+
+
+class Watch:
+    """Looks at the training between two steps, and as mlx-lm's callback after each step.
+
+    `identity` is what a checkpoint belongs to: the course and the hashes of the inputs.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        model: Any,
+        optimizer: optim.Optimizer,
+        rows: tuple[TokenRows, TokenRows],
+        settings: TrainSettings,
+        identity: dict[str, Any],
+        on_event: OnMetric,
+        *,
+        callback: Any = None,
+        promise: Promise | None = None,
+    ) -> None:
+        self.run, self.model, self.optimizer, self.settings = run, model, optimizer, settings
+        self.train, self.valid = rows
+        self.identity, self.on_event, self.callback = identity, on_event, callback
+        self.promise = dict(promise or {})
+        self.progress = Progress()
+        self.metrics: list[Metric] = []
+        self.best: Arrays = {}
+        self.stopped: Stopped = "finished"
+        self.stop_requested = False
+        self.batches: list[Sequence[int]] = []
+        self.factor = 1.0
+        self.validated = -1
+        self.trained_tokens = 0.0
+        self.start, self.resumed = 0, False
+        self.begun = time.perf_counter()
+        mx.reset_peak_memory()
+
+    def begin(self, checkpoint: Checkpoint | None) -> None:
+        """Start at the first step, or where a checkpoint was written."""
+        path = self.run.adapter / "metrics.jsonl"
+        if checkpoint is None:
+            write_jsonl(path, [])
+            return
+        self.resumed = True
+        self.best = restore_checkpoint(checkpoint, self.model, self.optimizer)
+        state = checkpoint.state
+        self.progress = Progress(**state["progress"])
+        self.start = self.progress.iteration
+        self.begun -= self.progress.seconds
+        # What was reported after the checkpoint will be reported again.
+        self.metrics = (read_jsonl(path) if path.is_file() else [])[: self.progress.metrics]
+        write_jsonl(path, self.metrics)
+        if self.best:
+            self._write_best()
+
+    @property
+    def seconds(self) -> float:
+        """How long this training took, all its sessions together."""
+        return time.perf_counter() - self.begun
+
+    @property
+    def peak_memory_gb(self) -> float:
+        """The most memory that any session of this training took, in GB."""
+        return max(self.progress.peak_memory_gb, mx.get_peak_memory() / 1e9)
+
+    def request_stop(self) -> None:
+        """End the training after the current update."""
+        self.stop_requested = True
+
+    def on_batch(self, indices: Sequence[int], factor: float) -> bool:
+        """Before each batch; False ends the training."""
+        progress, settings = self.progress, self.settings
+        if self.batches:
+            progress.iteration += 1
+        # A checkpoint does not hold gradients that are still being summed.
+        whole = progress.iteration % settings.grad_accumulation_steps == 0
+        every = settings.grad_accumulation_steps * -(-settings.steps_per_save // settings.grad_accumulation_steps)
+        if not self._is_finite():
+            self.stopped = "diverged"
+        elif self.stop_requested and whole:
+            self._save(progress, self.best)
+            self.stopped = "interrupted"
+        else:
+            # At the start too, so that a training that is killed at once keeps its name.
+            if progress.iteration % every == 0 and (self.batches or not self.resumed):
+                self._save(progress, self.best)
+            if progress.iteration % settings.steps_per_eval == 0:
+                before, best = replace(progress), self.best
+                self._validate()
+                if self.stopped == "finished" and progress.misses >= settings.patience:
+                    self.stopped = "no improvement"
+                elif self.stopped == "finished" and self.stop_requested and whole:
+                    # Whoever goes on from here validates here once more.
+                    self._save(before, best)
+                    self.stopped = "interrupted"
+        self.batches = [*self.batches[-settings.grad_accumulation_steps :], indices]
+        self.factor = factor
+        return self.stopped == "finished"
+
+    def _is_finite(self) -> bool:
+        # Adam spreads one NaN over every parameter at once, so the last small matrix tells of all.
+        last = [value for name, value in self._read_adapter().items() if name.endswith("lora_b")][-1]
+        return bool(mx.all(mx.isfinite(last)).item())
+
+    def _read_adapter(self) -> Arrays:
+        return dict(tree_flatten(self.model.trainable_parameters()))
+
+    def _check_folder(self) -> None:
+        if not (self.run.adapter / "adapter_config.json").is_file():
+            raise TrainingError(
+                f"The folder {self.run.adapter} is gone, so nothing can be saved. If it lay on a disk that was taken "
+                "out, put it back and run again: training goes on from its last checkpoint."
+            )
+
+    def _save(self, progress: Progress, best: Arrays) -> None:
+        self._check_folder()
+        progress.seconds, progress.peak_memory_gb = self.seconds, self.peak_memory_gb
+        state = {**self.identity, "iterations": self.settings.iters, "progress": asdict(progress)}
+        write_checkpoint(self.run, state, self._read_adapter(), best, self.optimizer)
+
+    def _validate(self) -> None:
+        """Measure the whole validation split, and keep the adapter when it is the best so far."""
+        progress = self.progress
+        loss = measure_loss(self.model, self.valid.rows, self.settings.batch_size)
+        self.model.train()
+        self.validated = progress.iteration
+        if not np.isfinite(loss):
+            self.stopped = "diverged"
+            return
+        if progress.iteration == 0:
+            progress.base_loss = loss
+        best = loss < progress.best_loss
+        if best:
+            progress.best_loss, progress.best_iteration = loss, progress.iteration
+            self.best = self._read_adapter()
+            self._write_best()
+        if loss < progress.mark - self.settings.min_gain:
+            progress.mark, progress.misses = loss, 0
+        else:
+            progress.misses += 1
+        progress.rises = progress.rises + 1 if loss > progress.last_loss else 0
+        progress.last_loss = loss
+        metric: Metric = {"kind": "valid", "iteration": progress.iteration, "loss": loss, "best": best}
+        if progress.rises == RISES:
+            metric["note"] = self.describe_rise()
+        self._log(metric)
+        if self.callback is not None:
+            self.callback.on_val_loss_report({"iteration": progress.iteration, "val_loss": loss})
+
+    def describe_rise(self) -> str:
+        """Over-fitting in words, "" while there is none to speak of."""
+        progress = self.progress
+        kept = f"kept step {progress.best_iteration}" if progress.best_iteration else "kept step 0, the base"
+        if progress.rises >= RISES:
+            return f"validation loss rose for {progress.rises} checks: {kept}"
+        if progress.misses >= RISES:
+            gain = f" by {self.settings.min_gain:g}" if self.settings.min_gain else ""
+            return f"validation loss did not fall{gain} for {progress.misses} checks: {kept}"
+        return ""
+
+    def _write_best(self) -> None:
+        best = self.best
+        self._check_folder()
+        write_file(self.run.adapter / "adapters.safetensors", lambda path: mx.save_safetensors(str(path), best))
+
+    def on_train_loss_report(self, train_info: dict[str, Any]) -> None:
+        """mlx-lm's callback after every step; the mean since the last report is passed on."""
+        progress, loss = self.progress, train_info["train_loss"]
+        if not np.isfinite(loss):
+            return
+        tokens = train_info["trained_tokens"] - self.trained_tokens
+        self.trained_tokens = train_info["trained_tokens"]
+        progress.loss += loss / self.factor * tokens
+        progress.tokens += tokens
+        progress.busy += tokens / max(train_info["tokens_per_second"], 1e-9)
+        iteration = self.start + train_info["iteration"]
+        if iteration % self.settings.steps_per_report and iteration < self.settings.iters:
+            return
+        progress.train_loss = progress.loss / max(progress.tokens, 1)
+        metric: Metric = {
+            "kind": "train",
+            "iteration": iteration,
+            "loss": progress.train_loss,
+            "learning_rate": float(train_info["learning_rate"]),
+            "tokens_per_second": progress.tokens / max(progress.busy, 1e-9),
+        }
+        progress.loss = progress.tokens = progress.busy = 0.0
+        if note := self._check_promise(iteration):
+            metric["note"] = note
+        self._log(metric)
+        if self.callback is not None:
+            self.callback.on_train_loss_report(
+                {**train_info, "iteration": iteration, "train_loss": metric["loss"]}
+                | {"tokens_per_second": metric["tokens_per_second"]}
+            )
+
+    def _check_promise(self, iteration: int) -> str:
+        """Say once of each promise that it does not hold."""
+        # The first steps compile, and tell nothing about the pace.
+        if 10 * iteration < self.settings.iters:
+            return ""
+        found = {"peak_memory_gb": self.peak_memory_gb, "seconds": self.seconds / iteration * self.settings.iters}
+        for name, value in found.items():
+            promised = self.promise.get(name)
+            if promised is not None and value > PROMISE_SLACK[name] * promised:
+                del self.promise[name]
+                if name == "seconds":
+                    return f"training will take about {value / 60:.0f} minutes, not {promised / 60:.0f} as planned"
+                return f"training took {value:.2f} GB, not {promised:.2f} GB as planned"
+        return ""
+
+    def _log(self, metric: Metric) -> None:
+        metric["iterations"] = self.settings.iters
+        metric["peak_memory_gb"] = self.peak_memory_gb
+        metric["seconds"] = self.seconds
+        self._check_folder()
+        self.metrics.append(metric)
+        self.progress.metrics = len(self.metrics)
+        with disk_errors(self.run.adapter), (self.run.adapter / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metric) + "\n")
+        self.on_event(metric)
+
+    def finish(self) -> None:
+        """Validate what the last updates did, unless that is known."""
+        if self.stopped == "finished":
+            self.progress.iteration += 1
+            if not self._is_finite():
+                self.stopped = "diverged"
+        if self.stopped in ("finished", "interrupted") and self.validated != self.progress.iteration:
+            self._validate()
+
+    def explain_divergence(self) -> str:
+        """Which row broke the loss, found with the best weights; else it was the learning rate."""
+        progress = self.progress
+        if not np.isfinite(progress.best_loss):
+            return "The base model's own loss on the validation rows is not a number: fetch the model again."
+        self.model.load_weights(list(self.best.items()), strict=False)
+        suspects = [index for batch in self.batches for index in batch]
+        bad = [i for i in suspects if not np.isfinite(measure_loss(self.model, [self.train.rows[i]], 1))]
+        kept = (
+            f"The best adapter, of iteration {progress.best_iteration}, is kept in {self.run.adapter}."
+            if progress.best_iteration
+            else "Nothing was learned before that."
+        )
+        broken = f"The loss became NaN at iteration {progress.iteration}"
+        if bad:
+            lines = ", ".join(str(self.train.lines[i]) for i in bad)
+            return f"{broken} on line {lines} of train.jsonl. Remove it. {kept}"
+        return (
+            f"{broken}: train.learning_rate {self.settings.learning_rate:g} is too high for this model. Lower it, or "
+            f"train.scale. {kept}"
+        )

@@ -1,0 +1,414 @@
+"""The web page in headless Chromium: the real program, real clicks, and no request to any other host."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from mlx_tutor.journal import open_journal
+from mlx_tutor.study.thumbs import SCHEMA
+from mlx_tutor.workspace import Course
+from tests.commands.conftest import run_program, start_program
+
+pytestmark = pytest.mark.browser
+
+MODE = "What is the mode?"
+# What the tests and the page exchange while it works, in seconds.
+PATIENCE = 25.0
+EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+NOTES = f"""# Gizmos
+
+## Gizmo
+
+A gizmo is a thing that nobody needs, as ${{document.title}} and {{{{this}}}} show.
+
+```
+{EVIL}
+```
+"""
+# Writes down whom the server itself talks to or asks about.
+WATCH = """
+import os, sys
+LOG = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def watch(event, arguments):
+    if event == "socket.connect":
+        os.write(LOG, f"{{arguments[1]!r}}\\n".encode())
+    elif event == "socket.getaddrinfo":
+        os.write(LOG, f"{{arguments[0]!r}}\\n".encode())
+sys.addaudithook(watch)
+"""
+# Collects how long the answer is after each change of the page.
+WATCH_ANSWER = """
+window.seen = new Set();
+new MutationObserver(() => {
+  const answer = document.querySelector('#chat .bot.message');
+  if (answer) window.seen.add(answer.innerText.length);
+}).observe(document.body, {subtree: true, childList: true, characterData: true});
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Browsing:
+    """A browser at a running server; `watched` has what the server itself called."""
+
+    driver: webdriver.Chrome
+    address: str
+    course: Course
+    watched: Path
+    hosts: set[str]
+
+
+@pytest.fixture(scope="module")
+def server(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Course, Path]]:
+    folder = tmp_path_factory.mktemp("browser")
+    shutil.copytree(finished_workspace, folder, dirs_exist_ok=True)
+    course = Course(folder, "demo")
+    (course.sources / "evil.md").write_text(NOTES)
+    planted, watched = folder / "planted", folder / "watched.txt"
+    planted.mkdir()
+    (planted / "sitecustomize.py").write_text(WATCH.format(log=str(watched)))
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert run_program("extract")[0] == 0
+        process = start_program(
+            *("serve", "--port", "0", "--set", "generate.max_tokens=150", "--set", "generate.temp=1.2"),
+            PYTHONPATH=f"{planted}:{here}",
+            PYTHONUNBUFFERED="1",
+        )
+    finally:
+        os.chdir(here)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "http://" in line, process.communicate(timeout=10)
+        yield line.split()[-1], course, watched
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browsing(server: tuple[str, Course, Path]) -> Iterator[Browsing]:
+    with open_chromium() as driver:
+        yield Browsing(driver, *server, set())
+
+
+@contextmanager
+def open_chromium() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium that finds no host but this one."""
+    binary, program = shutil.which("chromium"), shutil.which("chromedriver")
+    if (binary is None or program is None) and "CI" not in os.environ:
+        pytest.skip("no chromium and chromedriver here")
+    assert binary is not None and program is not None, "CI has to have chromium and chromedriver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    # Chromium does not start with another BLAS loaded into it.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    service = Service(program, env=environment, log_output=subprocess.DEVNULL)
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def page(browsing: Browsing) -> Iterator[Browsing]:
+    """A fresh page; afterwards nothing may have gone elsewhere, and nothing may have been blocked or failed."""
+    browsing.driver.get(browsing.address)
+    wait_for(lambda: find_all(browsing, "#ask"))
+    yield browsing
+    for entry in read_log(browsing, "performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            browsing.hosts.add(urlsplit(message["params"]["request"]["url"]).netloc)
+    entries = read_log(browsing, "browser")
+    # Leaving a page ends what it was listening to, which Gradio reports.
+    problems = [e["message"] for e in entries if e["level"] == "SEVERE" and "AbortError" not in e["message"]]
+    assert problems == []
+    # Those without a name are data: and blob: addresses.
+    assert {host.partition(":")[0] for host in browsing.hosts} - {""} == {"127.0.0.1"}
+
+
+def read_log(page: Browsing, kind: str) -> list[dict[str, Any]]:
+    """What the browser wrote down since the last time."""
+    entries: list[dict[str, Any]] = page.driver.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """What `look` gives, as soon as it is something."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def find_all(page: Browsing, selector: str) -> list[WebElement]:
+    return page.driver.find_elements(By.CSS_SELECTOR, selector)
+
+
+def read(page: Browsing, selector: str) -> str:
+    """The text that an element shows, in one go: it may be drawn anew meanwhile."""
+    script = "const found = document.querySelector(arguments[0]); return found ? found.innerText : ''"
+    return str(page.driver.execute_script(script, selector))
+
+
+def read_all(page: Browsing, selector: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText)"
+    texts: list[str] = page.driver.execute_script(script, selector)
+    return texts
+
+
+def read_box(page: Browsing, box: str) -> str:
+    return str(page.driver.execute_script("return document.querySelector(arguments[0]).value", f"{box} textarea"))
+
+
+def type_text(page: Browsing, box: str, text: str) -> None:
+    page.driver.find_element(By.CSS_SELECTOR, f"{box} textarea").click()
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+    wait_for(lambda: len(read_box(page, box)) >= len(text))
+
+
+def click(page: Browsing, selector: str) -> None:
+    page.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+
+def open_tab(page: Browsing, name: str) -> None:
+    page.driver.find_element(By.XPATH, f"//button[@role='tab'][contains(., '{name}')]").click()
+
+
+def ask(page: Browsing, question: str) -> None:
+    type_text(page, "#question", question)
+    click(page, "#ask")
+    wait_for(lambda: read_box(page, "#question") == "")
+    wait_for(lambda: "tokens" in read(page, "#status"))
+
+
+def list_answers(page: Browsing) -> list[str]:
+    return read_all(page, "#chat .bot.message")
+
+
+def test_an_answer_streams_and_its_sources_open(page: Browsing) -> None:
+    page.driver.execute_script(WATCH_ANSWER)
+    type_text(page, "#question", f"{MODE} Why $x^2$, not $5 or $6?")
+    click(page, "#ask")
+    wait_for(lambda: "tokens" in read(page, "#status"))
+    assert page.driver.execute_script("return window.seen.size") > 2, "the answer came in one piece"
+    assert len(find_all(page, "#chat .user .katex")) == 1
+    assert "$5 or $6" in read(page, "#chat .user.message")
+    assert "week1.md, Week 1 > Mode" in read(page, "#sources")
+    click(page, "#sources details summary")
+    wait_for(lambda: "occurs most often" in read(page, "#sources details[open] .passage"))
+    first = page.driver.current_window_handle
+    click(page, "#sources details a")
+    wait_for(lambda: len(page.driver.window_handles) == 2)
+    page.driver.switch_to.window(page.driver.window_handles[1])
+    wait_for(lambda: "## Mode" in read(page, "body"))
+    assert page.driver.current_url == f"{page.address}/sources/week1.md"
+    page.driver.close()
+    page.driver.switch_to.window(first)
+
+
+def test_an_example_retry_undo_and_clear(page: Browsing) -> None:
+    click(page, "#chat button.example")
+    wait_for(lambda: "tokens" in read(page, "#status"))
+    (before,) = list_answers(page)
+    (question,) = read_all(page, "#chat .user.message")
+    click(page, "#retry")
+    wait_for(lambda: list_answers(page) not in ([], [before]) and "tokens" in read(page, "#status"))
+    ask(page, "Why?")
+    assert len(list_answers(page)) == 2
+    click(page, "#undo")
+    wait_for(lambda: len(list_answers(page)) == 1 and read_box(page, "#question") == "Why?")
+    click(page, "#undo")
+    wait_for(lambda: not list_answers(page))
+    assert read_box(page, "#question") == "Why?"
+    click(page, "#clear")
+    wait_for(lambda: read_box(page, "#question") == "")
+    ask(page, question)
+    click(page, "#clear")
+    wait_for(lambda: not list_answers(page) and not find_all(page, "#sources details"))
+    click(page, "#retry")
+    wait_for(lambda: "Nothing was asked yet" in read(page, "#status"))
+
+
+def test_the_queue_is_seen_and_left(page: Browsing) -> None:
+    body = {"model": "demo", "messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 900}
+    # Kept: a stream ends when nobody holds it.
+    streams = []
+    with ExitStack() as stack:
+        for _ in range(8):
+            url = f"{page.address}/v1/chat/completions"
+            reply = stack.enter_context(httpx.stream("POST", url, json=body | {"temperature": 0}))
+            streams.append(reply.iter_raw())
+            next(streams[-1])
+        type_text(page, "#question", MODE)
+        click(page, "#ask")
+        wait_for(lambda: re.search(r"Waiting: \d+ before you\.", read(page, "#status")))
+        click(page, "#stop")
+        wait_for(lambda: "Stopped before it began." in read(page, "#status"))
+    assert read_box(page, "#question") == MODE and not list_answers(page)
+    click(page, "#ask")
+    wait_for(lambda: "tokens" in read(page, "#status"))
+
+
+def test_thumbs_and_a_note_reach_the_journal(page: Browsing) -> None:
+    ask(page, MODE)
+    wait_for(lambda: find_all(page, "#chat button[aria-label='Dislike']"))[0].click()
+    wait_for(lambda: find_all(page, "#note textarea"))
+    type_text(page, "#note", "Wrong <b>everywhere</b>.")
+    click(page, "#keep")
+    wait_for(lambda: "Your note is kept." in read(page, "#status"))
+    with open_journal(page.course, SCHEMA) as journal:
+        (row,) = journal.execute("SELECT model, question, liked, note FROM thumbs").fetchall()
+    assert tuple(row) == ("demo", MODE, 0, "Wrong <b>everywhere</b>.")
+
+
+def test_compare_asks_all_three(page: Browsing) -> None:
+    open_tab(page, "Compare")
+    type_text(page, "#prompt", MODE)
+    click(page, "#compare")
+    wait_for(lambda: len(find_all(page, "#compare-table tbody tr")) == 3)
+    assert [row.split()[0] for row in read_all(page, "#compare-table tbody tr")] == ["base", "adapter", "fused"]
+    assert all(read(page, f"#answer-{label}").strip() for label in ("base", "adapter", "fused"))
+    open_tab(page, "Chat")
+    ask(page, MODE)
+
+
+def test_rating_is_blind_and_kept(page: Browsing) -> None:
+    open_tab(page, "Rate")
+    type_text(page, "#rater", "ada")
+    click(page, "#begin")
+    wait_for(lambda: re.match(r"0 of \d+ rated", read(page, "#rate-status")))
+    question = read(page, "#rated-question")
+    for radio in find_all(page, "#pair input[type=radio][value='4']"):
+        radio.click()
+        wait_for(lambda: "Kept:" in read(page, "#rate-status"))
+    wait_for(lambda: count_scores(page) == 8)
+    click(page, "#next")
+    wait_for(lambda: read(page, "#rate-status").startswith("1 of "))
+    assert read(page, "#rated-question") != question
+    click(page, "#next")
+    wait_for(lambda: "Give every score" in read(page, "#rate-status"))
+    click(page, "#back")
+    wait_for(lambda: read(page, "#rated-question") == question)
+    assert len(find_all(page, "#pair input[type=radio]:checked")) == 8
+
+
+def count_scores(page: Browsing) -> int:
+    """Scores in the journal."""
+    with open_journal(page.course, "") as journal:
+        return int(journal.execute("SELECT count(*) FROM ratings WHERE rater = 'ada' AND score = 4").fetchone()[0])
+
+
+def test_the_course_has_its_sources_and_curves(page: Browsing) -> None:
+    open_tab(page, "Course")
+    wait_for(lambda: "Coverage:" in read(page, "#course"))
+    assert "evil.md" in read(page, "#course")
+    wait_for(lambda: page.driver.execute_script("return document.querySelector('#course img').naturalWidth") > 100)
+
+
+def test_html_is_text_everywhere(page: Browsing) -> None:
+    title = page.driver.title
+    ask(page, f"What is a gizmo? {EVIL} **bold** ![x](http://127.0.0.2/x.png) [y](http://127.0.0.2/)")
+    assert "onerror" in read(page, "#chat .user.message") and "**bold**" in read(page, "#chat .user.message")
+    wait_for(lambda: "Gizmo" in read(page, "#sources"))
+    for summary in find_all(page, "#sources details summary"):
+        summary.click()
+    shown = read(page, "#sources")
+    assert "<script>" in shown and "${document.title}" in shown and "{{this}}" in shown
+    assert page.driver.title == title
+    assert not find_all(page, "img[src='x'], #chat a, #chat img[src*='127.0.0.2'], #chat b, #chat strong")
+
+
+@pytest.mark.parametrize(("question", "said"), [("\x00 \n", "The question is empty"), ("mode " * 20_000, "context")])
+def test_what_cannot_be_answered_is_one_message(page: Browsing, question: str, said: str) -> None:
+    page.driver.find_element(By.CSS_SELECTOR, "#question textarea").click()
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": question})
+    click(page, "#ask")
+    wait_for(lambda: said in read(page, "#status"))
+    wait_for(lambda: "before you" not in read(page, "#status"))
+    assert not list_answers(page)
+    click(page, "#clear")
+    wait_for(lambda: read_box(page, "#question") == "")
+    ask(page, MODE)
+
+
+def test_it_fits_a_narrow_screen(page: Browsing) -> None:
+    metrics: dict[str, Any] = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.driver.refresh()
+        wait_for(lambda: find_all(page, "#ask"))
+        ask(page, MODE)
+        right = "e => e.getBoundingClientRect().right"
+        script = f"return Math.max(...[...document.querySelectorAll('button, textarea')].map({right}))"
+        assert page.driver.execute_script(script) <= 390
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") == 390
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_an_exam_is_recorded_and_has_only_the_chat(page: Browsing) -> None:
+    here = Path.cwd()
+    os.chdir(page.course.workspace)
+    process = start_program("serve", "--exam", "--port", "0", PYTHONPATH=str(here), PYTHONUNBUFFERED="1")
+    try:
+        assert process.stdout is not None
+        lines = [""]
+        while "http://" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.communicate()
+        (code,) = re.findall(r"Start code, to be written down: (\S+)", "".join(lines))
+        address = lines[-1].split()[-1]
+        page.driver.get(address)
+        wait_for(lambda: find_all(page, "#ask"))
+        assert code in read(page, "header")
+        assert read_all(page, "button[role=tab]") == ["Chat", "Course"]
+        assert httpx.get(f"{address}/v1/models").status_code == 404
+        ask(page, MODE)
+        assert re.search(r"Record: entry \d+, code", read(page, "#status"))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        (end,) = re.findall(r"End code, to be written down: (\S+)", out)
+        assert process.returncode == 0 and "Traceback" not in err
+        assert run_program("exam", "export", "--output", "exam.jsonl")[0] == 0
+        assert run_program("exam", "verify", "exam.jsonl", "--head", code, "--head", end)[0] == 0
+        assert MODE in Path("exam.jsonl").read_text()
+    finally:
+        process.kill()
+        process.communicate()
+        os.chdir(here)
+
+
+def test_the_server_itself_called_nobody(browsing: Browsing) -> None:
+    """Last, when all the others have used it."""
+    assert httpx.get(f"{browsing.address}/v1/models").status_code == 200
+    called = browsing.watched.read_text().splitlines() if browsing.watched.is_file() else []
+    assert [line for line in called if "127.0.0.1" not in line and "localhost" not in line] == []

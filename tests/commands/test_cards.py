@@ -1,0 +1,28 @@
+"""`mlx-tutor cards`."""
+
+import json
+from pathlib import Path
+
+from tests.commands.conftest import Invoke
+
+
+def test_cards_beside_the_sources(workspace: Path, invoke: Invoke) -> None:
+    for stage in ("extract", "build"):
+        assert invoke(stage).exit_code == 0
+    for _ in range(2):
+        result = invoke("cards")
+        assert result.exit_code == 0, result.output
+    folder = workspace / "corpora" / "demo"
+    assert f"{folder / 'cards.apkg'}: " in result.stdout and (folder / "cards.csv").is_file()
+    found = json.loads(invoke("cards", "--json", "-o", "mine.csv").stdout)
+    assert found["files"] == ["mine.csv"] and len(found["cards"]) >= 16
+    assert all(card["source"].startswith("week") for card in found["cards"])
+    (workspace / "other.csv").write_text("mine")
+    result = invoke("cards", "-o", "other.csv")
+    assert result.exit_code == 1 and "--output" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_without_rows_it_says_what_to_do(workspace: Path, invoke: Invoke) -> None:
+    result = invoke("cards")
+    assert result.exit_code == 1 and "mlx-tutor build -c demo" in result.stderr
+    assert not list(workspace.glob("corpora/demo/cards*"))

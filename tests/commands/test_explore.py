@@ -1,0 +1,71 @@
+"""`mlx-tutor explore`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import Invoke
+
+
+@pytest.fixture
+def built(workspace: Path, invoke: Invoke) -> Path:
+    """A workspace with rows; the working directory."""
+    for stage in ("extract", "build"):
+        assert invoke(stage).exit_code == 0
+    return workspace
+
+
+def test_tables_and_a_page(built: Path, invoke: Invoke) -> None:
+    result = invoke("explore")
+    assert result.exit_code == 0, result.output
+    for text in (
+        "week1.md",
+        "definition",
+        "Tokens of a row",
+        "Coverage: of",
+        "Concepts named",
+        "Questions with several",
+    ):
+        assert text in result.stdout
+    page = built / "corpora" / "demo" / "dataset" / "explore.html"
+    assert str(page) in result.stdout and page.read_text().startswith("<!doctype html>")
+
+
+def test_json_has_it_all(built: Path, invoke: Invoke) -> None:
+    result = invoke("explore", "--json")
+    found = json.loads(result.stdout)
+    manifest = json.loads((built / "corpora" / "demo" / "dataset" / "manifest.json").read_text())["rows"]
+    assert found["splits"] == manifest["splits"] and found["methods"] == manifest["methods"]
+    assert {source["source"]: source["rows"] for source in found["sources"]} == manifest["sources"]
+    assert sum(section["rows"] for section in found["sections"]) == sum(manifest["splits"].values())
+    assert found["lengths"]["limit"] == 1024 and Path(found["page"]).is_file()
+
+
+def test_before_build_it_shows_the_sources(workspace: Path, invoke: Invoke) -> None:
+    failed = invoke("explore")
+    assert failed.exit_code == 1 and "mlx-tutor extract" in failed.stderr and failed.stderr.count("\n") == 1
+    assert invoke("extract").exit_code == 0
+    result = invoke("explore")
+    assert result.exit_code == 0 and "week2.md" in result.stdout and "mlx-tutor build -c demo" in result.stdout
+
+
+def test_without_the_model_lengths_are_left_out(built: Path, invoke: Invoke) -> None:
+    result = invoke("explore", "--set", "model.base=nobody/nothing", "--json")
+    assert result.exit_code == 0 and "Lengths are left out" in result.stderr
+    assert json.loads(result.stdout)["lengths"] is None
+
+
+def test_changed_sources_are_told(built: Path, invoke: Invoke) -> None:
+    (built / "corpora" / "demo" / "sources" / "week1.md").write_text("# New\n\nNothing.")
+    assert "Not counted yet: week1.md changed" in invoke("explore").stderr
+
+
+def test_what_a_terminal_would_obey_is_not_printed(workspace: Path, invoke: Invoke) -> None:
+    long = "word after word after word until the very end of it. " * 3
+    for name in ("a", "b"):
+        text = f"# Bad \x1b[31mred\x1b[0m [bold]\n\n## Part \x1b[2J\n\n{long}\x1b[5m[/bold]\n"
+        (workspace / "corpora" / "demo" / "sources" / f"{name}.md").write_text(text)
+    assert invoke("extract").exit_code == 0
+    result = invoke("explore")
+    assert result.exit_code == 0 and "\x1b" not in result.stdout and "several places: 1\n" in result.stdout

@@ -1,0 +1,88 @@
+"""serve: what stops it before it begins, and how it ends."""
+
+import builtins
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mlx_tutor.study.serve import open_socket
+from tests.commands.conftest import Invoke, start_program
+from tests.commands.test_bad_input import expect_problem
+
+
+def test_a_port_in_use_is_one_line(invoke: Invoke, finished: Path) -> None:
+    with open_socket("127.0.0.1", 0) as other:
+        port = str(other.getsockname()[1])
+        problem = expect_problem(invoke, "serve", "--port", port)
+    assert f"Port {port} is in use" in problem and "another mlx-tutor serve" in problem and "--port" in problem
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--host", "0.0.0.0"), "Give it a password"),
+        (("--share",), "Give it a password"),
+        (("--host", "0.0.0.0", "--password", "short"), "at least 8"),
+        (("--exam", "--share", "--password", "long enough"), "An exam stays on this machine"),
+        (("--host", "192.0.2.1", "--password", "long enough"), "Try 127.0.0.1"),
+        (("-c", "other"), "Courses here: demo"),
+        (("--adapter", "none"), "No finished run 'none'"),
+        (("--base", "--set", "model.base=nobody/nothing"), "not on this machine"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(
+    invoke: Invoke, finished: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    # In this process, an exam would deny the network to all later tests.
+    monkeypatch.setattr("mlx_tutor.commands.serve.prepare_exam", lambda: None)
+    assert said in expect_problem(invoke, "serve", "--port", "0", *options)
+
+
+def test_a_broken_model_is_one_line(invoke: Invoke, finished: Path) -> None:
+    (finished / "fused_models" / "demo" / "model.safetensors").write_bytes(b"broken")
+    assert "cannot be loaded" in expect_problem(invoke, "serve", "--port", "0")
+
+
+def test_two_models_are_wrong_usage(invoke: Invoke, finished: Path) -> None:
+    assert invoke("serve", "--base", "--run", "demo").exit_code == 2
+
+
+def test_a_package_that_is_not_installed_is_one_line(
+    invoke: Invoke, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def refuse(
+        name: str,
+        namespace: Mapping[str, object] | None = None,
+        local: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if name == "mlx_tutor.study" and fromlist and "serve" in fromlist:
+            raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+        return real(name, namespace, local, fromlist or (), level)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    assert "needs gradio. Install it with: pip install 'mlx-tutor[web]'" in expect_problem(invoke, "serve")
+
+
+def test_the_program_serves_and_ends_in_peace(finished: Path) -> None:
+    """Told to by SIGTERM; by Ctrl-C in the browser's tests."""
+    process = start_program("serve", "--port", "0", "--base", PYTHONUNBUFFERED="1")
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        assert [model["id"] for model in httpx.get(f"{address}/v1/models").json()["data"]] == ["base"]
+        with httpx.stream("GET", f"{address}/gradio_api/heartbeat/x") as reply:
+            next(reply.iter_raw())
+            process.terminate()
+            _, err = process.communicate(timeout=30)
+        assert "Stopped." in err and "Traceback" not in err and "Error" not in err
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,184 @@
+"""Blind rating: the journal, what a rater sees, and how it goes on after an interruption."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mlx_tutor.errors import DatasetError, RecipeError, TutorError
+from mlx_tutor.evaluation.prompts import make_prompt
+from mlx_tutor.evaluation.rate import (
+    Ballot,
+    Contest,
+    check_criteria,
+    has_pairs,
+    pick_ballot,
+    prepare_pairs,
+    read_judgements,
+    read_pairs,
+    restore_skipped,
+    step_back,
+    store_score,
+    store_skip,
+)
+from mlx_tutor.journal import open_journal
+from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.workspace import Course
+from tests.model_factory import make_model
+
+CRITERIA = ("help", "clarity")
+PROMPTS = [make_prompt(f"What is number {i}?", "Tutor.", str(i), "define") for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("other"), seed=1)
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    return Course(tmp_path, "demo")
+
+
+@pytest.fixture
+def contest(tiny_model: Path, other_model: Path) -> Contest:
+    return Contest("demo", tiny_model, "fused", other_model, None, GenerateSettings(max_tokens=4))
+
+
+@pytest.fixture
+def prepared(course: Course, contest: Contest) -> Course:
+    prepare_pairs(course, contest, PROMPTS)
+    return course
+
+
+def fill(course: Course, ballot: Ballot, rater: str, scores: tuple[int, int]) -> None:
+    for answer, score in enumerate(scores):
+        for criterion in CRITERIA:
+            store_score(course, rater, ballot.pair, answer, criterion, score)
+
+
+def ask(course: Course, rater: str = "ada") -> Ballot:
+    ballot = pick_ballot(course, "demo", rater, CRITERIA)
+    assert ballot is not None
+    return ballot
+
+
+def test_pairs_are_made_once(course: Course, contest: Contest) -> None:
+    seen: list[tuple[str, int, int]] = []
+    assert not has_pairs(course, contest)
+    assert prepare_pairs(course, contest, PROMPTS[:2], lambda *progress: seen.append(progress)) == 2
+    assert [done for _, done, _ in seen] == [0, 1, 2, 2, 3, 4] and {name for name, _, _ in seen} == {"answers"}
+    assert prepare_pairs(course, contest, PROMPTS[:3]) == 1
+    pairs = read_pairs(course, "demo")
+    assert [pair.prompt for pair in pairs] == ["0", "1", "2"]
+    assert pairs[0].question == "What is number 0?" and pairs[0].base != pairs[0].tuned
+    assert has_pairs(course, contest) and not read_pairs(course, "another")
+
+
+def test_other_models_or_settings_are_another_contest(prepared: Course, contest: Contest) -> None:
+    fill(prepared, ask(prepared), "ada", (3, 4))
+    shorter = Contest("demo", contest.base, "fused", contest.path, None, GenerateSettings(max_tokens=2))
+    prepare_pairs(prepared, shorter, PROMPTS[:1])
+    assert len(read_pairs(prepared, "demo")) == 1 and not read_judgements(prepared, "demo", CRITERIA)
+    prepare_pairs(prepared, contest, [])
+    assert len(read_pairs(prepared, "demo")) == 5 and len(read_judgements(prepared, "demo", CRITERIA)) == 1
+
+
+def test_a_prompt_that_fills_the_context_is_named(course: Course, contest: Contest) -> None:
+    with pytest.raises(DatasetError, match="Prompt long is "):
+        prepare_pairs(course, contest, [make_prompt("word " * 1000, "", "long")])
+    assert not has_pairs(course, contest)
+
+
+def test_a_ballot_does_not_say_whose_answer_is_which(prepared: Course) -> None:
+    ballot = ask(prepared)
+    shown = str(ballot)
+    assert not any(word in shown for word in ("base", "tuned", "fused", "adapter", "demo"))
+    assert (ballot.done, ballot.total, ballot.scores) == (0, 5, {})
+
+
+def test_the_order_is_random_recorded_and_kept(prepared: Course) -> None:
+    pairs = {pair.id: pair for pair in read_pairs(prepared, "demo")}
+    first: Counter[str] = Counter()
+    for number in range(40):
+        ballot = ask(prepared, f"rater {number}")
+        assert set(ballot.answers) == {pairs[ballot.pair].base, pairs[ballot.pair].tuned}
+        assert ask(prepared, f"rater {number}").answers == ballot.answers
+        first["base" if ballot.answers[0] == pairs[ballot.pair].base else "tuned"] += 1
+    # One chance in 10^11 for each side to be drawn every time.
+    assert set(first) == {"base", "tuned"}
+
+
+def test_scores_reach_the_model_whose_answer_was_shown(prepared: Course) -> None:
+    pairs = {pair.id: pair for pair in read_pairs(prepared, "demo")}
+    for _ in PROMPTS:
+        ballot = ask(prepared)
+        base_first = ballot.answers[0] == pairs[ballot.pair].base
+        fill(prepared, ballot, "ada", (1, 5) if base_first else (5, 1))
+    assert pick_ballot(prepared, "demo", "ada", CRITERIA) is None
+    judgements = read_judgements(prepared, "demo", CRITERIA)
+    assert len(judgements) == 5
+    assert all(
+        j.scores == {"base": dict.fromkeys(CRITERIA, 1), "tuned": dict.fromkeys(CRITERIA, 5)} for j in judgements
+    )
+
+
+def test_it_goes_on_in_the_middle_of_a_pair(prepared: Course) -> None:
+    ballot = ask(prepared)
+    store_score(prepared, "ada", ballot.pair, 1, "clarity", 2)
+    again = ask(prepared)
+    assert again.pair == ballot.pair and again.scores == {(1, "clarity"): 2}
+    assert not read_judgements(prepared, "demo", CRITERIA)
+    fill(prepared, again, "ada", (4, 4))
+    after = ask(prepared)
+    assert after.pair != ballot.pair and after.done == 1
+    # A criterion more, and the pair is open again.
+    assert len(read_judgements(prepared, "demo", (*CRITERIA, "tone"))) == 0
+
+
+def test_raters_do_not_see_each_other(prepared: Course) -> None:
+    fill(prepared, ask(prepared, "ada"), "ada", (3, 4))
+    assert ask(prepared, "bob").done == 0
+    assert {j.rater for j in read_judgements(prepared, "demo", CRITERIA)} == {"ada"}
+
+
+def test_skipped_pairs_come_again_in_the_next_session(prepared: Course) -> None:
+    skipped = ask(prepared)
+    store_skip(prepared, "ada", skipped.pair)
+    seen = []
+    while (ballot := pick_ballot(prepared, "demo", "ada", CRITERIA)) is not None:
+        seen.append(ballot.pair)
+        fill(prepared, ballot, "ada", (3, 4))
+    assert len(seen) == 4 and skipped.pair not in seen
+    assert restore_skipped(prepared, "demo", "ada") == 1
+    assert ask(prepared).pair == skipped.pair
+
+
+def test_back_is_the_pair_seen_before(prepared: Course) -> None:
+    assert step_back(prepared, "demo", "ada", CRITERIA, None) is None
+    first = ask(prepared)
+    fill(prepared, first, "ada", (3, 4))
+    second = ask(prepared)
+    back = step_back(prepared, "demo", "ada", CRITERIA, second.pair)
+    assert back is not None and back.pair == first.pair and back.answers == first.answers
+    assert back.scores[0, "help"] == 3 and back.scores[1, "clarity"] == 4
+    assert step_back(prepared, "demo", "ada", CRITERIA, first.pair) is None
+    store_score(prepared, "ada", first.pair, 0, "help", 5)
+    assert step_back(prepared, "demo", "ada", CRITERIA, second.pair).scores[0, "help"] == 5  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_stored(prepared: Course) -> None:
+    ballot = ask(prepared)
+    for score in (0, 6):
+        with pytest.raises(TutorError, match="1 to 5"):
+            store_score(prepared, "ada", ballot.pair, 0, "help", score)
+    with pytest.raises(TutorError, match="never shown"):
+        store_score(prepared, "bob", ballot.pair, 0, "help", 3)
+    with open_journal(prepared, "") as connection:
+        assert connection.execute("SELECT count(*) FROM ratings").fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("criteria", [(), ("help", "help"), ("help", " ")])
+def test_criteria_must_be_told_apart(criteria: tuple[str, ...]) -> None:
+    with pytest.raises(RecipeError, match=r"rate\.criteria"):
+        check_criteria(criteria)
