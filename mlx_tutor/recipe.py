@@ -398,7 +398,7 @@ def _read_section(name: str, kind: type, table: dict[str, Any], problems: list[s
             values[key] = converted
     if name == "train" and "alpha" in table:
         _apply_alpha(table, values, problems)
-    if name == "train" and {"epochs", "iters"} <= set(table):
+    if name == "train" and "iters" in table and table.get("epochs"):
         problems.append("train.epochs and train.iters both say how long to train; keep one")
     if name == "sweep":
         _check_sweep(values, problems)

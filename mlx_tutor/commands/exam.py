@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Look at the records of exams, and check them.
 
-    `chat --exam` and `serve --exam` write a record into corpora/NAME/journal.sqlite. They show a code at the start and
-    at the end; whoever writes it down can check later that the record was not changed.
+    Reads the records that `chat --exam` and `serve --exam` write into corpora/NAME/journal.sqlite. They show a code at
+    the start and at the end; whoever writes it down can check later that the record was not changed.
 
     Example: mlx-tutor exam export
     """

@@ -162,4 +162,6 @@ class Desk:
             tickets = self._queue.copy()
         for ticket in tickets:
             ticket.stop()
+        # MLX 0.32 aborts the process at its end when a thread that computed is gone and its stream is not.
+        self._pool.submit(mx.clear_streams)
         self._pool.shutdown()
