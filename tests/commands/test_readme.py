@@ -32,7 +32,7 @@ def test_a_command_of_the_readme_can_be_typed(line: str) -> None:
         command = cli.get_command(context, name)
     assert command is not None, name
     if arguments:
-        with click.Context(command) as context:
+        with click.Context(command, help_option_names=["-h", "--help"]) as context:
             command.parse_args(context, arguments)
 
 
