@@ -23,7 +23,8 @@ from mlx_tutor.errors import DatasetError, ModelError
 from mlx_tutor.files import disk_errors, hash_sample, hash_value, read_json, write_json, write_text
 from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
-from mlx_tutor.recipe import FuseSettings, Recipe
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_logits, measure_loss
 from mlx_tutor.training.rows import tokenize_rows

@@ -9,8 +9,8 @@ import mlx.core as mx
 
 from mlx_tutor.errors import ModelError
 from mlx_tutor.models import LoadedModel, context_length, render_prompt
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 
 # How far back the repetition penalty looks, in tokens.
 PENALIZED = 64

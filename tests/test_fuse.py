@@ -15,7 +15,8 @@ from mlx_tutor.errors import ModelError
 from mlx_tutor.fuse import compare_models, fuse_run, is_fuse_current, read_fuse, write_fused
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import FuseSettings, GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import FuseSettings, GenerateSettings
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
@@ -141,7 +142,8 @@ def test_killed_in_the_middle_then_fused_again(weak: Run, tiny_model: Path) -> N
         f"""
         import os, signal
         from pathlib import Path
-        from mlx_tutor.recipe import FuseSettings, GenerateSettings, Recipe
+        from mlx_tutor.recipe import Recipe
+        from mlx_tutor.settings import FuseSettings, GenerateSettings
         from mlx_tutor.workspace import Run
         from mlx_tutor import fuse
         from tests.test_fuse import SETTINGS, TRAIN, VALID

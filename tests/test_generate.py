@@ -10,8 +10,8 @@ from mlx_tutor.evaluation.compare import Contender, compare_models
 from mlx_tutor.evaluation.style import count_style, measure_repetition
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 
 QUESTION: list[Message] = [{"role": "user", "content": "Hello?"}]
 SETTINGS = GenerateSettings(max_tokens=24)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import click
 
 from mlx_tutor.commands.options import Options, common_options, open_job
-from mlx_tutor.recipe import ExtractSettings
+from mlx_tutor.settings import ExtractSettings
 
 
 @click.command()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from mlx_tutor.commands.options import Job
 from mlx_tutor.errors import ModelError
-from mlx_tutor.recipe import GenerateSettings, TeacherSettings
+from mlx_tutor.settings import GenerateSettings, TeacherSettings
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.gaps import Place

@@ -11,7 +11,7 @@ from typing import Any
 from mlx_tutor.dataset.parsing import EXTRA
 from mlx_tutor.dataset.replies import Reply, Request, Teacher
 from mlx_tutor.errors import DatasetError, RecipeError
-from mlx_tutor.recipe import TeacherSettings
+from mlx_tutor.settings import TeacherSettings
 
 # Besides the first try, with growing pauses, or those that the server asks for.
 RETRIES = 6

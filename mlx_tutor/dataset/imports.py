@@ -11,8 +11,9 @@ from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.dataset.tables import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
 from mlx_tutor.dataset.tongue import name_language
 from mlx_tutor.errors import DatasetError, RecipeError
-from mlx_tutor.recipe import CourseSettings, ImportSettings, Recipe, TemplateSettings
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Message, Origin, QaPair
+from mlx_tutor.settings import CourseSettings, ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
 # Shorter answers, as "Yes", are given to different questions.

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
 from mlx_tutor.dataset.language import rank
-from mlx_tutor.recipe import DatasetSettings
 from mlx_tutor.records import Example
+from mlx_tutor.settings import DatasetSettings
 
 # In a course of few sections each has a large share: this many times an even share is always allowed, and so many rows.
 EVEN, FEW = 2.0, 100

@@ -13,8 +13,8 @@ from typing import Any
 
 from mlx_tutor.errors import DatasetError, TutorError
 from mlx_tutor.files import hash_value, read_json, write_json
-from mlx_tutor.recipe import TeacherSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import TeacherSettings
 
 # Requests that fail one after the other before the teacher counts as gone.
 MOST_FAILURES = 3

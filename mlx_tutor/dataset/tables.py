@@ -16,7 +16,7 @@ from typing import Any
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_value, write_jsonl
-from mlx_tutor.recipe import ImportSettings, TemplateSettings
+from mlx_tutor.settings import ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
 TableRow = dict[str, Any]

@@ -18,8 +18,8 @@ from mlx_tutor.dataset.replies import (
     count_request,
     read_reply,
 )
-from mlx_tutor.recipe import TeacherSettings
 from mlx_tutor.records import Chunk, Message, QaPair, describe_place
+from mlx_tutor.settings import TeacherSettings
 from mlx_tutor.workspace import Course
 
 # A piece of text with fewer words holds no fact to ask about.

@@ -17,8 +17,9 @@ from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.tables import TableRow, find_path, is_empty, name_source, read_cell, read_table
 from mlx_tutor.dataset.tongue import STOPWORDS
 from mlx_tutor.errors import DatasetError, RecipeError
-from mlx_tutor.recipe import Recipe, TemplateSettings
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Origin, QaPair
+from mlx_tutor.settings import TemplateSettings
 from mlx_tutor.workspace import Course
 
 # A cell that says that there is none, which is an answer; "N/A" and "TBA" are not.

@@ -10,8 +10,8 @@ from typing import Any
 from mlx_tutor.files import disk_errors, hash_value, read_jsonl, write_text
 from mlx_tutor.generate import PENALIZED
 from mlx_tutor.models import LoadedModel, context_length, render_tokens
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
 # Answers written at once. More fill the memory of a small Mac with what they have read so far.

@@ -41,8 +41,9 @@ from mlx_tutor.evaluation.learned import (
 )
 from mlx_tutor.files import hash_file, hash_value, read_json, write_json
 from mlx_tutor.models import LoadedModel, load_model
-from mlx_tutor.recipe import GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Run
 
 OnProgress = Callable[[str, int, int], None]

@@ -15,8 +15,8 @@ from mlx_tutor.evaluation.style import Style, count_style, label_style, summariz
 from mlx_tutor.generate import Answer, generate_answer
 from mlx_tutor.models import LoadedModel, count_weights, lend_adapter, load_model
 from mlx_tutor.provenance import describe_environment
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 
 
 @dataclass(frozen=True, slots=True)

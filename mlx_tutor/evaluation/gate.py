@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlx_tutor.evaluation.guards import REFUSED
-from mlx_tutor.recipe import GateSettings
+from mlx_tutor.settings import GateSettings
 
 # Reads a measured value from evaluation.json; None where nothing could be measured.
 Read = Callable[[Mapping[str, Any]], float | None]

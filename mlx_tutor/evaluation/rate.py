@@ -22,7 +22,7 @@ from mlx_tutor.evaluation.prompts import Prompt
 from mlx_tutor.files import hash_sample, hash_text, hash_value
 from mlx_tutor.journal import open_journal
 from mlx_tutor.models import context_length, hash_model, load_model, render_prompt
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Course
 
 Side = Literal["base", "tuned"]

@@ -21,7 +21,7 @@ from mlx_tutor.evaluation.metrics import Measure
 from mlx_tutor.evaluation.style import FENCED, LATEX, count_style, list_related
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, count_weights
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 
 MEASURES = (
     Measure("ease", "reading ease", 0, 1, "Flesch reading ease: 60 to 70 is plain English, below 30 hard to read"),

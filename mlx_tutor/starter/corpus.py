@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.recipe import SYSTEM_PROMPT
 from mlx_tutor.records import Message
+from mlx_tutor.settings import SYSTEM_PROMPT
 
 HELD_OUT_SHARE = 0.04
 HEADING = re.compile(r"^#{1,4}\s+(.+?)\s*#*$")

@@ -16,8 +16,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.generate import Answer, generate_answer
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.ask import clean_text
 from mlx_tutor.study.desk import Ticket
 from mlx_tutor.study.site import Site

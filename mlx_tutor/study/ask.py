@@ -11,9 +11,10 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
 from mlx_tutor.models import LoadedModel, context_length, render_prompt
-from mlx_tutor.recipe import GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Message
 from mlx_tutor.records import describe_place as join_place
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.hide import CodeHider, hide_code
 from mlx_tutor.study.index import Index, Passage, count_words, list_stems, place_sentences
 

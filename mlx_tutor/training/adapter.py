@@ -7,7 +7,7 @@ from mlx.utils import tree_flatten
 
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.models import LoadedModel
-from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.settings import TrainSettings
 
 
 def add_adapter(loaded: LoadedModel, settings: TrainSettings) -> dict[str, Any]:

@@ -20,7 +20,8 @@ import numpy as np
 from mlx_tutor.errors import TrainingError, TutorError
 from mlx_tutor.files import read_json, write_json
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import Recipe, TrainSettings
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter, make_optimizer
 from mlx_tutor.training.batches import WIDTH_STEP, TokenRow, make_batch, plan_batches
 from mlx_tutor.training.guard import restore_layers

@@ -11,7 +11,8 @@ from typing import Any
 
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.files import read_json, write_json, write_text
-from mlx_tutor.recipe import Recipe, SweepSettings
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import SweepSettings
 from mlx_tutor.training.curve import draw_curves, read_metrics
 from mlx_tutor.workspace import Course, Run
 

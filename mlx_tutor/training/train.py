@@ -17,7 +17,8 @@ from mlx_tutor.errors import TrainingError
 from mlx_tutor.files import disk_errors, hash_value, write_json
 from mlx_tutor.models import LoadedModel, hash_model, hash_tokenizer, load_model
 from mlx_tutor.provenance import describe_environment
-from mlx_tutor.recipe import Recipe, TrainSettings
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optimizer
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint

@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten
 
 from mlx_tutor.errors import TrainingError
 from mlx_tutor.files import disk_errors, read_jsonl, write_file, write_jsonl
-from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import Arrays, Checkpoint, restore_checkpoint, write_checkpoint
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.rows import TokenRows

@@ -19,8 +19,8 @@ from typing import Any
 from mlx_tutor.evaluation.answers import BATCH, Reply, generate_replies
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, render_prompt
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 from tests.benchmarks.data import load_inputs
 
 TARGET = 2.0

@@ -19,8 +19,8 @@ from mlx_lm.generate import stream_generate
 
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, render_prompt
-from mlx_tutor.recipe import GenerateSettings
 from mlx_tutor.records import Message
+from mlx_tutor.settings import GenerateSettings
 from tests.benchmarks.data import load_inputs
 
 # Seconds to the first text and from there to the end, tokens, and the text itself.

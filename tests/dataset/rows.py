@@ -3,8 +3,9 @@
 from mlx_tutor.dataset.build import make_examples
 from mlx_tutor.extract.markdown import add_markdown
 from mlx_tutor.extract.sections import SectionBuilder
-from mlx_tutor.recipe import CourseSettings, Recipe
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Document, Example, Section
+from mlx_tutor.settings import CourseSettings
 
 RECIPE = Recipe(course=CourseSettings(system_prompt="Tutor."))
 

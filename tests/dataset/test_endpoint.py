@@ -15,8 +15,8 @@ import pytest
 from mlx_tutor.dataset.endpoint import open_endpoint
 from mlx_tutor.dataset.teacher import Taught, estimate_teaching, find_folder, teach_chunks
 from mlx_tutor.errors import DatasetError, RecipeError, TutorError
-from mlx_tutor.recipe import TeacherSettings
 from mlx_tutor.records import Block, Chunk
+from mlx_tutor.settings import TeacherSettings
 from mlx_tutor.workspace import Course
 from tests.dataset.teacher_server import (
     KEY,

@@ -10,7 +10,8 @@ import pytest
 from mlx_tutor.dataset.build import build_dataset, read_rows
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.extract.extract import extract_course
-from mlx_tutor.recipe import CourseSettings, Recipe, load_recipe
+from mlx_tutor.recipe import Recipe, load_recipe
+from mlx_tutor.settings import CourseSettings
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import TERMS
 

@@ -14,8 +14,9 @@ from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.rated import RatedAnswer, pick_rated, read_rated
 from mlx_tutor.evaluation.rate import SCHEMA
 from mlx_tutor.journal import find_journal, open_journal
-from mlx_tutor.recipe import DatasetSettings, Recipe
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, Section
+from mlx_tutor.settings import DatasetSettings
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import TERMS, make_course
 

@@ -16,8 +16,9 @@ from mlx_tutor.dataset.parsing import read_items, read_object
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.replies import Reply
 from mlx_tutor.dataset.teacher import check_reply, judge_items, pick_chunks, write_pairs, write_request
-from mlx_tutor.recipe import TEACHER_KINDS, DatasetSettings, Recipe, TeacherSettings
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Chunk, Document, Example, Origin, QaPair, Section
+from mlx_tutor.settings import TEACHER_KINDS, DatasetSettings, TeacherSettings
 
 TEXT = Block(
     "text",

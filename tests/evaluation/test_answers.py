@@ -19,7 +19,7 @@ from mlx_tutor.evaluation.answers import (
 )
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, load_model, render_prompt
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 from tests.model_factory import make_model
 
 TOPICS = ("the mean", "a median of four values", "it", "the least squares line through five points", "p < 0.05", "日本")

@@ -23,7 +23,7 @@ from mlx_tutor.evaluation.compare_report import check_report, list_badges, mark_
 from mlx_tutor.evaluation.prompts import Prompt, make_prompt
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import lend_adapter, load_model
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 from tests.model_factory import make_model
 from tests.training.test_train import SETTINGS, train
 

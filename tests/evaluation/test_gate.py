@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlx_tutor.evaluation.gate import LIMITS, check_gate, find_parts
-from mlx_tutor.recipe import GateSettings
+from mlx_tutor.settings import GateSettings
 
 KIND = {"asked": 4, "refused": 1, "as_taught": 0, "longest_run": 9, "copied_share": 0.25}
 

@@ -22,7 +22,7 @@ from mlx_tutor.evaluation.rate import (
     store_skip,
 )
 from mlx_tutor.journal import open_journal
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Course
 from tests.model_factory import make_model
 

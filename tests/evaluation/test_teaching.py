@@ -22,7 +22,7 @@ from mlx_tutor.evaluation.teaching import (
     show_teaching,
 )
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import GenerateSettings
+from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
 TEXT = "The variance is the mean squared distance of the values from their mean. It grows with outliers."

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mlx_tutor.evaluation.compare import Contender
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import CourseSettings, GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import CourseSettings, GenerateSettings
 from mlx_tutor.study.desk import Desk
 from mlx_tutor.study.guard import Gate
 from mlx_tutor.study.serve import make_app, make_server, open_socket

@@ -14,7 +14,8 @@ from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.generate import Answer
 from mlx_tutor.models import LoadedModel, load_model, render_prompt
-from mlx_tutor.recipe import CourseSettings, GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import CourseSettings, GenerateSettings
 from mlx_tutor.study import ask
 from mlx_tutor.study.ask import (
     answer_question,

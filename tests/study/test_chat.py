@@ -14,8 +14,9 @@ from mlx_lm.models.cache import RotatingKVCache
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
 from mlx_tutor.models import LoadedModel, context_length, load_model, render_prompt
-from mlx_tutor.recipe import CourseSettings, GenerateSettings, Recipe
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
+from mlx_tutor.settings import CourseSettings, GenerateSettings
 from mlx_tutor.study.ask import CitedAnswer, Source
 from mlx_tutor.study.chat import (
     STYLES,

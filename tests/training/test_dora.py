@@ -13,7 +13,8 @@ from mlx_tutor.errors import RecipeError
 from mlx_tutor.evaluation.evaluate import evaluate_run
 from mlx_tutor.fuse import fuse_run, write_fused
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import FuseSettings, Recipe, load_recipe
+from mlx_tutor.recipe import Recipe, load_recipe
+from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.train import hash_inputs
 from mlx_tutor.workspace import Run

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_tutor.models import load_model
-from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.batches import WIDTH_STEP, TokenRow, iterate_batches, make_batch, plan_batches
 from mlx_tutor.training.loss import compute_loss, measure_loss

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mlx_tutor.errors import TrainingError, TutorError
-from mlx_tutor.recipe import TrainSettings
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.train import Metric, TrainReport, is_run_current, is_run_resumable
 from mlx_tutor.workspace import Run

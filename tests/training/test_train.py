@@ -13,7 +13,8 @@ import pytest
 
 from mlx_tutor.errors import DatasetError, RecipeError, TrainingError
 from mlx_tutor.models import hash_model, load_model, load_tokenizer
-from mlx_tutor.recipe import Recipe, TrainSettings
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.training.train import Metric, TrainReport, hash_inputs, is_run_current, train_adapter

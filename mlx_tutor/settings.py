@@ -1,0 +1,266 @@
+"""The settings of a course: one frozen dataclass a section of the recipe, each setting with its meaning and bounds.
+
+Training words are mlx-lm's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+SYSTEM_PROMPT = (
+    "You are a patient tutor for this course. Explain in small steps, give a short answer, "
+    "and name related concepts. Say so when the course does not cover a question."
+)
+
+# Told apart by script or by their commonest words.
+LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "nl", "pt", "ru", "th", "zh")
+TEMPLATES = ("catalogue",)
+# What an imported row may have.
+COLUMNS = (
+    "question", "answer", "context", "category", "text", "messages", "subject", "grade_level", "teaching_style"
+)  # fmt: skip
+
+
+def setting(
+    default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: Sequence[Any] = ()
+) -> Any:
+    """A dataclass field that carries its own documentation and bounds (both ends allowed)."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": tuple(choices)}
+    if default == {}:
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def tables(key: str) -> Any:
+    """A dataclass field that holds the tables written as `[[section.key]]`, none by default."""
+    return field(default=(), metadata={"key": key})
+
+
+@dataclass(frozen=True, slots=True)
+class CourseSettings:
+    subject: str = setting("", "subject, written into the metadata of each row")
+    grade_level: str = setting("undergraduate", "who is taught")
+    teaching_style: str = setting(
+        "step by step", "how it is taught; `socratic`, `steps`, `direct` and `analogy` also begin a chat in that style"
+    )
+    system_prompt: str = setting(SYSTEM_PROMPT, "who the tutor is; the same in training, compare and chat")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    base: str = setting(
+        "mlx-community/Qwen2.5-0.5B-Instruct-4bit", "`starter`, a folder, or a model of the Hugging Face Hub"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """One `[[dataset.import]]`: rows that somebody else made."""
+
+    path: str = setting("", "a .csv, .tsv, .json, .jsonl or .parquet file; a relative path begins at the recipe")
+    hub: str = setting("", "instead of `path`: a dataset of the Hugging Face Hub, fetched with `mlx-tutor pull --data`")
+    config: str = setting("", "the configuration of the Hub dataset, where it has several")
+    split: str = setting("train", "the split of the Hub dataset")
+    rows: int = setting(0, "at most so many rows, counted behind the filters; 0: all", low=0)
+    columns: Mapping[str, str] = setting(
+        {},
+        'where the names are not the usual ones: `{question = "Frage", answer = "Antwort"}`; also `context`, '
+        "`category`, `text`, `messages`, `subject`, `grade_level`, `teaching_style`",
+    )
+    group: str = setting(
+        "", "a column or regular expression: rows with one value stay in one split; empty: rows with one answer"
+    )
+    keep: Mapping[str, tuple[str, ...]] = setting(
+        {}, 'only rows with one of these words in a column: `{instruction = ["email", "deadline"]}`'
+    )
+    drop: Mapping[str, tuple[str, ...]] = setting({}, "no rows with one of these words in a column")
+    language: str = setting("", "only rows in this language; a text too short to tell stays", choices=LANGUAGES)
+    keep_system: bool = setting(False, "keep each row's own system prompt instead of the course's")
+    subject: str = setting("", "metadata of these rows; empty: the course's")
+    grade_level: str = setting("", "metadata of these rows; empty: the course's")
+    teaching_style: str = setting("", "metadata of these rows; empty: the course's")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSettings:
+    """One `[[dataset.template]]`: questions and answers written from the columns of a table."""
+
+    path: str = setting("", "a .csv, .tsv, .json, .jsonl or .parquet file; a relative path begins at the recipe")
+    use: str = setting("", "templates that come with mlx-tutor: `catalogue`, for a list of courses", choices=TEMPLATES)
+    questions: tuple[str, ...] = setting((), 'wordings with placeholders: `["Who teaches {title}?"]`')
+    answer: tuple[str, ...] = setting(
+        (), "sentences with placeholders; one with an empty field is left out, and without the first there is no row"
+    )
+    type: str = setting("fact", "kind of question, kept in the row")
+    columns: Mapping[str, str] = setting({}, 'placeholders and the columns they stand for: `{title = "Course Title"}`')
+    group: str = setting("", "a column whose rows stay in one split; empty: each row of the table by itself")
+    wordings: int = setting(3, "questions for each fact", low=1, high=20)
+    subject: str = setting("", "metadata of these rows; empty: the course's")
+    grade_level: str = setting("", "metadata of these rows; empty: the course's")
+    teaching_style: str = setting("", "metadata of these rows; empty: the course's")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractSettings:
+    ocr: str = setting("", 'languages of tesseract for scanned pages, as "eng+deu"; empty: they are left out')
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    seed: int = setting(0, "orders and splits the rows", low=0)
+    chunk_tokens: int = setting(320, "longest piece of a section that one row is about", low=64, high=4096)
+    valid: float = setting(0.1, "share of the sections kept for validation", low=0.02, high=0.4)
+    test: float = setting(0.1, "share of the sections kept for the test", low=0.02, high=0.4)
+    section_share: float = setting(0.25, "most of the rows made of the text that are of one section", low=0.0, high=1.0)
+    page_share: float = setting(0.25, "most of them that are of one page or cell", low=0.0, high=1.0)
+    method_share: float = setting(0.6, "most of them that are made in one way", low=0.0, high=1.0)
+    gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
+    holdout: tuple[str, ...] = setting(
+        (), "files such as past exams: never trained on, nor what repeats them; their rows are the test"
+    )
+    general: float = setting(0.0, "general instruction rows for each training row of the course", low=0.0, high=1.0)
+    refusals: float = setting(
+        0.0, "rows for each row of the course that ask for something else and are told what the tutor is for",
+        low=0.0, high=0.5,
+    )  # fmt: skip
+    tell_style: bool = setting(
+        False, "name in the system prompt how a row is taught, and its level where that is not the course's"
+    )
+    imports: tuple[ImportSettings, ...] = tables("import")
+    templates: tuple[TemplateSettings, ...] = tables("template")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    fine_tune_type: str = setting(
+        "lora", "`lora`; `dora` learns the length of each weight row apart, and is slower", choices=("lora", "dora")
+    )
+    rank: int = setting(8, "rank of the adapter", low=1, high=1024)
+    scale: float = setting(20.0, "factor on the adapter's output (`alpha` = scale * rank)", low=0.0)
+    dropout: float = setting(0.0, "share of adapter inputs dropped in training", low=0.0, high=0.9)
+    keys: tuple[str, ...] = setting((), "layers that get an adapter, as `self_attn.q_proj`; empty: all linear layers")
+    num_layers: int = setting(16, "adapted blocks, counted from the last; -1: all", low=-1)
+    batch_size: int = setting(4, "rows a step", low=1)
+    iters: int = setting(600, "training steps; Ctrl-C keeps the best, and the next `train` goes on", low=1)
+    epochs: float = setting(0.0, "passes over the rows, instead of `iters`; 0: `iters` counts", low=0.0)
+    learning_rate: float = setting(1e-4, "peak of the schedule", low=1e-8, high=1.0)
+    warmup: int = setting(20, "steps of linear warm-up before the cosine", low=0)
+    weight_decay: float = setting(0.01, "of AdamW", low=0.0)
+    max_seq_length: int = setting(1024, "longest row in tokens; longer ones are dropped and counted", low=32)
+    mask_prompt: bool = setting(True, "learn the answers only, not the questions")
+    grad_checkpoint: bool = setting(False, "recompute activations: less memory, slower")
+    grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
+    steps_per_report: int = setting(10, "steps between two reports", low=1)
+    steps_per_eval: int = setting(50, "steps between two validations", low=1)
+    steps_per_save: int = setting(50, "steps between two checkpoints, from which a killed training goes on", low=1)
+    patience: int = setting(5, "validations without a better loss before training ends", low=1)
+    min_gain: float = setting(0.0, "nats by which a loss must fall to count as better for `patience`", low=0.0)
+    report_to: str = setting("", "`tensorboard`, `wandb` or `swanlab`, or several with commas, beside the curve")
+    seed: int = setting(0, "of weights, dropout and row order", low=0)
+
+
+def values_of(name: str) -> Any:
+    """A field of [sweep]: several values of a training setting, within its bounds."""
+    item = next(item for item in fields(TrainSettings) if item.name == name)
+    return field(default=(), metadata={**item.metadata, "doc": f"values of `train.{name}` to try"})
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    combine: str = setting(
+        "all", "`all` combinations of the values below; `list`: first with first, second with second",
+        choices=("all", "list"),
+    )  # fmt: skip
+    fine_tune_type: tuple[str, ...] = values_of("fine_tune_type")
+    rank: tuple[int, ...] = values_of("rank")
+    scale: tuple[float, ...] = values_of("scale")
+    dropout: tuple[float, ...] = values_of("dropout")
+    keys: tuple[tuple[str, ...], ...] = values_of("keys")
+    num_layers: tuple[int, ...] = values_of("num_layers")
+    batch_size: tuple[int, ...] = values_of("batch_size")
+    iters: tuple[int, ...] = values_of("iters")
+    epochs: tuple[float, ...] = values_of("epochs")
+    learning_rate: tuple[float, ...] = values_of("learning_rate")
+    weight_decay: tuple[float, ...] = values_of("weight_decay")
+    grad_accumulation_steps: tuple[int, ...] = values_of("grad_accumulation_steps")
+    seed: tuple[int, ...] = values_of("seed")
+
+
+@dataclass(frozen=True, slots=True)
+class FuseSettings:
+    bits: int = setting(0, "of the layers with an adapter; 0: as few as keep the training", choices=(0, 4, 5, 6, 8))
+    dequantize: bool = setting(False, "write full-precision weights")
+    target: float = setting(0.98, "least share of the training that the fused model must keep", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    max_tokens: int = setting(400, "longest answer", low=1)
+    temp: float = setting(0.0, "temperature; 0: the same answer every time", low=0.0, high=5.0)
+    top_p: float = setting(1.0, "nucleus sampling, at a temperature above 0", low=0.0, high=1.0)
+    repetition_penalty: float = setting(1.1, "above 1: repeated words become less likely", low=1.0, high=2.0)
+    seed: int = setting(0, "of sampling", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    criteria: tuple[str, ...] = setting(
+        ("help", "tone", "clarity", "adherence"), "what each answer gets 1 to 5 for in `mlx-tutor rate`"
+    )
+
+
+TEACHER_KINDS = ("explain", "compare", "apply", "code", "misconception", "relation")
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSettings:
+    model: str = setting(
+        "", "who writes further rows: a model of the endpoint, or `mlx:` and a model as in `model.base`; empty: nobody"
+    )
+    base_url: str = setting("", "the OpenAI-compatible endpoint, as `http://localhost:1234/v1`; not used with `mlx:`")
+    key_env: str = setting("", "name of the environment variable that holds its key; empty: it wants none")
+    kinds: tuple[str, ...] = setting(TEACHER_KINDS, "kinds of questions", choices=TEACHER_KINDS)
+    wordings: int = setting(5, "ways to ask for each fact, a row each", low=1, high=10)
+    judge: int = setting(0, "rows that the teacher rates below this, of 10, are dropped; 0: no rating", low=0, high=10)
+    temperature: float = setting(0.7, "of its replies", low=0.0, high=2.0)
+    max_tokens: int = setting(4096, "longest reply, its thoughts included", low=64)
+    concurrency: int = setting(4, "requests at a time", low=1, high=64)
+    timeout: float = setting(180.0, "seconds to wait for a reply", low=1.0)
+    price_in: float = setting(0.0, "price of a million tokens of requests", low=0.0)
+    price_out: float = setting(0.0, "price of a million tokens of replies", low=0.0)
+    budget_tokens: int = setting(0, "most tokens that the rows of a course may take; 0: no limit", low=0)
+    budget_cost: float = setting(0.0, "most that they may cost, by the two prices; 0: no limit", low=0.0)
+
+    def to_inputs(self) -> dict[str, Any] | None:
+        """What the rows depend on; not where the model answers, nor how fast."""
+        elsewhere = ["base_url", "key_env", "concurrency", "timeout"]
+        elsewhere += [] if self.budget_cost else ["price_in", "price_out"]
+        return {key: value for key, value in asdict(self).items() if key not in elsewhere} if self.model else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExamSettings:
+    allow_code: bool = setting(True, "in exam mode, show code in answers; false: a note stands in its place")
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    loss: float = setting(
+        0.0, "least share of the base's test loss that training must take away; 0: it must be no worse, -1: off",
+        low=-1.0, high=1.0,
+    )  # fmt: skip
+    learned: float = setting(0.0, "least share of the facts asked that must be known; 0: off", low=0.0, high=1.0)
+    unlearned: float = setting(1.0, "most of the facts known before that may be lost; 1: off", low=0.0, high=1.0)
+    forgotten: float = setting(
+        1.0, "most of the base's right answers to general questions that may be lost; 1: off", low=0.0, high=1.0
+    )
+    refused: float = setting(
+        0.0, "least share of outside, unanswerable and false questions that must be refused; 0: off", low=0.0, high=1.0
+    )
+    overrefused: float = setting(1.0, "most of the course's questions that may be refused; 1: off", low=0.0, high=1.0)
+    copied_words: int = setting(0, "longest word-for-word run of source text in an answer; 0: off", low=0)
+    copied: float = setting(1.0, "most 8-grams of answers that may stand in the sources; 1: off", low=0.0, high=1.0)
+    repetition: float = setting(1.0, "most repeated 4-grams in answers to test questions; 1: off", low=0.0, high=1.0)
+    grounded: float = setting(
+        0.0, "least share of statements in those answers that the course must support; 0: off", low=0.0, high=1.0
+    )
