@@ -25,7 +25,7 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
 
     Example: mlx-tutor build --set dataset.seed=1
     """
-    from mlx_tutor.commands.stages import run_build
+    from mlx_tutor.commands.data_stages import run_build
 
     job = open_job(options)
     if from_ratings:

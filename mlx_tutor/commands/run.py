@@ -10,7 +10,7 @@ import click
 from mlx_tutor.commands.options import Job, Options, common_options, find_program, open_job
 
 if TYPE_CHECKING:
-    from mlx_tutor.commands.stages import Outcome
+    from mlx_tutor.commands.outcome import Outcome
     from mlx_tutor.workspace import Run
 
 # Asked in any shell, and through make, without quoting.
@@ -28,9 +28,11 @@ def command(options: Options) -> None:
     Example: mlx-tutor run -c statistics --set model.base=starter
     """
     from mlx_tutor.commands import stages
+    from mlx_tutor.commands.data_stages import run_build, run_extract
+    from mlx_tutor.commands.outcome import warn_failures
 
     job = open_job(options)
-    outcomes = [stages.run_extract(job), stages.run_build(job)]
+    outcomes = [run_extract(job), run_build(job)]
     trained, run = stages.run_train(job)
     outcomes.append(trained)
     if trained.result["stopped"] == "interrupted":
@@ -41,7 +43,7 @@ def command(options: Options) -> None:
         job.screen.give_json({"run": run.name, "stages": [outcome.to_json() for outcome in outcomes]})
     show_summary(job, run, outcomes)
     if outcomes[0].failures:
-        stages.warn_failures(job, outcomes[0].failures)
+        warn_failures(job, outcomes[0].failures)
         click.get_current_context().exit(1)
 
 

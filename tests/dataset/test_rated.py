@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlx_tutor.cli import cli
+from mlx_tutor.commands.data_stages import run_build
 from mlx_tutor.commands.options import Options, open_job
-from mlx_tutor.commands.stages import run_build
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.rated import RatedAnswer, pick_rated, read_rated
 from mlx_tutor.evaluation.rate import SCHEMA
