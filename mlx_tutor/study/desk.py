@@ -158,6 +158,8 @@ class Desk:
     def close(self) -> None:
         """Stop all work and wait for its end."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             tickets = self._queue.copy()
         for ticket in tickets:
