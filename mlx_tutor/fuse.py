@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow, iterate_batches
-from mlx_tutor.training.loss import compute_logits, measure_loss
+from mlx_tutor.training.loss import compute_logits
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
@@ -36,8 +35,8 @@ CALIBRATION_ROWS = 32
 BATCH_SIZE = 4
 # Below this gain in nats a token the share that is kept of it is noise.
 SMALLEST_GAIN = 0.02
-# Where there is no gain to keep: how far the fused model may be from the adapter, as a share of the way to the base.
-KL_SHARE = 0.1
+# How far the fused model may be from the adapter, in KL, as a share of the way from there to the base.
+MOST_DRIFT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ class Agreement:
 class FuseTrial:
     """One bit width tried. `retention` is the share of the training's gain that it keeps; None without a gain.
 
-    `rows` says on which it was measured: those of the calibration when it failed on them already.
+    `drift` is how far it is from the adapter in KL, as a share of the way from there to the base. `rows` says on which
+    it was measured: those of the calibration when it failed on them already.
     """
 
     rows: Literal["calibration", "validation"]
@@ -63,6 +63,7 @@ class FuseTrial:
     loss: float
     retention: float | None
     kl: float
+    drift: float
     top1: float
     meets_target: bool
 
@@ -100,7 +101,8 @@ def _name_bits(bits: int | None) -> str:
 def _describe(trial: FuseTrial) -> str:
     if trial.retention is None:
         return f"has KL {trial.kl:.1e} to the adapter"
-    return f"keeps {100 * trial.retention:.1f} % of the training"
+    text = f"keeps {100 * trial.retention:.1f} % of the training"
+    return text if trial.drift < MOST_DRIFT else f"{text}, {100 * trial.drift:.0f} % of the way off in KL"
 
 
 def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
@@ -151,12 +153,8 @@ def fuse_run(
     calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
     decision = _tokenize(valid_rows, reference, recipe)
     plain = load_model(base).model
-    loss_calibration, loss_decision = (measure_loss(plain, rows, BATCH_SIZE) for rows in (calibration, decision))
+    ways = [compare_models(reference.model, plain, rows) for rows in (calibration, decision)]
     del plain
-
-    def measure_way(rows: Sequence[TokenRow]) -> float:
-        """KL from the adapter to the base, asked for only where there is no gain."""
-        return compare_models(reference.model, load_model(base).model, rows).kl
 
     draft = run.fused.with_name(f".{run.name}.partial")
     tried: list[FuseTrial] = []
@@ -167,13 +165,11 @@ def fuse_run(
         megabytes = _measure_size(draft)
         # Bits are chosen on training rows; for those that pass, and the last ones, the validation split decides.
         first = compare_models(reference.model, candidate, calibration)
-        way = partial(measure_way, calibration)
-        chosen = _judge("calibration", bits, megabytes, first, loss_calibration, way, recipe)
+        chosen = _judge("calibration", bits, megabytes, first, ways[0], recipe)
         trial = chosen
         if chosen.meets_target or bits == widths[-1]:
             final = compare_models(reference.model, candidate, decision)
-            way = partial(measure_way, decision)
-            trial = _judge("validation", bits, megabytes, final, loss_decision, way, recipe)
+            trial = _judge("validation", bits, megabytes, final, ways[1], recipe)
             trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
         del candidate
         mx.clear_cache()
@@ -184,7 +180,7 @@ def fuse_run(
     report = FuseReport(
         run=run.name,
         bits=bits,
-        loss_base=loss_decision,
+        loss_base=ways[1].loss_candidate,
         loss_adapter=final.loss_reference,
         loss_fused=final.loss_candidate,
         retention=trial.retention,
@@ -290,15 +286,18 @@ def _judge(
     bits: int | None,
     megabytes: float,
     fused: Agreement,
-    loss_base: float,
-    measure_way: Callable[[], float],
+    way: Agreement,
     recipe: Recipe,
 ) -> FuseTrial:
-    """How much of the way from base to adapter the fused model went."""
-    gain = loss_base - fused.loss_reference
-    retention = None if gain < SMALLEST_GAIN else (loss_base - fused.loss_candidate) / gain
-    meets = fused.kl < KL_SHARE * measure_way() if retention is None else retention >= recipe.fuse.target
-    return FuseTrial(rows, bits, megabytes, fused.loss_candidate, retention, fused.kl, fused.top1, meets)
+    """How much of the way from base to adapter the fused model went; `way` compares the adapter with the base.
+
+    The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of itself.
+    """
+    gain = way.loss_candidate - fused.loss_reference
+    retention = None if gain < SMALLEST_GAIN else (way.loss_candidate - fused.loss_candidate) / gain
+    drift = fused.kl / way.kl if way.kl else 0.0
+    meets = drift < MOST_DRIFT and (retention is None or retention >= recipe.fuse.target)
+    return FuseTrial(rows, bits, megabytes, fused.loss_candidate, retention, fused.kl, drift, fused.top1, meets)
 
 
 def _measure_size(path: Path) -> float:
