@@ -23,13 +23,14 @@ from mlx_tutor.files import disk_errors, hash_sample, hash_value, read_json, wri
 from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import UNROUNDED, describe_bits
 from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_logits
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
-LADDER = (4, 5, 6, 8)
+LADDER = (4, 5, 6, 8, UNROUNDED)
 # Rows of the training split on which bits are chosen; the validation split then decides.
 CALIBRATION_ROWS = 32
 BATCH_SIZE = 4
@@ -89,13 +90,9 @@ class FuseReport:
 
     def summary(self) -> str:
         """One line: what each bit width kept, and what it cost."""
-        kept = ", ".join(f"{_name_bits(trial.bits)} {_describe(trial)}" for trial in self.tried)
+        kept = ", ".join(f"{describe_bits(trial.bits)} {_describe(trial)}" for trial in self.tried)
         size = f"{self.megabytes_base:.1f} MB to {self.megabytes:.1f} MB"
         return f"{kept}; {size}" if self.meets_target else f"{kept}; {size}, below the target"
-
-
-def _name_bits(bits: int | None) -> str:
-    return "full precision" if bits is None else f"{bits}-bit"
 
 
 def _describe(trial: FuseTrial) -> str:
@@ -174,7 +171,7 @@ def fuse_run(
         del candidate
         mx.clear_cache()
         tried.append(trial)
-        on_event(f"{_name_bits(bits)} {_describe(trial)} ({megabytes:.1f} MB)")
+        on_event(f"{describe_bits(bits)} {_describe(trial)} ({megabytes:.1f} MB)")
         if trial.meets_target:
             break
     report = FuseReport(
@@ -218,7 +215,8 @@ def _list_bits(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | No
 def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> None:
     """Write a whole model folder with the adapter merged in; `bits` are those of the layers that had an adapter.
 
-    mlx-lm's own `fuse` merges each layer in full precision; `bits` None dequantizes all the others as well.
+    UNROUNDED leaves those layers as they are merged, in full precision by mlx-lm's own `fuse`; None dequantizes all the
+    others as well.
     """
     from mlx_lm.utils import dequantize_model, save
 
@@ -234,7 +232,9 @@ def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> No
         module.linear.set_dtype(mx.float32)
         layer = module.fuse(dequantize=True)
         layer.set_dtype(dtype)
-        if bits is not None:
+        if bits == UNROUNDED:
+            quantization[path] = False
+        elif bits is not None:
             group_size = getattr(module.linear, "group_size", quantization.get("group_size", 64))
             layer = layer.to_quantized(group_size=group_size, bits=bits)
             if bits != quantization.get("bits") or quantization.get("mode", "affine") != "affine":

@@ -16,6 +16,7 @@ from mlx_tutor.fuse import compare_models, fuse_run, is_fuse_current, read_fuse,
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import UNROUNDED
 from mlx_tutor.settings import FuseSettings, GenerateSettings
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
@@ -55,6 +56,19 @@ def test_fused_at_full_precision_equals_the_adapter(strong: Run, tiny_model: Pat
     assert agreement.top1 == 1.0
     assert agreement.loss_candidate == pytest.approx(agreement.loss_reference, abs=1e-4)
     assert "quantization" not in fused.config
+
+
+def test_unrounded_layers_lose_nothing_and_the_others_keep_their_bits(
+    weak: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_fused(tiny_model, weak.adapter, tmp_path / "fused", UNROUNDED)
+    adapter, fused = load_model(tiny_model, weak.adapter), load_model(tmp_path / "fused")
+    agreement = compare_models(adapter.model, fused.model, tokenize_rows(VALID, adapter.tokenizer, 256).rows)
+    assert agreement.kl < 1e-6
+    kept = load_model(tmp_path / "fused", quantized=True)
+    assert kept.config["quantization"]["model.layers.0.mlp.up_proj"] is False
+    assert "scales" in kept.model.model.embed_tokens
+    assert "scales" not in kept.model.model.layers[0].mlp.up_proj
 
 
 def test_a_strong_adapter_is_kept(strong: Run, tiny_model: Path) -> None:

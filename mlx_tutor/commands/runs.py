@@ -8,6 +8,7 @@ import click
 
 from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
 from mlx_tutor.files import read_json
+from mlx_tutor.records import describe_bits
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 LONGEST_VALUE = 32
@@ -166,4 +167,4 @@ def write_bits(fused: dict[str, Any] | None) -> str:
     """`6-bit`, `full precision`, or a dash before the first fuse."""
     if fused is None:
         return "-"
-    return "full precision" if fused["bits"] is None else f"{fused['bits']}-bit"
+    return describe_bits(fused["bits"])

@@ -13,6 +13,7 @@ from mlx_tutor.commands.options import Job, adapt_hints
 from mlx_tutor.commands.outcome import Outcome, finish
 from mlx_tutor.errors import DatasetError, ModelError, TrainingError
 from mlx_tutor.files import hash_file, hash_value, read_json
+from mlx_tutor.records import describe_bits
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
 
 
@@ -186,7 +187,7 @@ def run_fuse(job: Job, run: Run) -> Outcome:
 
 def describe_fuse(result: Mapping[str, Any]) -> str:
     """Bits, what they keep, and size."""
-    bits = "full precision" if result["bits"] is None else f"{result['bits']}-bit"
+    bits = describe_bits(result["bits"])
     return (
         f"{result['run']}: {bits}, retention {describe_retention(result['retention'])}, "
         f"{result['megabytes_base']:.1f} MB to {result['megabytes']:.1f} MB"

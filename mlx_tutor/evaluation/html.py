@@ -20,7 +20,7 @@ body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 66rem; background: va
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .5rem; }
-p { margin: .4rem 0; max-width: 46rem; }
+p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .lead { font-size: 1.1rem; }
 .scroll { overflow-x: auto; }
@@ -46,14 +46,17 @@ details { margin: .6rem 0; } summary { cursor: pointer; font-weight: 600; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; }
 .answers > div { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem; }
 .answers h4 { margin: 0 0 .3rem; font-size: .85rem; }
-.answers .whole { grid-column: 1 / -1; } .answers p { margin: 0 0 .4rem; } .question { margin: 0 0 .6rem; }
+.answers .whole { grid-column: 1 / -1; } .answers p { margin: 0 0 .4rem; }
+.answers .text + p { margin-top: .4rem; } .question { margin: 0 0 .6rem; }
 .columns { grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
 .badges { margin: .5rem 0 0; display: flex; flex-wrap: wrap; gap: .3rem; }
 .badge { border: 1px solid var(--line); border-radius: 9px; padding: 0 .5rem; font-size: .78rem; color: var(--soft); }
 mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 0 .1em; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .92rem; }
 @media screen and (max-width: 46rem) { .columns { grid-template-columns: 1fr; } }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
+  table { font-size: .8rem; } th, td { padding-right: .5rem; } .interval { font-size: .72rem; }
+  td:first-child .interval { display: inline-block; min-width: 9rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } .scroll { overflow: visible; }
   mark { background: none; text-decoration: underline; } h2, h3 { break-after: avoid; }
   tr, figure, .answers:not(.columns) > div { break-inside: avoid; } a { color: inherit; } }

@@ -19,6 +19,7 @@ from mlx_tutor.evaluation.html import (
 from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
+from mlx_tutor.records import describe_bits
 from mlx_tutor.workspace import Course, Run
 
 
@@ -112,9 +113,12 @@ def _write_head(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str
 def _write_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -> str:
     result, train = record["result"], record["recipe"]["train"]
     keys = ("rank", "scale", "dropout", "num_layers", "batch_size", "grad_accumulation_steps", "learning_rate")
+    system = record["recipe"]["course"]["system_prompt"] or "none"
+    if any(imported["keep_system"] for imported in record["recipe"]["dataset"]["imports"]):
+        system += " (imported rows kept their own)"
     facts = [
         ("base", record["base"]),
-        ("system prompt", record["recipe"]["course"]["system_prompt"] or "none"),
+        ("system prompt", system),
         ("rows", f"{result['train_rows']} to train, {result['valid_rows']} to validate"),
         *(
             ()
@@ -219,7 +223,10 @@ def _write_samples(answers: Mapping[str, Any]) -> str:
     parts = ["<h2>Some answers</h2>"]
     measured = {(found["line"], found["question"]): found["models"] for found in answers.get("by_answer", ())}
     for shown in answers["shown"]:
-        parts.append(f"<h3>{escape(shown['question'])}</h3>")
+        passages, _, question = shown["question"].rpartition("\nQuestion: ")
+        parts.append(f"<h3>{escape(question)}</h3>")
+        if passages:
+            parts.append(f'<div class="text soft question">{escape(passages.strip())}</div>')
         cells = [
             f'<div><h4>reference, line {shown["line"]}</h4><div class="text">{escape(shown["reference"])}</div></div>'
         ]
@@ -239,10 +246,11 @@ def _write_fuse(fuse: Mapping[str, Any]) -> str:
 
     rows = []
     for tried in fuse["result"]["tried"]:
-        bits = "full precision" if tried["bits"] is None else f"{tried['bits']}-bit"
+        bits = describe_bits(tried["bits"])
         rows.append(
             (
                 escape(bits),
+                escape(tried["rows"]),
                 f"{tried['loss']:.3f}",
                 percent(tried["retention"]),
                 percent(tried["top1"]),
@@ -254,10 +262,10 @@ def _write_fuse(fuse: Mapping[str, Any]) -> str:
     result = fuse["result"]
     caption = (
         f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Retention is the "
-        "share of that gain that is left; same token: how often fused and adapter find the same token most likely; "
-        "KL in nats."
+        "share of the gain that is left; same token: how often fused and adapter find the same token most likely; "
+        "KL in nats. What fails on a few training rows, the calibration, is not measured on the validation rows."
     )
-    headings = ("weights", "loss", "retention", "same token", "KL to adapter", "size", "")
+    headings = ("weights", "rows", "loss", "retention", "same token", "KL to adapter", "size", "")
     return f"<h2>Fused model</h2>{write_table(headings, rows, caption)}"
 
 

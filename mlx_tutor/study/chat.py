@@ -33,7 +33,8 @@ from mlx_tutor.study.index import Index, Passage, list_stems
 
 # What each style adds to the recipe's system prompt; the same as in training.
 STYLES = styles.STYLES
-# Share of the room beside the question that the passages of one turn may take: the turns to come need some too.
+# Share of the room beside the question that the passages of one turn may take: the turns to come need some too. The
+# best passage may take more: a short context would leave none otherwise.
 PASSAGE_SHARE = 0.5
 # Passages that a question which refers back adds to those of its topic that still stand in the conversation.
 FRESH = 1
@@ -203,7 +204,8 @@ def plan_turn(
         recalled = tuple(passage for passage in found if _name(passage) in seen)
         follows = topic != question and bool(recalled)
         fresh = [passage for passage in found if _name(passage) not in seen][: FRESH if follows else None]
-        limit = min(room, bare + int(share))
+        best = len(render_prompt(loaded.tokenizer, write(first, fresh[:1])))
+        limit = min(room, max(bare + int(share), best))
         messages, given = pick_passages(loaded, fresh, partial(write, first), limit)
         # What the course says comes before what was said long ago.
         if given or recalled or not found:

@@ -1,5 +1,6 @@
 """The Rate tab of the web page: two answers without their names, scored into the same ratings as `mlx-tutor rate`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,13 +92,14 @@ class RateHandlers:
         try:
             if not session.rater:
                 raise ServeError("Say who rates.")
-            if not read_pairs(course, self.rating.run):
+            # In a thread: a locked journal is waited for, and the other pages shall not wait with it.
+            if not await asyncio.to_thread(read_pairs, course, self.rating.run):
                 ticket = self.site.desk.submit(self.prepare)
                 async for _ in ticket.follow():
                     yield self.show_status(_draw_progress(ticket))
                 ticket.take()
-            restore_skipped(course, self.rating.run, session.rater)
-            yield self.show(session, self.pick(session))
+            await asyncio.to_thread(restore_skipped, course, self.rating.run, session.rater)
+            yield await asyncio.to_thread(lambda: self.show(session, self.pick(session)))
         except TutorError as err:
             yield self.show_status(_draw_problem(err))
 

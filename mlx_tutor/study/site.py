@@ -180,19 +180,16 @@ def judge_turn(site: Site, session: Session, place: int, liked: bool | None) -> 
             del session.thumbs[place]
         session.judged = None
         return
-    if number is None:
+    if number is None or not change_thumb(site.course, number, liked):
         number = write_thumb(site.course, site.label, turn.cited.question, turn.cited.answer.text, liked)
-    else:
-        change_thumb(site.course, number, liked)
     session.thumbs[place] = (turn, number, liked)
     session.judged = number
 
 
 def note_turn(site: Site, session: Session, note: str) -> None:
     """Add a note to the newest judgement."""
-    if session.judged is None:
+    if session.judged is None or not write_note(site.course, session.judged, clean_text(note).strip()):
         raise ServeError("Press thumbs up or down first.")
-    write_note(site.course, session.judged, clean_text(note).strip())
 
 
 def list_thumbs(session: Session) -> list[str | None]:

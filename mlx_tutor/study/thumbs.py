@@ -24,16 +24,16 @@ def write_thumb(course: Course, model: str, question: str, answer: str, liked: b
         return int(cursor.lastrowid or 0)
 
 
-def change_thumb(course: Course, number: int, liked: bool) -> None:
-    """Turn a judgement around; its note stays."""
+def change_thumb(course: Course, number: int, liked: bool) -> bool:
+    """Turn a judgement around; its note stays. False: it is not there, the journal has been moved away since."""
     with open_journal(course, SCHEMA) as journal:
-        journal.execute("UPDATE thumbs SET liked = ? WHERE id = ?", (liked, number))
+        return journal.execute("UPDATE thumbs SET liked = ? WHERE id = ?", (liked, number)).rowcount == 1
 
 
-def write_note(course: Course, number: int, note: str) -> None:
-    """Add why; cut to MAX_NOTE characters."""
+def write_note(course: Course, number: int, note: str) -> bool:
+    """Add why; cut to MAX_NOTE characters. False: there is no such judgement any more."""
     with open_journal(course, SCHEMA) as journal:
-        journal.execute("UPDATE thumbs SET note = ? WHERE id = ?", (note[:MAX_NOTE], number))
+        return journal.execute("UPDATE thumbs SET note = ? WHERE id = ?", (note[:MAX_NOTE], number)).rowcount == 1
 
 
 def remove_thumb(course: Course, number: int) -> None:

@@ -1,4 +1,9 @@
-"""Time to the first token of the second and third turn of a conversation, with and without the prompt cache.
+"""Time to the first token: of the page against plain mlx-lm, and of later turns with and without the prompt cache.
+
+`first_turn` asks the first question as the page does, through the queue, in a conversation of its own: search, fitting
+into the context, prompt, first text (`page_seconds`), and until the page looks and sees it (`seen_seconds`). Against it
+mlx-lm's `stream_generate` with the same model in the same thread gets the same messages (`plain_seconds`). The order
+turns from round to round; `page_to_plain` and `seen_to_plain` are medians of the ratios.
 
 The turns of a fixed dialogue about the sample course stand in the prompt with their passages, as `chat` writes them.
 Every round asks both turns both ways, the order turning from round to round; the side with the cache has said the turn
@@ -9,6 +14,7 @@ the rounds of the time without the cache divided by that with it; `model_ratios`
 """
 
 import argparse
+import asyncio
 import json
 import statistics
 import tempfile
@@ -17,6 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mlx_lm.generate import stream_generate
+
 from mlx_tutor.extract.extract import extract_course
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
 from mlx_tutor.models import LoadedModel, context_length
@@ -24,7 +32,9 @@ from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.records import Message
 from mlx_tutor.study.ask import CitedAnswer
 from mlx_tutor.study.chat import Turn, plan_turn
+from mlx_tutor.study.desk import Desk, Ticket
 from mlx_tutor.study.index import Index, open_index
+from mlx_tutor.study.site import Site, ask_site
 from mlx_tutor.workspace import Course
 from tests.benchmarks.data import ROOT, load_inputs
 
@@ -114,12 +124,75 @@ def measure(loaded: LoadedModel, index: Index, recipe: Recipe, rounds: int) -> d
     return result
 
 
+def ask_page(site: Site, key: str) -> tuple[list[Message], float, float]:
+    """Ask on a fresh page; the prompt, and the seconds until there is text and until the page sees it."""
+    session = site.find_session(key)
+    begun = time.perf_counter()
+    ticket = ask_site(site, session, DIALOGUE[0][0])
+    first: list[float] = []
+
+    def watch() -> None:
+        while not ticket.read() and not ticket.future.done():
+            time.sleep(0.0005)
+        first.append(time.perf_counter() - begun)
+
+    async def follow() -> float:
+        watching = asyncio.create_task(asyncio.to_thread(watch))
+        async for _ in ticket.follow():
+            if ticket.read():
+                break
+        seen = time.perf_counter() - begun
+        await watching
+        return seen
+
+    seen = asyncio.run(follow())
+    ticket.stop()
+    ticket.take()
+    site.close_session(key)
+    return ticket.notes["plan"].messages, first[0], seen
+
+
+def ask_plain(ticket: Ticket, site: Site, messages: list[Message]) -> float:
+    """Seconds until mlx-lm alone has text for these messages; work for the desk."""
+    loaded = site.desk.take_model()
+    begun = time.perf_counter()
+    prompt = loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, enable_thinking=False)
+    for response in stream_generate(loaded.model, loaded.tokenizer, prompt, max_tokens=site.recipe.generate.max_tokens):
+        if response.text:
+            break
+    return time.perf_counter() - begun
+
+
+def measure_page(course: Course, recipe: Recipe, layers: int, rounds: int) -> dict[str, Any]:
+    """Medians of the page and of mlx-lm alone, and their ratios."""
+    site = Site(course, recipe, "bench", Desk(lambda: load_inputs(layers)[0]), tuple)
+    messages, _, _ = ask_page(site, "first")
+    runs: list[tuple[float, float, float]] = []
+    # The first round compiles.
+    for number in range(-1, rounds):
+        plain = site.desk.submit(lambda ticket: ask_plain(ticket, site, messages)).take() if number % 2 else None
+        asked, page, seen = ask_page(site, str(number))
+        if asked != messages:
+            raise SystemExit("The page did not ask the same twice.")
+        if plain is None:
+            plain = site.desk.submit(lambda ticket: ask_plain(ticket, site, messages)).take()
+        if number >= 0:
+            runs.append((page, seen, plain))
+    site.desk.close()
+    return {
+        "page_seconds": statistics.median(page for page, _, _ in runs),
+        "seen_seconds": statistics.median(seen for _, seen, _ in runs),
+        "plain_seconds": statistics.median(plain for _, _, plain in runs),
+        "page_to_plain": statistics.median(page / plain for page, _, plain in runs),
+        "seen_to_plain": statistics.median(seen / plain for _, seen, plain in runs),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    loaded, _ = load_inputs(args.layers)
     # So that the dialogue fits into the starter's context.
     recipe = load_recipe(ROOT / "corpora" / "sample" / "recipe.toml", ["generate.max_tokens=160"])
     with tempfile.TemporaryDirectory() as workspace:
@@ -127,9 +200,12 @@ def main() -> None:
         course.root.mkdir(parents=True)
         course.sources.symlink_to(ROOT / "corpora" / "sample" / "sources")
         extract_course(course)
+        first_turn = measure_page(course, recipe, args.layers, args.rounds)
+        loaded, _ = load_inputs(args.layers)
         with open_index(course) as index:
-            result = measure(loaded, index, recipe, args.rounds)
-    result = {"benchmark": "chat", **vars(args), "context": context_length(loaded.config), **result}
+            measured = measure(loaded, index, recipe, args.rounds)
+    result = {"benchmark": "chat", **vars(args), "context": context_length(loaded.config)}
+    result |= {"first_turn": first_turn, **measured}
     print(json.dumps(result, indent=2))
 
 

@@ -1,6 +1,7 @@
 """evaluate --generate: answers measured, kept, and shown in a report."""
 
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -47,8 +48,12 @@ def evaluate(invoke: Invoke, *arguments: str) -> Any:
     return json.loads(result.stdout)["answers"]
 
 
+def read_source(workspace: Path) -> str:
+    return (workspace / "adapters" / "demo" / "report.html").read_text(encoding="utf-8")
+
+
 def read_page(workspace: Path) -> Tags:
-    page = Tags((workspace / "adapters" / "demo" / "report.html").read_text(encoding="utf-8"))
+    page = Tags(read_source(workspace))
     assert page.open == []
     return page
 
@@ -152,6 +157,28 @@ def test_the_report_of_losses_alone(invoke: Invoke, finished: Path) -> None:
     page = read_page(finished)
     assert "No answers were generated yet" in page.text
     assert "Is it real?" not in page.text
+
+
+def test_the_report_says_which_rows_each_width_was_measured_on(invoke: Invoke, finished: Path) -> None:
+    path = finished / "fused_models" / "demo" / "fuse.json"
+    record = json.loads(path.read_text())
+    kept = record["result"]["tried"][-1]
+    record["result"]["tried"] = [{**kept, "rows": "calibration", "bits": 2, "loss": 9.125}, kept]
+    path.write_text(json.dumps(record))
+    assert invoke("evaluate").exit_code == 0
+    cells = re.findall(r"<td[^>]*>(\w+)</td><td[^>]*>([\d.]+)</td>", read_source(finished))
+    assert ("calibration", "9.125") in cells and ("validation", f"{kept['loss']:.3f}") in cells
+
+
+def test_a_question_stands_apart_from_its_passages(invoke: Invoke, finished: Path) -> None:
+    evaluate(invoke)
+    path = finished / "adapters" / "demo" / "evaluation.json"
+    record = json.loads(path.read_text())
+    record["answers"]["shown"][0]["question"] = "<passage 1: a.md>\nThe mode.\n</passage 1>\n\nQuestion: What is it?"
+    path.write_text(json.dumps(record))
+    assert invoke("evaluate").exit_code == 0
+    assert "<h3>What is it?</h3>" in read_source(finished)
+    assert "<passage 1: a.md>\nThe mode." in read_page(finished).text
 
 
 def test_the_report_is_one_file_and_escapes_what_it_shows(invoke: Invoke, finished: Path) -> None:

@@ -17,7 +17,7 @@ from mlx_tutor.models import LoadedModel, context_length, load_model, render_pro
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.settings import CourseSettings, GenerateSettings
-from mlx_tutor.study.ask import CitedAnswer, Source
+from mlx_tutor.study.ask import SEARCHED, CitedAnswer, Source, fit_passages
 from mlx_tutor.study.chat import (
     STYLES,
     Conversation,
@@ -211,12 +211,25 @@ def test_when_turns_are_dropped_the_next_ones_fit_without(loaded: LoadedModel) -
 def test_passages_leave_room_for_the_turns_to_come(loaded: LoadedModel, index: Index) -> None:
     found = index.search("What is the median?", 8)
     assert len(found) > 1
-    recipe = replace(RECIPE, generate=GenerateSettings(max_tokens=500))
+    recipe = replace(RECIPE, generate=GenerateSettings(max_tokens=480))
     plan = plan_turn(loaded, index, [], "What is the median?", recipe)
     assert len(plan.given) < len(found) == len(plan.found)
-    room = context_length(loaded.config) - 500
+    room = context_length(loaded.config) - 480
     alone = len(render_prompt(loaded.tokenizer, plan_turn(loaded, None, [], "What is the median?", recipe).messages))
     assert len(render_prompt(loaded.tokenizer, plan.messages)) <= alone + (room - alone) / 2
+
+
+def test_the_best_passage_may_take_more_than_its_share(loaded: LoadedModel, index: Index) -> None:
+    question = "What is the median?"
+    for max_tokens in range(500, 1000, 10):
+        recipe = replace(RECIPE, generate=GenerateSettings(max_tokens=max_tokens))
+        found = index.search(question, SEARCHED)
+        _, asked = fit_passages(loaded, question, found, recipe)
+        given = plan_turn(loaded, index, [], question, recipe).given
+        assert given == asked[: len(given)] and bool(given) == bool(asked)
+        if not asked:
+            return
+    raise AssertionError("The context was never too small.")
 
 
 def test_a_passage_of_a_dropped_turn_is_given_again(loaded: LoadedModel, index: Index) -> None:
