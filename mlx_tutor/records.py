@@ -138,7 +138,7 @@ class Example:
 
     def to_row(self) -> dict[str, Any]:
         """The JSON form in train.jsonl, valid.jsonl and test.jsonl; only rows of a table have a row number."""
-        # By hand: `asdict` takes seven times as long, and a book has ten thousand rows.
+        # By hand: `asdict` takes twenty times as long, and a book has ten thousand rows.
         origin, qa = ({name: getattr(part, name) for name in part.__slots__} for part in (self.origin, self.qa_pair))
         if origin["row"] is None:
             del origin["row"]

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mlx_tutor.dataset.concepts import BOLD, Concepts
+from mlx_tutor.dataset.forms import clean_term, find_named
 from mlx_tutor.dataset.language import (
+    BULLET,
     clean_heading,
     could_be_concept,
     is_whole_sentence,
     list_sentences,
     rank,
+    split_sentences,
     strip_bold,
 )
 from mlx_tutor.records import Block, Chunk, QaPair
@@ -59,14 +63,15 @@ class Definition:
     article: str = ""
 
 
-def find_definitions(chunk: Chunk) -> Iterator[Definition]:
+# The names of a course's concepts need those of all its chunks first, and two ways of making rows need them again.
+@lru_cache(maxsize=1 << 14)
+def find_definitions(chunk: Chunk) -> tuple[Definition, ...]:
     """The definitions in the prose of a chunk, each term once."""
-    seen: set[str] = set()
+    found: dict[str, Definition] = {}
     for block in chunk.blocks:
-        for definition in (*_find_in_glossary(block, chunk), *_find_in_prose(block, chunk)):
-            if definition.term.lower() not in seen:
-                seen.add(definition.term.lower())
-                yield definition
+        for definition in (*_find_in_glossary(block, chunk), *_find_in_prose(block, chunk), *_find_named(block)):
+            found.setdefault(definition.term.lower(), definition)
+    return tuple(found.values())
 
 
 def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
@@ -93,7 +98,7 @@ def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
             continue
         plain = strip_bold(sentence)
         match = AFTER.match(plain) or VERB.match(plain)
-        bold = {term[1].strip().lower(): term[1].strip() for term in BOLD.finditer(sentence)}
+        bold = {clean_term(term[1]).lower(): clean_term(term[1]) for term in BOLD.finditer(sentence)}
         if match is None:
             called = CALLED.search(sentence)
             if called and could_be_concept(called["term"]):
@@ -114,6 +119,17 @@ def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
             [(low, name)] = bold.items()
             if low in plain.lower()[: match.end()] and could_be_concept(name):
                 yield Definition(name, plain, _support(sentences, i), sentence)
+
+
+def _find_named(block: Block) -> Iterator[Definition]:
+    # Lines of a list need not be whole sentences: what is said beside the term stands alone.
+    lines = block.text.split("\n") if block.kind == "text" else []
+    sentences = [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
+    for i, sentence in enumerate(sentences):
+        for named in find_named(sentence, sentences[i - 1] if i else "", block.text) if "**" in sentence else ():
+            if could_be_concept(named.term):
+                support = _support(sentences, i)
+                yield Definition(named.term, named.text, support, named.evidence, named.plural, named.article)
 
 
 def _is_plural(match: re.Match[str]) -> bool:

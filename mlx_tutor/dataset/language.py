@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mlx_tutor.records import Block
 
@@ -62,6 +63,12 @@ BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 def split_sentences(text: str) -> list[str]:
     """Sentences of one paragraph, each an exact piece of it; abbreviations, decimals and formulas do not end one."""
+    return list(_cut_sentences(text))
+
+
+# Each way of making rows asks for the sentences of the same paragraphs.
+@lru_cache(maxsize=1 << 15)
+def _cut_sentences(text: str) -> tuple[str, ...]:
     hidden = FORMULA.sub(lambda match: "\x00" * len(match.group()), text)
     sentences: list[str] = []
     start = 0
@@ -74,7 +81,7 @@ def split_sentences(text: str) -> list[str]:
         end = match.start() + len(match.group()) - len(match.group().lstrip('"”’)]*'))
         sentences.append(text[start:end].strip())
         start = match.end()
-    return [sentence for sentence in [*sentences, text[start:].strip()] if sentence]
+    return tuple(sentence for sentence in [*sentences, text[start:].strip()] if sentence)
 
 
 def list_sentences(block: Block) -> list[str]:
@@ -121,7 +128,7 @@ def could_be_concept(term: str) -> bool:
     inner = [word.lower() for word in words]
     return (
         inner[0] not in NO_CONCEPT
-        and inner[-1] not in NO_CONCEPT | SMALL
+        and (inner[-1] not in NO_CONCEPT | SMALL or (inner[-1] == "good" and len(inner) > 1))
         and any(len(word) > 2 and word.isalpha() and word not in SMALL for word in inner)
         and not any(word in NO_CONCEPT - INNER for word in inner)
         and not inner[-1].isdigit()

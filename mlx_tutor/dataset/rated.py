@@ -84,6 +84,8 @@ def pick_rated(
     repeats a held-out exam, was asked from a section held out there, asks what a held-out row asks, or holds eight
     words in a row of what such a row answers (all of it, when that is four to seven words) that no training row holds.
     """
+    if not answers:
+        return [], []
     held_out = [example for split in ("valid", "test") for example in splits[split]]
     trained = {(example.origin.source, example.origin.section) for example in splits["train"]}
     questions = {normalize(example.qa_pair.question) for example in held_out}
