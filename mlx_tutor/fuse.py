@@ -26,7 +26,7 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import UNROUNDED, describe_bits
 from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow, iterate_batches
-from mlx_tutor.training.loss import compute_logits
+from mlx_tutor.training.loss import compute_logits, measure_loss
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
@@ -150,7 +150,8 @@ def fuse_run(
     calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
     decision = _tokenize(valid_rows, reference, recipe)
     plain = load_model(base).model
-    ways = [compare_models(reference.model, plain, rows) for rows in (calibration, decision)]
+    way = compare_models(reference.model, plain, calibration)
+    ways = way, replace(way, loss_candidate=measure_loss(plain, decision, BATCH_SIZE))
     del plain
 
     draft = run.fused.with_name(f".{run.name}.partial")
@@ -289,7 +290,8 @@ def _judge(
     way: Agreement,
     recipe: Recipe,
 ) -> FuseTrial:
-    """How much of the way from base to adapter the fused model went; `way` compares the adapter with the base.
+    """How much of the way from base to adapter the fused model went; `way` compares the adapter with the base:
+    its loss on the same rows, its KL on those of the calibration.
 
     The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of itself.
     """

@@ -94,6 +94,11 @@ def find_course(workspace: Path, name: str | None = None) -> Course:
         raise CorpusError(f"No course {name!r} in {workspace / 'corpora'}. {known} Make it with: mlx-tutor init {name}")
     own = [course for course in courses.values() if course.name != SAMPLE] or list(courses.values())
     if not own:
+        if not (workspace / "corpora").is_dir():
+            raise CorpusError(
+                f"No course: there is no corpora/ in {workspace} or above. Go to the folder that has it, or begin "
+                "here with: mlx-tutor init NAME"
+            )
         raise CorpusError(f"No course in {workspace / 'corpora'}. Make one with: mlx-tutor init NAME")
     if len(own) > 1:
         raise CorpusError(f"Several courses: {', '.join(c.name for c in own)}. Name one with -c NAME.")

@@ -1,5 +1,6 @@
 """The options that commands share, and the job that they describe."""
 
+import os
 import re
 import shutil
 import sys
@@ -93,5 +94,8 @@ def find_program() -> str:
 
 
 def adapt_hints(text: str) -> str:
-    """Commands in a message as they work in the user's shell."""
+    """Commands in a message as they work in the user's shell, and its options as make takes them."""
+    if "MLX_TUTOR_MAKE" in os.environ:
+        text = text.replace("one with -c NAME", "one with COURSE=NAME")
+        text = text.replace("model: --set model.base=starter", "model: MODEL=starter")
     return re.sub(r"(?<![/\w])mlx-tutor (?=[a-z])", f"{find_program()} ", text)

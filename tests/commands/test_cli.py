@@ -65,7 +65,20 @@ def test_a_problem_is_one_line_on_stderr(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     code, out, err = run_program("train", "--json")
     assert (code, out) == (1, "")
-    assert err.startswith("Error: No course in ") and len(err.splitlines()) == 1
+    assert err.startswith("Error: No course: there is no corpora/ in ") and len(err.splitlines()) == 1
+
+
+def test_a_mistyped_command_gets_a_near_name(invoke: Invoke) -> None:
+    result = invoke("trian")
+    assert result.exit_code == 2
+    assert "No such command 'trian'. Did you mean 'train'?" in result.stderr
+
+
+def test_hints_fit_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLX_TUTOR_MAKE", "1")
+    assert adapt_hints("Name one with -c NAME.") == "Name one with COURSE=NAME."
+    hint = adapt_hints("Or use the built-in model: --set model.base=starter")
+    assert hint == "Or use the built-in model: MODEL=starter"
 
 
 def test_hints_name_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
