@@ -10,7 +10,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlx_tutor.dataset.language import split_sentences
@@ -26,6 +26,8 @@ INDEX_VERSION = 1
 MIN_WORDS, PIECE_WORDS, MAX_WORDS = 80, 120, 200
 # BM25 weights of the columns heading, terms (what stands in bold: mostly what is defined there) and text.
 WEIGHTS = (2.0, 8.0, 1.0)
+# Of a passage that mostly asks.
+ASKING_WEIGHT = 0.5
 # More words than this are no question; the longest ones say most.
 MAX_TERMS = 24
 # Share of a word's trigrams that a word of the course must have to count as another spelling of it.
@@ -46,6 +48,8 @@ UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 WORD = re.compile(rf"[{UNSPACED}]{{1,2}}|[^\s{UNSPACED}]{{1,60}}")
 # A word as it is asked for; letters of Indic scripts carry marks that \w does not take.
 TERM = re.compile(r"(?:[^\W_]|[\u0900-\u0dff])+")
+# Behind a number it is the number of an item.
+SENTENCE_END = re.compile(r"(?<!\d)[.?!](?=\s|$)")
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 ASKING = re.compile(
     r"""^\W*(?:please\s+|(?:can|could|would)\s+you\s+(?:please\s+)?|i\s+(?:want|would\s+like)\s+to\s+know\s+)*
@@ -98,6 +102,12 @@ def place_sentences(text: str) -> Iterator[tuple[int, str]]:
             start = text.index(sentence, position)
             position = start + len(sentence)
             yield start, sentence
+
+
+def weigh_text(text: str) -> float:
+    """Less for a list of questions: it names what is asked about, and holds no answer."""
+    ends = SENTENCE_END.findall(text)
+    return ASKING_WEIGHT if 2 * ends.count("?") > len(ends) else 1.0
 
 
 def count_words(text: str) -> int:
@@ -271,11 +281,12 @@ class Index:
         rows = self._connection.execute(
             f"SELECT rowid, -bm25(words, {', '.join(map(str, WEIGHTS))}) AS score FROM words WHERE words MATCH ? "
             "ORDER BY score DESC LIMIT ?",
-            (query, limit * 10 if distinct else limit),
+            (query, limit * (10 if distinct else 3)),
         )
+        found = [self._read_passage(number, score) for number, score in rows]
+        weighed = [replace(passage, score=passage.score * weigh_text(passage.text)) for passage in found]
         passages: list[Passage] = []
-        for number, score in rows:
-            passage = self._read_passage(number, score)
+        for passage in sorted(weighed, key=lambda passage: -passage.score):
             if not distinct or all((p.source, p.section) != (passage.source, passage.section) for p in passages):
                 passages.append(passage)
             if len(passages) == limit:

@@ -200,6 +200,13 @@ def test_passages_hold_all_of_a_section_and_know_their_pages(section_blocks: lis
     assert all(count_words(passage.text) >= 80 for passage in passages[:-1])
 
 
+def test_a_list_of_questions_comes_behind_what_answers_them(tmp_path: Path) -> None:
+    asks = "1. What is a public good? 2. Why is a public good not sold? 3. Which public good do you know?"
+    tells = "A public good is one that nobody can be kept from using. " + "Its costs are shared by all. " * 4
+    text = f"# Goods\n\n## Review of the public good\n\n{asks}\n\n## Definition\n\n{tells}\n"
+    assert find_heading(write_course(tmp_path, text), "What is a public good?") == "Definition"
+
+
 def test_distinct_gives_one_passage_a_section(tmp_path: Path) -> None:
     long = "\n\n".join(f"Paragraph {i} about overfitting: {'and so on ' * 30}." for i in range(8))
     course = write_course(tmp_path, f"# Long\n\n{long}\n\n# Short\n\nOverfitting again.\n")
