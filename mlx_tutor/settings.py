@@ -148,7 +148,12 @@ class TrainSettings:
     weight_decay: float = setting(0.01, "of AdamW", low=0.0)
     max_seq_length: int = setting(1024, "longest row in tokens; longer ones are dropped and counted", low=32)
     mask_prompt: bool = setting(True, "learn the answers only, not the questions")
-    grad_checkpoint: bool = setting(False, "recompute activations: less memory, slower")
+    grad_checkpoint: bool = setting(
+        False, "recompute activations, for less memory, on all batches; false: on those that would not fit otherwise"
+    )
+    cache_gb: float = setting(
+        4.0, "disk while training, for what the frozen layers make of each row; 0: computed anew in each pass", low=0.0
+    )
     grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
     steps_per_report: int = setting(10, "steps between two reports", low=1)
     steps_per_eval: int = setting(50, "steps between two validations", low=1)

@@ -3,14 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
 
-# Every new shape is traced and compiled again: widths and counts are rounded up to few values.
-WIDTH_STEP = 32
-POSITION_STEP = 64
+if TYPE_CHECKING:
+    from mlx_tutor.training.lower import LowerLayers
+
+# Every new shape is traced and compiled again, so widths and counts are rounded up to few values, eight an octave:
+# padding is at most an eighth, and a sixteenth on average.
+WIDTH_STEP = 16
+POSITION_STEP = 32
+STEPS_AN_OCTAVE = 8
 # Rows are sorted inside pools of this many batches, so that neighbours change from pass to pass.
 POOL_BATCHES = 16
 
@@ -55,7 +60,7 @@ def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
         the flattened batch; targets (count,); weights (count,), 1.0 for a supervised position and 0.0 for
         padding. A short batch is filled with rows of weight 0.
     """
-    width = _round_up(max(len(row.tokens) for row in rows) - 1, WIDTH_STEP)
+    width = pad_width(rows)
     inputs = np.zeros((batch_size, width), np.int32)
     positions: list[np.ndarray[Any, Any]] = []
     targets: list[int] = []
@@ -65,7 +70,7 @@ def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
         positions.append(np.arange(first - 1, len(row.tokens) - 1) + i * width)
         targets += row.tokens[first:]
     count = len(targets)
-    padded = _round_up(count, POSITION_STEP)
+    padded = round_up(count, POSITION_STEP)
     flat = np.zeros(padded, np.int32)
     flat[:count] = np.concatenate(positions)
     weights = np.zeros(padded, np.float32)
@@ -75,7 +80,14 @@ def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
     return mx.array(inputs), mx.array(flat), mx.array(padded_targets), mx.array(weights)
 
 
-def _round_up(value: int, step: int) -> int:
+def pad_width(rows: Sequence[TokenRow]) -> int:
+    """Inputs a row that a batch of these rows has."""
+    return round_up(max(len(row.tokens) for row in rows) - 1, WIDTH_STEP)
+
+
+def round_up(value: int, least: int) -> int:
+    """The next of few sizes: multiples of `least`, and eight an octave where those are coarser."""
+    step = max(least, (1 << (value - 1).bit_length()) // 2 // STEPS_AN_OCTAVE if value > 1 else 1)
     return max(step, -(-value // step) * step)
 
 
@@ -89,6 +101,7 @@ def iterate_batches(
     on_batch: Callable[[Sequence[int], float], bool] | None = None,
     start: int = 0,
     accumulate: int = 1,
+    lower: "LowerLayers | None" = None,
 ) -> Iterator[Batch | tuple[mx.array, ...]]:
     """mlx-lm's `iterate_batches` seam, on true lengths.
 
@@ -105,6 +118,7 @@ def iterate_batches(
             False ends the pass.
         start: Batches to pass over: where an earlier training stopped, a multiple of `accumulate`.
         accumulate: Batches summed into one update. Above 1 each batch has a fifth array, its weight in the update.
+        lower: Gives what the frozen layers make of the rows, in place of their tokens.
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
     if longest > max_seq_length:
@@ -116,6 +130,8 @@ def iterate_batches(
             if on_batch is not None and not on_batch(indices, weight):
                 return
             batch = make_batch([dataset[i] for i in indices], batch_size)
+            if lower is not None:
+                batch = (lower.read(indices, *batch[0].shape), *batch[1:])
             yield (*batch, mx.array(weight)) if loop and accumulate > 1 else batch
 
 

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import mlx.core as mx
+
+from mlx_tutor.training.memory import CHECKPOINT_SHARE, read_memory, read_shape
+
 
 @contextmanager
 def stop_cleanly(request_stop: Callable[[], None]) -> Iterator[None]:
@@ -34,10 +38,29 @@ def stop_cleanly(request_stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def restore_layers(model: Any) -> Iterator[None]:
-    """mlx-lm's grad_checkpoint patches the class of the layers and leaves it so."""
-    kind = type(model.layers[0])
-    call = kind.__call__
+def checkpoint_layers(model: Any, *, always: bool) -> Iterator[None]:
+    """Recompute in the backward pass what a layer did, on batches that would take too much memory or on all.
+
+    As mlx-lm's `grad_checkpoint`, which knows no size, and leaves the class of the layers patched.
+    """
+    kind, shape = type(model.layers[0]), read_shape(model)
+    call, most = kind.__call__, CHECKPOINT_SHARE * read_memory()[1] * 1e9
+
+    def is_large(rows: int, width: int) -> bool:
+        return shape is not None and shape.estimate_peak(rows, width, rows * width, recompute=False) > most
+
+    def compute(layer: Any, hidden: mx.array, *args: Any, **keywords: Any) -> Any:
+        rows, width = hidden.shape[:2]
+        if not (layer.training and (always or is_large(rows, width))):
+            return call(layer, hidden, *args, **keywords)
+
+        def compute_again(parameters: Any, hidden: mx.array) -> Any:
+            layer.update(parameters)
+            return call(layer, hidden, *args, **keywords)
+
+        return mx.checkpoint(compute_again)(layer.trainable_parameters(), hidden)
+
+    kind.__call__ = compute
     try:
         yield
     finally:

@@ -1,15 +1,25 @@
-"""The loss: logits only where a token is supervised."""
+"""The loss: logits only where a token is supervised, and never those of all tokens at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten
 
 from mlx_tutor.training.batches import TokenRow, iterate_batches
+from mlx_tutor.training.lower import LowerLayers, compute_hidden, is_plain
 
-# Models whose logits are a plain product of the last hidden state with the head.
-PLAIN_HEADS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+# Logits that are in memory at a time, a few of their copies beside them.
+PIECE_LOGITS = 1 << 25
+PIECE_STEP = 64
+
+Head = Callable[[mx.array], mx.array]
+
+
+def find_head(model: Any) -> Any:
+    """The module that makes logits of the last hidden states; only of models whose head is plain."""
+    return model.model.embed_tokens if model.args.tie_word_embeddings else model.lm_head
 
 
 def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
@@ -17,14 +27,20 @@ def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.arra
 
     The head is the largest product of a small model: prompts and padding skip it.
     """
-    if model.model_type not in PLAIN_HEADS:
+    if not is_plain(model):
         full: mx.array = model(inputs)
         return full.reshape(-1, full.shape[-1])[positions]
-    hidden = model.model(inputs)
-    hidden = hidden.reshape(-1, hidden.shape[-1])[positions]
-    head = model.model.embed_tokens.as_linear if model.args.tie_word_embeddings else model.lm_head
-    logits: mx.array = head(hidden)
-    return logits
+    return _get_head(model)(_pick_hidden(model, inputs, positions))
+
+
+def _pick_hidden(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
+    hidden = compute_hidden(model, inputs)
+    return hidden.reshape(-1, hidden.shape[-1])[positions]
+
+
+def _get_head(model: Any) -> Head:
+    head = find_head(model)
+    return head.as_linear if model.args.tie_word_embeddings else head  # type: ignore[no-any-return]
 
 
 def compute_loss(
@@ -37,19 +53,77 @@ def compute_loss(
 ) -> tuple[mx.array, mx.array]:
     """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
 
-    Shapes as `make_batch` returns them. `factor` multiplies the mean: the weight of this batch among those that are
-    summed into one update.
+    Shapes as `make_batch` returns them; `inputs` may be what the frozen layers made of them. `factor` multiplies the
+    mean: the weight of this batch among those that are summed into one update.
     """
-    logits = compute_logits(model, inputs, positions)
-    losses = nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights
+    if is_plain(model) and not tree_flatten(find_head(model).trainable_parameters()):
+        hidden = _pick_hidden(model, inputs, positions)
+        size = max(PIECE_STEP, PIECE_LOGITS // model.args.vocab_size // PIECE_STEP * PIECE_STEP)
+        total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training)
+    else:
+        logits = compute_logits(model, inputs, positions)
+        total = (nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights).sum()
     count = weights.sum()
-    mean = losses.sum() / count
+    mean = total / count
     return mean if factor is None else mean * factor, count
 
 
-def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int) -> float:
+def sum_losses(
+    head: Head, hidden: mx.array, targets: mx.array, weights: mx.array, size: int, *, gradient: bool
+) -> mx.array:
+    """Sum of the weighted cross entropies of `hidden` (count, width), `size` rows of logits at a time.
+
+    With `gradient`, that of the loss to `hidden` is made on the way, while the logits are there: nothing is computed
+    twice, as in Liger Kernel (Hsu et al., 2024, arXiv 2410.10989). The head has to be frozen: it gets no gradient.
+    """
+
+    def walk(hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
+        total = mx.zeros(())
+        slopes: list[mx.array] = []
+        for start in range(0, hidden.shape[0], size):
+            rows, wanted, weight = (array[start : start + size] for array in (hidden, targets, weights))
+            if start:
+                # Else all pieces would be computed at the same time.
+                [rows] = mx.depends([rows], [total, *slopes[-1:]])
+            loss, slope = _compute_piece(head, rows, wanted, weight, gradient=gradient)
+            total = total + loss
+            slopes += [slope] if gradient else []
+        return total, mx.concatenate(slopes) if gradient else total
+
+    if not gradient:
+        return walk(hidden, targets, weights)[0]
+    walk_once = mx.custom_function(walk)
+
+    @walk_once.vjp
+    def pull(primals: Any, cotangents: Any, outputs: Any) -> Any:
+        _, targets, weights = primals
+        return (outputs[1] * cotangents[0]).astype(primals[0].dtype), mx.zeros_like(targets), mx.zeros_like(weights)
+
+    outputs: Any = walk_once(hidden, targets, weights)
+    return outputs[0]  # type: ignore[no-any-return]
+
+
+def _compute_piece(
+    head: Head, rows: mx.array, targets: mx.array, weights: mx.array, *, gradient: bool
+) -> tuple[mx.array, mx.array]:
+    raw = head(rows)
+    logits, places = raw.astype(mx.float32), targets[:, None]
+    norm = mx.logsumexp(logits, axis=-1, keepdims=True)
+    picked = mx.take_along_axis(logits, places, axis=-1)
+    loss = ((norm - picked)[:, 0] * weights).sum()
+    if not gradient:
+        return loss, loss
+    chances = mx.put_along_axis(mx.exp(logits - norm), places, mx.exp(picked - norm) - 1, axis=-1)
+    [_], [slope] = mx.vjp(head, [rows], [(chances * weights[:, None]).astype(raw.dtype)])
+    return loss, slope
+
+
+def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int, lower: LowerLayers | None = None) -> float:
     """Mean loss in nats a supervised token over all rows, through mlx-lm's `evaluate`."""
     from mlx_lm.tuner.trainer import evaluate
+
+    def iterate(dataset: Sequence[TokenRow], batch_size: int, max_seq_length: int, comm_group: Any = None) -> Any:
+        return iterate_batches(dataset, batch_size, max_seq_length, comm_group=comm_group, lower=lower)
 
     loss: float = evaluate(
         model,
@@ -58,6 +132,6 @@ def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int) -> float
         num_batches=-1,
         max_seq_length=max(len(row.tokens) for row in rows),
         loss=compute_loss,
-        iterate_batches=iterate_batches,
+        iterate_batches=iterate,
     )
     return loss

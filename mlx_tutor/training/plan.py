@@ -4,7 +4,6 @@ In a process of its own because memory that one try took is not given back, and 
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -23,16 +22,15 @@ from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter, make_optimizer
-from mlx_tutor.training.batches import WIDTH_STEP, TokenRow, make_batch, plan_batches
-from mlx_tutor.training.guard import restore_layers
+from mlx_tutor.training.batches import TokenRow, make_batch, pad_width, plan_batches
+from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss
+from mlx_tutor.training.memory import read_memory
 from mlx_tutor.training.train import count_iterations, prepare_rows
 from mlx_tutor.training.watch import Promise
 from mlx_tutor.workspace import Course
 
 STEPS = 3
-# The system and other programs want some, where the machine does not say itself how much it gives.
-MEMORY_SHARE = 0.8
 SHORTEST = 128
 
 
@@ -79,14 +77,6 @@ class Plan:
 
 def _describe_minutes(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-
-
-def read_memory() -> tuple[float, float]:
-    """GB of memory of the machine that computes, and how many of them a training may take."""
-    info = mx.device_info(mx.default_device())
-    total = float(info.get("memory_size") or info.get("total_memory") or 0)
-    total = total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return total / 1e9, float(info.get("max_recommended_working_set_size") or MEMORY_SHARE * total) / 1e9
 
 
 def plan_training(
@@ -216,7 +206,7 @@ def measure_steps(
     planned = plan_batches(train, size, np.random.default_rng((settings.seed, 0)))
     middle = len(train) // 2 - min(size, len(train)) // 2
     longest, middling = tests[1][-size:], tests[1][middle : middle + size]
-    with restore_layers(loaded.model):
+    with checkpoint_layers(loaded.model, always=settings.grad_checkpoint):
         slow, fast = _time_steps(loaded.model, settings, longest), _time_steps(loaded.model, settings, middling)
     widths = [_pad(train, indices) for indices in planned]
     # A step costs a fixed part and one that grows with the width.
@@ -239,7 +229,7 @@ def _count_tokens(row: TokenRow) -> int:
 
 def _pad(rows: Sequence[TokenRow], indices: Sequence[int]) -> int:
     """Width of a batch of these rows."""
-    return WIDTH_STEP * -(-max(len(rows[i].tokens) - 1 for i in indices) // WIDTH_STEP)
+    return pad_width([rows[i] for i in indices])
 
 
 def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -> list[float]:
@@ -266,7 +256,6 @@ def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -
             steps_per_report=steps,
             steps_per_save=steps + 1,
             adapter_file=f"{scratch}/last.safetensors",
-            grad_checkpoint=settings.grad_checkpoint,
             grad_accumulation_steps=summed,
         )
         train(model, make_optimizer(settings), rows, None, args, compute_loss, iterate)

@@ -23,8 +23,9 @@ from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optim
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
-from mlx_tutor.training.guard import keep_awake, restore_layers, stop_cleanly
+from mlx_tutor.training.guard import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.loss import compute_loss
+from mlx_tutor.training.lower import open_lower
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
 from mlx_tutor.training.watch import DivergedError, Metric, OnMetric, Promise, Stopped, Watch
@@ -32,7 +33,7 @@ from mlx_tutor.workspace import Run
 
 __all__ = ["Metric", "TrainReport", "hash_inputs", "is_run_current", "train_adapter"]
 # Settings that change what is written on the way, and not what is learned.
-SIDE_SETTINGS = ("report_to", "steps_per_save")
+SIDE_SETTINGS = ("report_to", "steps_per_save", "cache_gb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,23 @@ def train_adapter(
         (run.adapter / "run.json").unlink(missing_ok=True)
     write_json(run.adapter / "adapter_config.json", {"model": str(base), **adapter_config})
     optimizer = make_optimizer(settings)
-    watch = Watch(run, loaded.model, optimizer, rows, settings, identity, on_event, callback=callback, promise=promise)
-    with keep_awake(), stop_cleanly(watch.request_stop), restore_layers(loaded.model):
-        watch.begin(checkpoint)
-        _run_trainer(watch)
-        watch.finish()
+    # In a single pass, each row is needed once.
+    most = settings.cache_gb if settings.iters * settings.batch_size > len(rows[0].rows) else 0.0
+    splits = [split.rows for split in rows]
+    with (
+        disk_errors(run.adapter),
+        open_lower(loaded.model, splits, settings.batch_size, run.adapter, most) as lower,
+        keep_awake(),
+        checkpoint_layers(loaded.model, always=settings.grad_checkpoint),
+    ):
+        watch = Watch(
+            run, loaded.model, optimizer, rows, settings, identity, on_event,
+            lower=lower, callback=callback, promise=promise,
+        )  # fmt: skip
+        with stop_cleanly(watch.request_stop):
+            watch.begin(checkpoint)
+            _run_trainer(watch)
+            watch.finish()
     report = _make_report(watch)
     _write_run(watch, report, recipe)
     if watch.stopped != "interrupted":
@@ -186,7 +199,6 @@ def _run_trainer(watch: Watch) -> None:
             steps_per_save=settings.iters + 1,
             max_seq_length=settings.max_seq_length,
             adapter_file=f"{scratch}/last.safetensors",
-            grad_checkpoint=settings.grad_checkpoint,
             grad_accumulation_steps=settings.grad_accumulation_steps,
         )
         train(
@@ -201,6 +213,7 @@ def _run_trainer(watch: Watch) -> None:
                 on_batch=watch.on_batch,
                 start=watch.start,
                 accumulate=settings.grad_accumulation_steps,
+                lower=watch.lower[0],
             ),
             training_callback=watch,
         )

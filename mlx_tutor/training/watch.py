@@ -20,6 +20,7 @@ from mlx_tutor.files import disk_errors, read_jsonl, write_file, write_jsonl
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import Arrays, Checkpoint, restore_checkpoint, write_checkpoint
 from mlx_tutor.training.loss import measure_loss
+from mlx_tutor.training.lower import LowerLayers
 from mlx_tutor.training.rows import TokenRows
 from mlx_tutor.workspace import Run
 
@@ -101,11 +102,12 @@ class Watch:
         identity: dict[str, Any],
         on_event: OnMetric,
         *,
+        lower: Sequence[LowerLayers | None] = (None, None),
         callback: Any = None,
         promise: Promise | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.settings = run, model, optimizer, settings
-        self.train, self.valid = rows
+        (self.train, self.valid), self.lower = rows, lower
         self.identity, self.on_event, self.callback = identity, on_event, callback
         self.promise = dict(promise or {})
         self.progress = Progress()
@@ -207,7 +209,7 @@ class Watch:
     def _validate(self) -> None:
         """Measure the whole validation split, and keep the adapter when it is the best so far."""
         progress = self.progress
-        loss = measure_loss(self.model, self.valid.rows, self.settings.batch_size)
+        loss = measure_loss(self.model, self.valid.rows, self.settings.batch_size, self.lower[1])
         self.model.train()
         self.validated = progress.iteration
         if not np.isfinite(loss):
@@ -245,7 +247,8 @@ class Watch:
         return ""
 
     def _write_best(self) -> None:
-        best = self.best
+        # In one order, whether they come from the model or from a checkpoint: the files are compared bit for bit.
+        best = dict(sorted(self.best.items()))
         self._check_folder()
         write_file(self.run.adapter / "adapters.safetensors", lambda path: mx.save_safetensors(str(path), best))
 
