@@ -35,6 +35,7 @@ def make_thinker(folder: Path, chats: Sequence[Sequence[Message]], template: str
 
     @partial(mx.compile, inputs=state, outputs=state)
     def update() -> mx.array:
+        loss: mx.array
         loss, gradients = step(loaded.model, *batch)
         optimizer.update(loaded.model, gradients)
         return loss
@@ -42,7 +43,7 @@ def make_thinker(folder: Path, chats: Sequence[Sequence[Message]], template: str
     for _ in range(STEPS):
         loss = update()
         mx.eval(loss, state)
-        if loss.item() < 0.002:
+        if float(loss) < 0.002:
             break
     save_model(folder, loaded.model)
     return folder
