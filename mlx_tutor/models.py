@@ -160,7 +160,6 @@ def load_model(
     """
     from mlx_lm.utils import load_model as load
 
-    tokenizer = load_tokenizer(path, thinking=thinking)
     try:
         model, config = load(path)
     except (RuntimeError, ValueError, KeyError, TypeError, FileNotFoundError) as err:
@@ -169,7 +168,7 @@ def load_model(
         _prepare_for_cpu(model)
     if adapter is not None:
         _add_adapter(model, adapter)
-    return LoadedModel(model, tokenizer, config, path)
+    return LoadedModel(model, load_tokenizer(path, thinking=thinking), config, path)
 
 
 def _add_adapter(model: nn.Module, adapter: Path) -> None:
