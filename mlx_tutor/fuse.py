@@ -146,7 +146,7 @@ def fuse_run(
             f"The adapter of run {run.name!r} was trained on another model than {base}. "
             f"Use the base it names: --set model.base={run.read()['base']}"
         )
-    reference = load_model(base, run.adapter)
+    reference = load_model(base, run.adapter, thinking=recipe.model.thinking)
     calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
     decision = _tokenize(valid_rows, reference, recipe)
     plain = load_model(base).model

@@ -8,8 +8,8 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_tutor.errors import ModelError
-from mlx_tutor.models import LoadedModel, context_length, render_prompt
-from mlx_tutor.records import Message
+from mlx_tutor.models import LoadedModel, context_length, find_opening, is_thinking, render_prompt
+from mlx_tutor.records import Message, split_thoughts
 from mlx_tutor.settings import GenerateSettings
 
 # How far back the repetition penalty looks, in tokens.
@@ -21,7 +21,8 @@ class Answer:
     """One generation.
 
     `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, or "stopped" when the caller did.
-    `cached_tokens` are those of the prompt that were not computed again.
+    `cached_tokens` are those of the prompt that were not computed again. `thoughts` is what a model that thinks wrote
+    before the answer; `tokens` counts it too.
     """
 
     text: str
@@ -32,6 +33,14 @@ class Answer:
     finish_reason: str
     peak_memory_gb: float
     cached_tokens: int = 0
+    thoughts: str = ""
+
+    @property
+    def problem(self) -> str:
+        """One line where the limit came before the answer, else nothing."""
+        thought = self.thoughts and not self.text and self.finish_reason == "length"
+        limit = f"All {self.tokens} tokens went into thoughts, so there is no answer."
+        return f"{limit} Raise generate.max_tokens, or --set model.thinking=false" if thought else ""
 
 
 @dataclass(slots=True)
@@ -40,6 +49,26 @@ class PromptCache:
 
     tokens: list[int] = field(default_factory=list)
     layers: list[Any] = field(default_factory=list)
+
+
+class Listener:
+    """Takes what a model writes piece by piece, and hands on the answer in it."""
+
+    def __init__(self, on_text: Callable[[str], None], opening: str, thinking: bool) -> None:
+        self._on_text, self._thinking = on_text, thinking
+        self._written, self._handed = opening, 0
+
+    def feed(self, piece: str) -> None:
+        """Hand on what belongs to the answer."""
+        self._written += piece
+        answer = self.split()[1]
+        if len(answer) > self._handed:
+            self._on_text(answer[self._handed :])
+            self._handed = len(answer)
+
+    def split(self) -> tuple[str, str]:
+        """Thoughts and answer so far; all is answer where the model does not think."""
+        return split_thoughts(self._written) if self._thinking else ("", self._written)
 
 
 def cut_cache(cache: PromptCache, loaded: LoadedModel, prompt: Sequence[int]) -> int:
@@ -71,7 +100,7 @@ def generate_answer(
     cache: PromptCache | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Answer:
-    """Answer a conversation, handing on each piece of text as it comes.
+    """Answer a conversation, handing on each piece of the answer as it comes; thoughts are kept back.
 
     The same seed gives the same answer on the same machine. `tokens_per_second` counts from the first token on. A
     `cache` that has seen the beginning of the conversation spares computing it again, and is left with this answer.
@@ -93,7 +122,7 @@ def generate_answer(
     mx.random.seed(settings.seed)
     cache = PromptCache() if cache is None else cache
     shared = cut_cache(cache, loaded, prompt)
-    pieces: list[str] = []
+    hear = Listener(on_text, find_opening(loaded.tokenizer, prompt), is_thinking(loaded.tokenizer))
     tokens: list[int] = []
     begun = time.perf_counter()
     first = 0.0
@@ -109,14 +138,14 @@ def generate_answer(
         first = first or time.perf_counter() - begun
         tokens.append(response.token)
         if response.text:
-            pieces.append(response.text)
-            on_text(response.text)
+            hear.feed(response.text)
         if stopped := is_stopped():
             break
     cache.tokens = prompt + tokens
+    thoughts, text = hear.split()
     # max_tokens is at least 1, so the loop has bound `response`.
     return Answer(
-        text="".join(pieces).strip(),
+        text=text.strip(),
         prompt_tokens=len(prompt),
         tokens=response.generation_tokens,
         tokens_per_second=response.generation_tps,
@@ -124,6 +153,7 @@ def generate_answer(
         finish_reason="stopped" if stopped and response.finish_reason is None else response.finish_reason or "stop",
         peak_memory_gb=response.peak_memory,
         cached_tokens=shared,
+        thoughts=thoughts,
     )
 
 

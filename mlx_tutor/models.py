@@ -15,9 +15,9 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
-from mlx_tutor.errors import ModelError
+from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.files import hash_sample, hash_value, read_json
-from mlx_tutor.records import Message
+from mlx_tutor.records import END_THINK, THINK, Message, split_thoughts
 
 STARTER = "starter"
 STARTER_PATH = Path(__file__).parent / "starter" / "model"
@@ -102,8 +102,13 @@ def hash_tokenizer(path: Path) -> str:
     return hash_value([hash_sample(path / name) for name in names if (path / name).is_file()])
 
 
-def load_tokenizer(path: Path) -> Any:
-    """mlx-lm's tokenizer of a model folder; raises ModelError when it has no chat template or is broken."""
+def load_tokenizer(path: Path, *, thinking: bool = False) -> Any:
+    """mlx-lm's tokenizer of a model folder, which renders all conversations with thinking on or off.
+
+    Raises:
+        ModelError: it has no chat template or is broken.
+        RecipeError: thinking is on, and the chat template has no thinking mode.
+    """
     from mlx_lm.utils import load_tokenizer as load
 
     eos = read_json(path / "config.json").get("eos_token_id")
@@ -116,10 +121,28 @@ def load_tokenizer(path: Path) -> Any:
         ) from err
     if not tokenizer.has_chat_template:
         raise ModelError(f"{path} has no chat template; use an Instruct model.")
+    # On the tokenizer, so that training and generation cannot differ in it.
+    tokenizer.thinking = thinking
+    if thinking and not _can_think(tokenizer):
+        raise RecipeError(
+            f"model.thinking = true, but the chat template of {path} has no thinking mode. "
+            "Take a model that thinks, as Qwen3-0.6B, or --set model.thinking=false"
+        )
     return tokenizer
 
 
-def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = False) -> LoadedModel:
+def _can_think(tokenizer: Any) -> bool:
+    """Whether the template writes thoughts and an answer behind what generation begins with."""
+    asked: list[Message] = [{"role": "user", "content": "Why?"}]
+    prompt = _render(tokenizer, asked)
+    whole = _render(tokenizer, asked, {"role": "assistant", "content": "So.", "reasoning_content": "Hm."})
+    thoughts, answer = split_thoughts(_open_thought(prompt) + whole.removeprefix(prompt))
+    return whole.startswith(prompt) and thoughts == "Hm." and answer.startswith("So.")
+
+
+def load_model(
+    path: Path, adapter: Path | None = None, *, quantized: bool = False, thinking: bool = False
+) -> LoadedModel:
     """Load a model, with an adapter on top when one is given, in the form that this machine runs best.
 
     Metal and CUDA take the weights as they are. A CPU multiplies float32 ten and more times faster than
@@ -129,9 +152,11 @@ def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = Fal
         path: Model folder, from `resolve_model`.
         adapter: Folder with `adapters.safetensors` and `adapter_config.json`.
         quantized: Keep the stored weights on a CPU too: what fusing has to work on.
+        thinking: `model.thinking` of the recipe: the model thinks before it answers.
 
     Raises:
         ModelError: missing or corrupt files, or an adapter that does not fit.
+        RecipeError: thinking is on, and the chat template has no thinking mode.
     """
     from mlx_lm.utils import load_model as load
 
@@ -143,7 +168,7 @@ def load_model(path: Path, adapter: Path | None = None, *, quantized: bool = Fal
         _prepare_for_cpu(model)
     if adapter is not None:
         _add_adapter(model, adapter)
-    return LoadedModel(model, load_tokenizer(path), config, path)
+    return LoadedModel(model, load_tokenizer(path, thinking=thinking), config, path)
 
 
 def _add_adapter(model: nn.Module, adapter: Path) -> None:
@@ -197,33 +222,73 @@ def _first_line(err: Exception) -> str:
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Tokens of a conversation up to where the assistant begins to speak, thinking switched off."""
-    return _encode(tokenizer, _render(tokenizer, messages, add_generation_prompt=True))
+    """Tokens of a conversation up to where the assistant begins: to think where thinking is on, else to speak."""
+    return _encode(tokenizer, _render(tokenizer, messages))
+
+
+def render_beginning(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Tokens of a conversation up to where the assistant begins to speak; where thinking is on, without a thought."""
+    prompt, answer = _render(tokenizer, messages), "answer"
+    if not is_thinking(tokenizer):
+        return _encode(tokenizer, prompt)
+    turn = _write_turn(tokenizer, prompt, messages, {"role": "assistant", "content": answer})
+    return _encode(tokenizer, prompt) + _encode(tokenizer, turn.partition(answer)[0])
 
 
 def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], int]:
     """Tokens of a conversation that ends with an assistant turn, and how many of them are its prompt.
 
     The prompt is exactly what `render_prompt` gives generation, and the answer ends with the end-of-turn
-    token: nothing behind it is trained. Prompt and answer are tokenized apart, as in generation.
+    token: nothing behind it is trained. Prompt and answer are tokenized apart, as in generation. With thinking on, the
+    answer begins with its thoughts, or with what the template writes where there are none.
     """
-    prompt = _render(tokenizer, messages[:-1], add_generation_prompt=True)
-    whole = _render(tokenizer, messages, add_generation_prompt=False)
-    # Templates that rewrite a finished turn (thoughts, trimming) fail the prefix test.
-    answer_text = messages[-1]["content"]
-    if prompt.rstrip().endswith("</think>"):
-        # Thinking is off, so what a row thought is not spoken either.
-        answer_text = answer_text.rpartition("</think>")[2].lstrip("\n")
-    tail = whole[len(prompt) :] if whole.startswith(prompt) else answer_text + tokenizer.eos_token
-    prompt_tokens, answer = _encode(tokenizer, prompt), _encode(tokenizer, tail)
+    prompt = _render(tokenizer, messages[:-1])
+    turn = _write_turn(tokenizer, prompt, messages[:-1], messages[-1])
+    prompt_tokens, answer = _encode(tokenizer, prompt), _encode(tokenizer, turn)
     end = next((i for i, token in enumerate(answer) if token in tokenizer.eos_token_ids), None)
     answer = [*answer, tokenizer.eos_token_id] if end is None else answer[: end + 1]
     return prompt_tokens + answer, len(prompt_tokens)
 
 
-def _render(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: Message) -> str:
+    """What the assistant says behind a prompt."""
+    whole = _render(tokenizer, history, turn)
+    if whole.startswith(prompt):
+        return whole[len(prompt) :]
+    # Templates that rewrite a finished turn (thoughts, trimming) fail the prefix test.
+    text = turn["content"]
+    if is_thinking(tokenizer):
+        thought = f"{THINK}\n{turn.get('reasoning_content', '')}\n{END_THINK}\n\n{text}"
+        text = thought.removeprefix(f"{_open_thought(prompt)}\n")
+    elif prompt.rstrip().endswith(END_THINK):
+        # Thinking is off, so what a row thought is not spoken either.
+        text = text.rpartition(END_THINK)[2].lstrip("\n")
+    return f"{text}{tokenizer.eos_token}"
+
+
+def is_thinking(tokenizer: Any) -> bool:
+    """Whether what this tokenizer renders is to be answered with thoughts first."""
+    return bool(getattr(tokenizer, "thinking", False))
+
+
+def find_opening(tokenizer: Any, prompt: Sequence[int]) -> str:
+    """The `<think>` with which a prompt ends, where the template opens the thought itself; else nothing."""
+    return _open_thought(tokenizer.decode(list(prompt[-16:]))) if is_thinking(tokenizer) else ""
+
+
+def _open_thought(prompt: str) -> str:
+    return THINK if prompt.rstrip().endswith(THINK) else ""
+
+
+def _render(tokenizer: Any, history: Sequence[Message], turn: Message | None = None) -> str:
+    """A conversation as text, with the assistant's turn or up to where it begins."""
+    # Generation knows no thoughts of earlier turns.
+    turns = [{key: value for key, value in told.items() if key != "reasoning_content"} for told in history]
     text: str = tokenizer.apply_chat_template(
-        list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
+        turns if turn is None else [*turns, turn],
+        tokenize=False,
+        add_generation_prompt=turn is None,
+        enable_thinking=is_thinking(tokenizer),
     )
     return text
 

@@ -1,7 +1,7 @@
 """The row types of the straight line: Document -> Chunk -> Example."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 # Fewer training rows than this teach nothing.
 MIN_TRAIN_ROWS = 8
@@ -9,14 +9,21 @@ MIN_TRAIN_ROWS = 8
 # In place of a bit width: the layers that a fuse changed are not quantized, while the others are.
 UNROUNDED = 16
 
+# Between these, models with a thinking mode think.
+THINK, END_THINK = "<think>", "</think>"
+
 BlockKind = Literal["text", "code", "output", "table"]
 
 
 class Message(TypedDict):
-    """One chat turn as mlx-lm reads it; `role` is system, user or assistant."""
+    """One chat turn as mlx-lm reads it; `role` is system, user or assistant.
+
+    `reasoning_content` is what an assistant thinks before it speaks, as chat templates with a thinking mode read it.
+    """
 
     role: str
     content: str
+    reasoning_content: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,15 @@ class Origin:
     method: str
     evidence: str
     row: int | None = None
+
+
+def split_thoughts(text: str) -> tuple[str, str]:
+    """What stands in the `<think>` with which a text begins, and what follows it; a tag may be cut off at the end."""
+    begun = text.lstrip()
+    if not begun.startswith(THINK[: len(begun)]):
+        return "", text
+    thoughts, _, answer = begun.removeprefix(THINK).partition(END_THINK)
+    return ("", "") if len(begun) < len(THINK) else (thoughts.strip(), answer.lstrip())
 
 
 def describe_bits(bits: int | None) -> str:

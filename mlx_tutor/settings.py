@@ -51,6 +51,9 @@ class ModelSettings:
     base: str = setting(
         "mlx-community/Qwen2.5-0.5B-Instruct-4bit", "`starter`, a folder, or a model of the Hugging Face Hub"
     )
+    thinking: bool = setting(
+        False, "steps go into `<think>` before the answer, in training and in answers; for bases that can, as Qwen3"
+    )
 
 
 @dataclass(frozen=True, slots=True)

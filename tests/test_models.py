@@ -3,34 +3,28 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_tutor.errors import ModelError
+from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.models import (
     hash_model,
     hash_tokenizer,
     is_cpu,
     load_model,
     load_tokenizer,
+    render_beginning,
     render_prompt,
     render_tokens,
     resolve_model,
 )
 from mlx_tutor.records import Message
+from tests.chat_templates import QWEN2, QWEN3, QWEN3_2507, QWEN3_THINKING, QWEN25
 from tests.model_factory import make_model, make_tokenizer
 
-# The shape of Qwen3's template: an empty thought in the prompt, thoughts of earlier turns dropped.
-THINKING = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% if message['role'] == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
-    "{{ message['content'] + '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
-    "{% if enable_thinking is defined and enable_thinking is false %}"
-    "{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
-)
 CHAT: list[Message] = [
     {"role": "system", "content": "Tutor."},
     {"role": "user", "content": "What is a mean?"},
@@ -46,18 +40,71 @@ def test_prompt_is_what_generation_sees_and_the_answer_ends_with_the_end_token(t
     assert tokens[-1] == tokenizer.eos_token_id
 
 
+ASKED = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+EARLIER = "<|im_start|>user\nWhat?<|im_end|>\n<|im_start|>assistant\nThis.<|im_end|>\n"
+DEFAULT = "<|im_start|>system\nYou are {}<|im_end|>\n"
+ALIBABA = DEFAULT.format("Qwen, created by Alibaba Cloud. You are a helpful assistant.")
+EMPTY = "<think>\n\n</think>\n\n"
+TOLD = "<think>\n1. Hm.\n2. Ah.\n</think>\n\nSo.<|im_end|>"
+# Template, thinking, what stands before the first turn, behind the last question, and what is trained there.
+GOLDEN = [
+    (QWEN2, False, DEFAULT.format("a helpful assistant."), "", "So.<|im_end|>"),
+    (QWEN25, False, ALIBABA, "", "So.<|im_end|>"),
+    (QWEN3, False, "", EMPTY, "So.<|im_end|>"),
+    (QWEN3_2507, False, "", "", "So.<|im_end|>"),
+    (QWEN3, True, "", "", TOLD),
+    (QWEN3_THINKING, True, "", "<think>\n", TOLD.removeprefix("<think>\n")),
+]
+
+
+def load_template(folder: Path, model: Path, template: str, *, thinking: bool) -> Any:
+    shutil.copytree(model, folder)
+    make_tokenizer(folder, template)
+    return load_tokenizer(folder, thinking=thinking)
+
+
 @pytest.mark.parametrize("turns", [1, 2])
-def test_a_thinking_template_trains_what_generation_sees(tmp_path: Path, tiny_model: Path, turns: int) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
-    make_tokenizer(folder, THINKING)
-    tokenizer = load_tokenizer(folder)
-    chat = CHAT + CHAT[1:] * (turns - 1)
+@pytest.mark.parametrize("case", GOLDEN)
+def test_a_template_trains_what_generation_sees(
+    tmp_path: Path, tiny_model: Path, case: tuple[str, bool, str, str, str], turns: int
+) -> None:
+    template, thinking, system, opening, trained = case
+    tokenizer = load_template(tmp_path / "model", tiny_model, template, thinking=thinking)
+    before: list[Message] = [
+        {"role": "user", "content": "What?"},
+        {"role": "assistant", "content": "This.", "reasoning_content": "Long ago."},
+    ]
+    chat: list[Message] = [
+        *before[: 2 * turns - 2],
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "So.", "reasoning_content": "1. Hm.\n2. Ah."},
+    ]
     tokens, offset = render_tokens(tokenizer, chat)
-    prompt = tokenizer.decode(tokens[:offset])
-    assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
-    assert tokenizer.decode(tokens[offset:]) == "A sum, divided.<|im_end|>"
-    assert "think" not in tokenizer.decode(tokens[offset:])
+    assert tokenizer.decode(tokens[:offset]) == system + EARLIER * (turns - 1) + ASKED + opening
+    assert tokenizer.decode(tokens[offset:]) == trained
+    assert tokens[:offset] == render_prompt(tokenizer, chat[:-1])
+    # Where there are no thoughts, an empty one is trained, and options of a question come behind it.
+    bare: Message = {"role": "assistant", "content": "So."}
+    tokens, offset = render_tokens(tokenizer, [*chat[:-1], bare])
+    empty = EMPTY.removeprefix(opening) if thinking else ""
+    assert tokenizer.decode(tokens[offset:]) == f"{empty}So.<|im_end|>"
+    assert render_beginning(tokenizer, chat[:-1]) == tokens[: -len("So.") - 1]
+
+
+@pytest.mark.parametrize("template", [QWEN2, QWEN25, QWEN3_2507])
+def test_thinking_is_refused_where_the_template_has_none(tmp_path: Path, tiny_model: Path, template: str) -> None:
+    with pytest.raises(RecipeError, match=r"model\.thinking = true, but the chat template of .*named has no thinking"):
+        load_template(tmp_path / "named", tiny_model, template, thinking=True)
+
+
+def test_a_template_that_trims_is_trained_with_its_thoughts(tmp_path: Path, tiny_model: Path) -> None:
+    # The finished turn comes without the blank that stands before generation.
+    trimming = QWEN3.replace("{{- '<|im_start|>assistant\n' }}{%- if loop", "{{- '<|im_start|>assistant' }}{%- if loop")
+    tokenizer = load_template(tmp_path / "model", tiny_model, QWEN3, thinking=True)
+    tokenizer.chat_template = trimming
+    chat: list[Message] = [*CHAT[:2], {"role": "assistant", "content": "So.", "reasoning_content": "1. Hm.\n2. Ah."}]
+    tokens, offset = render_tokens(tokenizer, chat)
+    assert tokenizer.decode(tokens[offset:]) == TOLD
 
 
 def test_the_starter_is_a_whole_model_with_float32_scales() -> None:
@@ -93,7 +140,7 @@ def test_a_hash_tells_models_and_templates_apart(tmp_path: Path, tiny_model: Pat
     shutil.copytree(tiny_model, copy)
     assert hash_model(copy) == hash_model(tiny_model)
     assert hash_tokenizer(copy) == hash_tokenizer(tiny_model)
-    make_tokenizer(copy, THINKING)
+    make_tokenizer(copy, QWEN3)
     assert hash_tokenizer(copy) != hash_tokenizer(tiny_model)
     assert hash_model(make_model(tmp_path / "other", seed=1)) != hash_model(tiny_model)
 

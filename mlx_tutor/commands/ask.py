@@ -45,7 +45,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
             warn_changes(job)
         label, path, adapter_path = pick_model(job, base, adapter)
         with job.screen.wait(f"loading {label}"):
-            loaded = load_model(path, adapter_path)
+            loaded = load_model(path, adapter_path, thinking=job.recipe.model.thinking)
 
         writers: list[Callable[[str, str], None]] = []
 
@@ -124,8 +124,10 @@ def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
 
 def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
     """A run's fused model; says so when its adapter has changed since."""
+    from mlx_tutor.commands.stages import check_thinking
     from mlx_tutor.fuse import hash_inputs, read_fuse
 
+    check_thinking(job, run)
     record = read_fuse(run)
     if record is not None and record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
         hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
@@ -147,7 +149,13 @@ def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
     def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
         job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))
 
-    job.screen.show(draw_answers(job.screen.results, {label: answered.answer.text}))
+    answer = answered.answer
+    if answer.thoughts:
+        job.screen.explain(f"thoughts  {answer.thoughts}")
+    job.screen.show(draw_answers(job.screen.results, {label: answer.text}))
+    if answer.problem:
+        job.screen.warn(answer.problem)
+        return
     if answered.supported is None:
         job.screen.show("The course was not searched: nothing supports this answer.")
     elif answered.supported:

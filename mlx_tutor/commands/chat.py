@@ -94,7 +94,7 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
             warn_changes(job)
         label, path, adapter_path = pick_model(job, base, adapter)
         with job.screen.wait(f"loading {label}"):
-            loaded = load_model(path, adapter_path)
+            loaded = load_model(path, adapter_path, thinking=job.recipe.model.thinking)
         style = find_style(job.recipe.course.teaching_style)
         record = None
         if exam:

@@ -105,6 +105,9 @@ def show_comparison(
         name = f"{prompt.id}  " if len(prompts) > 1 else ""
         texts = {item.label: item.answer.text for item in answers}
         screen.show(f"{name}Question: {prompt.text}", draw_answers(screen.results, texts))
+        for item in answers:
+            if item.answer.problem:
+                screen.warn(f"{item.label}: {item.answer.problem}")
     if len(prompts) == 1:
         screen.show(draw_style(found[0]))
     else:
@@ -155,22 +158,24 @@ def find_contender(job: Job, name: str) -> "Contender":
     run = Run(job.course.workspace, adapter.name)
     if run.is_complete and run.adapter == adapter:
         return replace(pick_model(job, run, "adapter"), label=name)
-    return Contender(name, resolve_model(name))
+    return Contender(name, resolve_model(name), None, job.recipe.model.thinking)
 
 
 def pick_model(job: Job, run: Run, kind: str) -> "Contender":
     """Base, adapter or fused model of a run; warns when the fused one is stale."""
-    from mlx_tutor.commands.stages import find_base
+    from mlx_tutor.commands.stages import check_thinking, find_base
     from mlx_tutor.errors import ModelError
     from mlx_tutor.evaluation.compare import Contender
     from mlx_tutor.fuse import hash_inputs, read_fuse
 
+    thinking = job.recipe.model.thinking
     if kind != "fused":
-        return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None)
+        return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None, thinking)
+    check_thinking(job, run)
     record = read_fuse(run)
     if record is None:
         raise ModelError(f"Run {run.name!r} is not fused yet. Fuse it with: mlx-tutor fuse --run {run.name}")
     if record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
         hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
         job.screen.warn(adapt_hints(hint))
-    return Contender(kind, run.fused)
+    return Contender(kind, run.fused, None, thinking)

@@ -1,5 +1,6 @@
 """Command: measure base, adapter and fused."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed:
     from mlx_tutor.dataset.messages import has_format
     from mlx_tutor.evaluation.measure import hash_settings, measure_answers, read_answers
 
-    rows = read_rows(job.course, "test")
+    rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
     answers = read_answers(run, rows, hash_settings(job.recipe, limit, seed, text))
     if answers is not None:
         job.screen.say(f"answers   up to date: {answers['questions']} questions")
@@ -140,7 +141,9 @@ def run_checks(
     from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned, read_check
 
     found: dict[str, dict[str, Any]] = {}
-    rows = {split: read_rows(job.course, split) for split in ("train", "valid", "test")} if names else {}
+    thinking = job.recipe.model.thinking
+    splits = ("train", "valid", "test") if names else ()
+    rows = {split: read_rows(job.course, split, thinking=thinking) for split in splits}
     for name in names:
         inputs = hash_checks(run, job.recipe, rows, text.sources, limit, seed)
         kept = read_check(run, name, inputs)
@@ -177,6 +180,11 @@ def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, 
     """The losses, or what was measured beside them."""
     from mlx_tutor.display import draw_rows
 
+    unanswered = (Counter(part["unanswered"]) for part in found.values() if job.recipe.model.thinking)
+    for model, count in sum(unanswered, Counter[str]()).items():
+        job.screen.warn(
+            f"{count} answers of {model} are empty: thoughts took all their tokens. Raise generate.max_tokens."
+        )
     if "answers" in found:
         show_answers(job, run, found["answers"])
     else:

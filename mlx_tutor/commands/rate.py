@@ -115,8 +115,8 @@ def find_contest(job: Job, run: Run) -> "Contest":
 
     base = find_base(job, run)
     if run.is_fused:
-        return Contest(run.name, base, "fused", run.fused, None, job.recipe.generate)
-    return Contest(run.name, base, "adapter", base, run.adapter, job.recipe.generate)
+        return Contest(run.name, base, "fused", run.fused, None, job.recipe.generate, job.recipe.model.thinking)
+    return Contest(run.name, base, "adapter", base, run.adapter, job.recipe.generate, job.recipe.model.thinking)
 
 
 def list_prompts(job: Job, name: str, from_test: int | None) -> "list[Prompt]":
@@ -126,7 +126,7 @@ def list_prompts(job: Job, name: str, from_test: int | None) -> "list[Prompt]":
 
     course = job.course
     if from_test is not None:
-        return pick_test_prompts(read_rows(course, "test"), from_test)
+        return pick_test_prompts(read_rows(course, "test", thinking=job.recipe.model.thinking), from_test)
     splits = ("train", "valid", "test")
     rows = {
         split: read_rows(course, split) if (course.dataset / f"{split}.jsonl").is_file() else [] for split in splits

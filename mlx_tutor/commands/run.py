@@ -80,7 +80,10 @@ def name_next_command(job: Job, run: "Run") -> str:
         where = f" COURSE={job.course.name}" * course + f" RUN={run.name}" * chosen
         return f'make compare PROMPT="{question}"{where}'
     where = f" -c {job.course.name}" * course + f" --run {run.name}" * chosen
-    return f"{find_program()} compare{where} --prompt {shlex.quote(question)}"
+    # Of all settings, a run has to be asked with this one as it was trained.
+    typed = any("model.thinking" in item for item in job.options.overrides)
+    thinking = " --set model.thinking=true" * (job.recipe.model.thinking and typed)
+    return f"{find_program()} compare{where} --prompt {shlex.quote(question)}{thinking}"
 
 
 def pick_question(rows: list[dict[str, Any]]) -> str:

@@ -106,7 +106,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
         open_index(job.course).close()
         warn_changes(job)
     label, path, adapter_path = pick_model(job, base, adapter)
-    desk = Desk(lambda: load_model(path, adapter_path))
+    desk = Desk(lambda: load_model(path, adapter_path, thinking=job.recipe.model.thinking))
     stack.callback(desk.close)
     with job.screen.wait(f"loading {label}"):
         warm_up(desk)

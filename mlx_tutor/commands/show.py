@@ -28,13 +28,13 @@ def command(options: Options, split: str, count: int, first: int) -> None:
     from mlx_tutor.models import load_tokenizer, resolve_model
 
     job = open_job(options)
-    rows = read_rows(job.course, split)
+    rows = read_rows(job.course, split, thinking=job.recipe.model.thinking)
     if not rows:
         job.screen.show(f"{split}.jsonl of course {job.course.name!r} has no rows.")
         return
     if first > len(rows):
         raise DatasetError(f"{split}.jsonl of course {job.course.name!r} has {len(rows)} lines. Lower --from.")
-    tokenizer = load_tokenizer(resolve_model(job.recipe.model.base))
+    tokenizer = load_tokenizer(resolve_model(job.recipe.model.base), thinking=job.recipe.model.thinking)
     settings = job.recipe.train
     shown = [
         describe_row(row, line, tokenizer, settings.max_seq_length, mask_prompt=settings.mask_prompt)

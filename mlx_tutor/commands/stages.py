@@ -11,7 +11,7 @@ from typing import Any
 
 from mlx_tutor.commands.options import Job, adapt_hints
 from mlx_tutor.commands.outcome import Outcome, finish
-from mlx_tutor.errors import DatasetError, ModelError, TrainingError
+from mlx_tutor.errors import DatasetError, ModelError, RecipeError, TrainingError
 from mlx_tutor.files import hash_file, hash_value, read_json
 from mlx_tutor.records import describe_bits
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
@@ -62,7 +62,6 @@ def prepare_training(job: Job) -> tuple[Path, dict[str, str]]:
 
 def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome:
     """Train one run, from its start or from where it was interrupted."""
-    from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.training.checkpoint import read_checkpoint
     from mlx_tutor.training.plan import read_promise
     from mlx_tutor.training.train import Metric, train_adapter
@@ -81,7 +80,7 @@ def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome
             if "note" in metric:
                 job.screen.warn(f"{metric['note'][0].upper()}{metric['note'][1:]}.")
 
-        rows = read_rows(course, "train"), read_rows(course, "valid")
+        rows = read_both(job)
         report = train_adapter(
             run, course.name, base, recipe, *rows, inputs, pass_on, promise=read_promise(course, inputs)
         )
@@ -89,6 +88,14 @@ def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome
     return Outcome(
         "train", describe_training(result), result, seconds=report.seconds, peak_memory_gb=report.peak_memory_gb
     )
+
+
+def read_both(job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of train and valid, as the model is to learn them."""
+    from mlx_tutor.dataset.build import read_rows
+
+    thinking = job.recipe.model.thinking
+    return read_rows(job.course, "train", thinking=thinking), read_rows(job.course, "valid", thinking=thinking)
 
 
 def hint_resume(job: Job, command: str, run: Run) -> str:
@@ -146,9 +153,11 @@ def find_base(job: Job, run: Run) -> Path:
 
     Raises:
         ModelError: not on this machine, or another model than the run's.
+        RecipeError: trained with another `model.thinking`.
     """
     from mlx_tutor.models import hash_model, resolve_model
 
+    check_thinking(job, run)
     record = run.read()
     overridden = any(item.partition("=")[0].strip() == "model.base" for item in job.options.overrides)
     base = resolve_model(job.recipe.model.base if overridden else record["base"])
@@ -160,9 +169,19 @@ def find_base(job: Job, run: Run) -> Path:
     return base
 
 
+def check_thinking(job: Job, run: Run) -> None:
+    """See that a run is asked as it was trained; raises RecipeError when it is not."""
+    trained = run.read().get("recipe", {}).get("model", {}).get("thinking", False)
+    if trained != job.recipe.model.thinking:
+        now, then = (str(value).lower() for value in (not trained, trained))
+        raise RecipeError(
+            f"model.thinking = {now}, but run {run.name!r} was trained with {then}. "
+            f"Use it with --set model.thinking={then}, or train again: mlx-tutor train -c {job.course.name}"
+        )
+
+
 def run_fuse(job: Job, run: Run) -> Outcome:
     """Adapter -> fused model, checked against the adapter."""
-    from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.fuse import fuse_run, is_fuse_current, read_fuse
 
     record = read_fuse(run)
@@ -171,9 +190,7 @@ def run_fuse(job: Job, run: Run) -> Outcome:
         return finish(job, Outcome("fuse", describe_fuse(result), result, up_to_date=True))
     base = find_base(job, run)
     with job.screen.wait(f"fusing {run.name}") as on_event:
-        report = fuse_run(
-            run, base, job.recipe, read_rows(job.course, "train"), read_rows(job.course, "valid"), on_event
-        )
+        report = fuse_run(run, base, job.recipe, *read_both(job), on_event)
     job.screen.explain(report.summary())
     if not report.meets_target:
         hint = f"The fused model is below the target of {job.recipe.fuse.target:g}."
@@ -204,7 +221,7 @@ def run_evaluate(job: Job, run: Run) -> Outcome:
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.evaluation.evaluate import evaluate_run, is_evaluation_current
 
-    rows = read_rows(job.course, "test")
+    rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
     if is_evaluation_current(run, rows):
         result = read_json(run.adapter / "evaluation.json")["result"]
         return finish(job, Outcome("evaluate", describe_evaluation(result), result, up_to_date=True))

@@ -38,14 +38,12 @@ def command(options: Options, plan: bool) -> None:
 
 def show_plan(job: Job) -> None:
     """Memory, time and passes of a training, and settings that fit where it does not."""
-    from mlx_tutor.commands.stages import prepare_training
-    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.commands.stages import prepare_training, read_both
     from mlx_tutor.training.plan import hint_fitting, plan_training, write_plan
 
     base, inputs = prepare_training(job)
     with job.screen.wait("trying the longest rows") as on_event:
-        rows = read_rows(job.course, "train"), read_rows(job.course, "valid")
-        plan = plan_training(base, job.recipe, *rows, on_event)
+        plan = plan_training(base, job.recipe, *read_both(job), on_event)
     write_plan(job.course, inputs, plan)
     if job.options.json:
         job.screen.give_json(asdict(plan))

@@ -17,7 +17,7 @@ from mlx_tutor.dataset.explain import make_explanations
 from mlx_tutor.dataset.firewall import FirewallReport
 from mlx_tutor.dataset.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_course
-from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.parsing import Rejected
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
@@ -290,8 +290,10 @@ def find_edited_rows(course: Course) -> tuple[str, ...]:
     )
 
 
-def read_rows(course: Course, split: str) -> list[dict[str, Any]]:
+def read_rows(course: Course, split: str, *, thinking: bool = False) -> list[dict[str, Any]]:
     """The rows of a split, each checked to be a chat that ends with the assistant.
+
+    For a model that thinks, with the thoughts of the assistant apart from what it says.
 
     Raises:
         DatasetError: missing file, or a row that cannot be trained on, with its line.
@@ -312,6 +314,8 @@ def read_rows(course: Course, split: str) -> list[dict[str, Any]]:
                 f"{path}, line {line}: a row needs `messages` with role and content, "
                 "one of the user, the last of the assistant."
             )
+        if thinking:
+            row["messages"] = [part_thoughts(turn) for turn in turns]
     return rows
 
 

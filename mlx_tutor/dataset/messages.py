@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from mlx_tutor.records import Message, QaPair
+from mlx_tutor.records import Message, QaPair, split_thoughts
 
 STEPS = "Step by step:"
 ANSWER = "Answer:"
@@ -40,6 +40,18 @@ def write_messages(qa: QaPair, system_prompt: str, place: str = "") -> tuple[Mes
         {"role": "user", "content": question},
         {"role": "assistant", "content": "\n\n".join(parts)},
     )
+
+
+def part_thoughts(turn: Message) -> Message:
+    """A turn of a model that thinks: the steps that `write_messages` wrote, or a `<think>`, apart from what is said."""
+    if turn["role"] != "assistant":
+        return turn
+    thoughts, said = split_thoughts(turn["content"])
+    if said.startswith(f"{STEPS}\n"):
+        steps, _, answer = said.removeprefix(f"{STEPS}\n").partition(f"\n\n{ANSWER} ")
+        thoughts, said = (steps, f"{ANSWER} {answer}" if f"\n\n{RELATED}\n" in answer else answer)
+    told: Message = {**turn, "content": said}
+    return {**told, "reasoning_content": thoughts} if thoughts else told
 
 
 def has_format(text: str) -> bool:

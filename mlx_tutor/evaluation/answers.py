@@ -2,15 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.files import disk_errors, hash_value, read_jsonl, write_text
 from mlx_tutor.generate import PENALIZED
-from mlx_tutor.models import LoadedModel, context_length, render_tokens
-from mlx_tutor.records import Message
+from mlx_tutor.models import LoadedModel, context_length, find_opening, is_thinking, render_tokens
+from mlx_tutor.records import Message, split_thoughts
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
@@ -44,11 +44,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model answered. `cut` when the limit of tokens ended it, not the model."""
+    """What a model answered, without its thoughts. `cut` when the limit of tokens ended it, not the model."""
 
     text: str
     tokens: int
     cut: bool
+
+
+def count_unanswered(replies: Mapping[str, Sequence[Reply]]) -> dict[str, int]:
+    """Of each model, how often the limit of tokens came before an answer: in its thoughts."""
+    return {label: sum(reply.cut and not reply.text for reply in found) for label, found in replies.items()}
 
 
 def list_questions(
@@ -118,12 +123,19 @@ def generate_replies(
                 tokens = written[response.uid]
                 tokens.append(response.token)
                 if response.finish_reason is not None:
-                    text = _write_text(loaded.tokenizer, tokens)
-                    reply = Reply(text, len(tokens), response.finish_reason == "length")
-                    on_reply(index_of[response.uid], reply)
+                    index, cut = index_of[response.uid], response.finish_reason == "length"
+                    on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, cut=cut))
                     del written[response.uid]
     finally:
         generator.close()
+
+
+def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], *, cut: bool) -> Reply:
+    text = _write_text(tokenizer, tokens)
+    if not is_thinking(tokenizer):
+        return Reply(text, len(tokens), cut)
+    _, answer = split_thoughts(find_opening(tokenizer, prompt) + text)
+    return Reply(answer, len(tokenizer.encode(answer, add_special_tokens=False)), cut)
 
 
 def _write_text(tokenizer: Any, tokens: Sequence[int]) -> str:

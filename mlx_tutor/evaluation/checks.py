@@ -11,7 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_tutor import __version__
-from mlx_tutor.evaluation.answers import Question, Reply, answer_questions
+from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
 from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights
@@ -60,7 +60,7 @@ def hash_checks(run: Run, recipe: Recipe, rows: Rows, sources: Sequence[str], li
     """Fingerprint of all that the checks depend on."""
     of_rows = [[row["messages"] for row in rows[split]] for split in sorted(rows)]
     guards = hash_file(Path(__file__).parent / "guards.toml")
-    settings = asdict(_limit_answers(recipe.generate)), recipe.course.system_prompt, limit, seed
+    settings = asdict(_limit_answers(recipe)), recipe.course.system_prompt, limit, seed
     return hash_value(
         [__version__, hash_inputs(run, []), hash_value(of_rows), hash_value(list(sources)), guards, settings]
     )
@@ -73,8 +73,11 @@ def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:
     return found if found is not None and found["inputs"] == inputs else None
 
 
-def _limit_answers(settings: GenerateSettings) -> GenerateSettings:
-    return replace(settings, temp=0.0, max_tokens=min(MOST_TOKENS, settings.max_tokens))
+def _limit_answers(recipe: Recipe) -> GenerateSettings:
+    settings = recipe.generate
+    # Nobody knows how long thoughts get.
+    most = settings.max_tokens if recipe.model.thinking else min(MOST_TOKENS, settings.max_tokens)
+    return replace(settings, temp=0.0, max_tokens=most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,10 @@ def _ask_models(
     """Ask base and tuned model the same, one after the other in memory; by label."""
     results = {}
     contenders = list_contenders(run, base)
-    settings = _limit_answers(recipe.generate)
+    settings = _limit_answers(recipe)
     work: Work | None = None
     for number, (label, path, adapter) in enumerate(contenders):
-        loaded = load_model(path, adapter)
+        loaded = load_model(path, adapter, thinking=recipe.model.thinking)
         # The tokens are those of the base's tokenizer for both.
         work = work or plan(loaded)
         count = len(work.choices) + len(work.questions)
@@ -181,6 +184,7 @@ def measure_learned(
         "seed": seed,
         "wordings": WORDINGS_PER_FACT,
         "options": OPTIONS,
+        "unanswered": count_unanswered({label: result.replies for label, result in results.items()}),
         **sort_facts(facts, known[0], known[1]),
     }
     return _keep(run, "learned", found, begun, inputs)
@@ -236,6 +240,7 @@ def measure_guards(
         "models": list(results),
         "limit": limit,
         "seed": seed,
+        "unanswered": count_unanswered({label: result.replies for label, result in results.items()}),
         "taught": found_refusals.total(),
         "refusal": refusal,
         "general": summarize_general(names, general[0], general[1], seed),

@@ -15,7 +15,7 @@ import numpy as np
 
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.generate import PromptCache, cut_cache
-from mlx_tutor.models import LoadedModel, render_prompt
+from mlx_tutor.models import LoadedModel, render_beginning
 from mlx_tutor.records import Message
 
 
@@ -28,7 +28,7 @@ class Choice:
 
 
 def write_choice(tokenizer: Any, messages: Sequence[Message], lead: str, options: Sequence[str]) -> Choice:
-    """The tokens of a question; `lead` is how the answer begins, whichever option follows.
+    """The tokens of a question; `lead` is how the answer begins, without a thought, whichever option follows.
 
     Raises:
         ValueError: an option without a token.
@@ -37,7 +37,7 @@ def write_choice(tokenizer: Any, messages: Sequence[Message], lead: str, options
     def encode(text: str) -> tuple[int, ...]:
         return tuple(tokenizer.encode(text, add_special_tokens=False))
 
-    prompt = (*render_prompt(tokenizer, messages), *encode(lead))
+    prompt = (*render_beginning(tokenizer, messages), *encode(lead))
     space = " " if lead else ""
     encoded = tuple(encode(space + option) for option in options)
     if not all(encoded):

@@ -26,6 +26,7 @@ class Contender:
     label: str
     path: Path
     adapter: Path | None = None
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,9 @@ def load_contenders(models: Sequence[Contender]) -> Generator[tuple[Contender, L
     Contenders on the same folder come one after the other and share what was loaded once: adapters are put on it and
     taken off again. Keep none of the models, or two are in memory; close the generator when not all is wanted.
     """
-    for path in dict.fromkeys(contender.path for contender in models):
-        loaded = load_model(path)
-        for contender in (contender for contender in models if contender.path == path):
+    for path, thinking in dict.fromkeys((contender.path, contender.thinking) for contender in models):
+        loaded = load_model(path, thinking=thinking)
+        for contender in (item for item in models if (item.path, item.thinking) == (path, thinking)):
             with nullcontext() if contender.adapter is None else lend_adapter(loaded, contender.adapter):
                 yield contender, loaded
         del loaded

@@ -82,7 +82,7 @@ def evaluate_run(
         contenders.append(("fused", run.fused, None))
     losses = []
     for label, path, adapter in contenders:
-        loaded = load_model(path, adapter)
+        loaded = load_model(path, adapter, thinking=recipe.model.thinking)
         tokens = tokenize_rows(test_rows, loaded.tokenizer, recipe.train.max_seq_length)
         if not tokens.rows:
             raise DatasetError("No test row fits into train.max_seq_length. Add course files, or raise it.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlx_tutor import __version__
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, list_questions
+from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered, list_questions
 from mlx_tutor.evaluation.bootstrap import (
     RESAMPLES,
     Array,
@@ -123,6 +123,7 @@ def measure_answers(
         "generate": asdict(replace(recipe.generate, temp=0.0)),
         "signatures": write_signatures(references),
         "models": list(samples),
+        "unanswered": count_unanswered(replies),
         "measures": compare_samples(samples, seed),
         "style": compare_style(replies, references),
         "speed": {label: found.speed for label, found in measured.items()},
@@ -157,7 +158,7 @@ def _measure_model(
 ) -> _Measured:
     label, path, adapter = contender
     mx.reset_peak_memory()
-    loaded = load_model(path, adapter)
+    loaded = load_model(path, adapter, thinking=recipe.model.thinking)
     losses = measure_rows(loaded, [question.tokens for question in questions])
     weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
     replies = answer_questions(loaded, label, weights, questions, recipe.generate, kept, on_done)
@@ -173,7 +174,7 @@ def _prepare_questions(
 ) -> tuple[list[Question], int, dict[str, int]]:
     """The questions to ask, how many there were to choose from, and how many rows were left out, by reason."""
     longest = min(recipe.train.max_seq_length, context_length(read_json(base / "config.json")))
-    questions, dropped = list_questions(rows, load_tokenizer(base), longest)
+    questions, dropped = list_questions(rows, load_tokenizer(base, thinking=recipe.model.thinking), longest)
     return choose_questions(questions, limit, seed), len(questions), dropped
 
 

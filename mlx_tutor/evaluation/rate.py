@@ -83,6 +83,7 @@ class Contest:
     path: Path
     adapter: Path | None
     settings: GenerateSettings
+    thinking: bool = False
 
     @property
     def key(self) -> str:
@@ -190,7 +191,7 @@ def prepare_pairs(
     for number, (path, adapter) in enumerate(((contest.base, None), (contest.path, contest.adapter))):
         if asked:
             before = number * len(asked)
-            replies[number] = _answer(path, adapter, asked, contest.settings, before, on_progress)
+            replies[number] = _answer(contest, path, adapter, asked, before, on_progress)
     with _open(course) as connection:
         connection.execute("INSERT OR REPLACE INTO rated_contests (run, contest) VALUES (?, ?)", (contest.run, key))
         connection.executemany(
@@ -212,15 +213,15 @@ def _write_messages(prompt: Prompt) -> str:
 
 
 def _answer(
+    contest: Contest,
     path: Path,
     adapter: Path | None,
     prompts: Sequence[Prompt],
-    settings: GenerateSettings,
     before: int,
     on_progress: Callable[[str, int, int], None],
 ) -> list[Reply]:
     on_progress("answers", before, 2 * len(prompts))
-    loaded = load_model(path, adapter)
+    loaded = load_model(path, adapter, thinking=contest.thinking)
     tokens = [render_prompt(loaded.tokenizer, prompt.messages) for prompt in prompts]
     context = context_length(loaded.config)
     for prompt, rendered in zip(prompts, tokens, strict=True):
@@ -235,7 +236,7 @@ def _answer(
         replies[index] = reply
         on_progress("answers", before + len(replies), 2 * len(prompts))
 
-    generate_replies(loaded, tokens, settings, keep)
+    generate_replies(loaded, tokens, contest.settings, keep)
     del loaded
     mx.clear_cache()
     return [replies[index] for index in range(len(prompts))]

@@ -145,10 +145,10 @@ def cite_answer(
         on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
 
     answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
-    answer = replace(answer, text=clean_text(answer.text))
+    answer = replace(answer, text=clean_text(answer.text), thoughts=clean_text(answer.thoughts))
     if hider is not None:
         on_text(hider.finish())
-        answer = replace(answer, text=hide_code(answer.text))
+        answer = replace(answer, text=hide_code(answer.text), thoughts=hide_code(answer.thoughts))
     answered = time.perf_counter()
     sources, checked = find_support(answer.text, question, found)
     if index is not None and sources:

@@ -52,7 +52,7 @@ def add_compare(site: Site) -> None:
             yield _show_problem(err)
             return
         done = comparisons or []
-        texts = {comparison.label: comparison.answer.text for comparison in done}
+        texts = {item.label: item.answer.text or item.answer.problem for item in done}
         said = "" if len(done) == len(LABELS) else "Stopped."
         yield (*(write_safe_markdown(texts.get(label, "")) for label in LABELS), said, draw_comparisons(done))
 

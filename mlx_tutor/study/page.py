@@ -285,7 +285,8 @@ def draw_turns(turns: list[Turn]) -> list[dict[str, str]]:
     """Turns as the chat takes them."""
     messages = []
     for turn in turns:
-        text = write_safe_markdown(turn.cited.answer.text) or "*nothing*"
+        answer = turn.cited.answer
+        text = write_safe_markdown(answer.text or answer.problem) or "*nothing*"
         missing = "\n\n*not found in your course*" if turn.cited.supported is False else ""
         messages.append({"role": "user", "content": write_plain_markdown(turn.cited.question)})
         messages.append({"role": "assistant", "content": text + missing})

@@ -20,7 +20,7 @@ from mlx_tutor.errors import TrainingError, TutorError
 from mlx_tutor.files import read_json, write_json
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.settings import TrainSettings
+from mlx_tutor.settings import ModelSettings, TrainSettings
 from mlx_tutor.training.adapter import add_adapter, make_optimizer
 from mlx_tutor.training.batches import TokenRow, make_batch, pad_width, plan_batches
 from mlx_tutor.training.guard import checkpoint_layers
@@ -166,7 +166,8 @@ def _measure_apart(
     base: Path, recipe: Recipe, train_rows: Sequence[dict[str, Any]], valid_rows: Sequence[dict[str, Any]]
 ) -> Measured | None:
     """`measure_steps` in a process of its own; None when there was not enough memory."""
-    request = {"base": str(base), "train": asdict(recipe.train), "rows": [list(train_rows), list(valid_rows)]}
+    settings = {"model": asdict(recipe.model), "train": asdict(recipe.train)}
+    request = {"base": str(base), **settings, "rows": [list(train_rows), list(valid_rows)]}
     result = subprocess.run(
         [sys.executable, "-m", "mlx_tutor.training.plan"],
         input=json.dumps(request),
@@ -190,7 +191,7 @@ def measure_steps(
     base: Path, recipe: Recipe, train_rows: Sequence[dict[str, Any]], valid_rows: Sequence[dict[str, Any]]
 ) -> Measured:
     """Three steps on the longest rows, three on middling ones, and a validation of its longest rows."""
-    loaded = load_model(base)
+    loaded = load_model(base, thinking=recipe.model.thinking)
     train, valid = (tokens.rows for tokens in prepare_rows(loaded, recipe, train_rows, valid_rows))
     settings = replace(recipe.train, iters=count_iterations(recipe.train, len(train)))
     add_adapter(loaded, settings)
@@ -284,7 +285,8 @@ def main() -> None:
         name: tuple(value) if isinstance(value, list) else value for name, value in request["train"].items()
     }
     try:
-        measured = measure_steps(Path(request["base"]), Recipe(train=TrainSettings(**settings)), *request["rows"])
+        recipe = Recipe(model=ModelSettings(**request["model"]), train=TrainSettings(**settings))
+        measured = measure_steps(Path(request["base"]), recipe, *request["rows"])
         reply = asdict(measured)
     except TutorError as err:
         reply = {"error": str(err)}

@@ -37,10 +37,11 @@ def tokenize_rows(
         for i, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
-            if not message["content"].strip():
+            tokens, offset = render_tokens(tokenizer, messages[: i + 1])
+            # The end token alone is left of an answer that is all thoughts, where they are not spoken.
+            if not message["content"].strip() or len(tokens) - offset < 2:
                 dropped["empty answer"] += 1
                 continue
-            tokens, offset = render_tokens(tokenizer, messages[: i + 1])
             if len(tokens) > max_seq_length:
                 dropped[f"longer than {max_seq_length} tokens"] += 1
                 continue

@@ -70,6 +70,7 @@ def hash_inputs(recipe: Recipe, base: Path, rows_hash: str) -> dict[str, str]:
         "base": hash_model(base),
         "tokenizer": hash_tokenizer(base),
         "settings": hash_value(settings),
+        **({"thinking": "on"} if recipe.model.thinking else {}),
     }
 
 
@@ -142,7 +143,7 @@ def train_adapter(
         raise TrainingError(
             f"{run.adapter} holds an interrupted training on other rows or settings. Name another --run, or delete it."
         )
-    loaded = load_model(base)
+    loaded = load_model(base, thinking=recipe.model.thinking)
     rows = prepare_rows(loaded, recipe, train_rows, valid_rows)
     settings = replace(recipe.train, iters=count_iterations(recipe.train, len(rows[0].rows)))
     mx.random.seed(settings.seed)

@@ -7,68 +7,89 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlx_tutor.dataset.messages import part_thoughts
+from mlx_tutor.errors import DatasetError
 from mlx_tutor.models import load_tokenizer, render_prompt
-from mlx_tutor.training.rows import tokenize_rows
-from tests.model_factory import CHATML, make_model, make_tokenizer
+from mlx_tutor.records import Message
+from mlx_tutor.training.rows import check_rows, tokenize_rows
+from tests.chat_templates import QWEN2, QWEN3, QWEN3_2507, QWEN3_THINKING, QWEN25
+from tests.model_factory import make_model, make_tokenizer
 
-# As Qwen3's: thoughts of earlier turns are left out, an empty thought stands where thinking is off.
-THINKING = (
-    "{%- set ns = namespace(last=-1) %}{%- for m in messages %}{%- if m.role == 'user' %}"
-    "{%- set ns.last = loop.index0 %}{%- endif %}{%- endfor %}"
-    "{%- for m in messages %}{%- set content = m.content %}{%- set thoughts = '' %}"
-    "{%- if m.role == 'assistant' and '</think>' in content %}"
-    "{%- set thoughts = content.split('</think>')[0].split('<think>')[-1].strip('\n') %}"
-    "{%- set content = content.split('</think>')[-1].lstrip('\n') %}{%- endif %}"
-    "{{- '<|im_start|>' + m.role + '\n' }}"
-    "{%- if m.role == 'assistant' and loop.index0 > ns.last %}"
-    "{{- '<think>\n' + thoughts + '\n</think>\n\n' }}{%- endif %}"
-    "{{- content + '<|im_end|>\n' }}{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}"
-    "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}"
-    "{%- endif %}"
-)
-TEMPLATES = {"chatml": CHATML, "thinking": THINKING}
+# Template, and whether thinking is on.
+FORMS = {
+    "qwen2": (QWEN2, False),
+    "qwen2.5": (QWEN25, False),
+    "qwen3": (QWEN3, False),
+    "qwen3-2507": (QWEN3_2507, False),
+    "qwen3 thinks": (QWEN3, True),
+    "qwen3-thinking": (QWEN3_THINKING, True),
+}
 TEXT = st.text(st.characters(codec="ascii", exclude_characters="<>"), min_size=1, max_size=12).map(str.strip)
 
 
-@pytest.fixture(scope="module", params=sorted(TEMPLATES))
+@pytest.fixture(scope="module", params=sorted(FORMS))
 def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder: Path = make_model(tmp_path_factory.mktemp(request.param))
-    make_tokenizer(folder, TEMPLATES[request.param])
-    return load_tokenizer(folder)
+    folder: Path = make_model(tmp_path_factory.mktemp("model"))
+    template, thinking = FORMS[request.param]
+    make_tokenizer(folder, template)
+    return load_tokenizer(folder, thinking=thinking)
 
 
-def make_chat(turns: list[tuple[str, str]]) -> list[dict[str, str]]:
-    messages = [{"role": "system", "content": "Tutor."}]
-    for question, answer in turns:
-        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+def make_chat(turns: list[tuple[str, str, str]]) -> list[Message]:
+    messages: list[Message] = [{"role": "system", "content": "Tutor."}]
+    for question, thoughts, answer in turns:
+        turn: Message = {"role": "assistant", "content": answer}
+        messages += [
+            {"role": "user", "content": question},
+            {**turn, "reasoning_content": thoughts} if thoughts else turn,
+        ]
     return messages
 
 
 @settings(max_examples=25, deadline=None)
-@given(turns=st.lists(st.tuples(TEXT, TEXT.filter(bool)), min_size=1, max_size=4))
+@given(turns=st.lists(st.tuples(TEXT, TEXT, TEXT.filter(bool)), min_size=1, max_size=4))
 def test_each_turn_is_trained_behind_the_prompt_that_generation_gets(
-    tokenizer: Any, turns: list[tuple[str, str]]
+    tokenizer: Any, turns: list[tuple[str, str, str]]
 ) -> None:
     messages = make_chat(turns)
     found = tokenize_rows([{"messages": messages}], tokenizer, 4096)
     assert len(found.rows) == len(turns) and found.lines == (1,) * len(turns) and not found.dropped
-    for i, (row, (_, answer)) in enumerate(zip(found.rows, turns, strict=True)):
-        prompt, trained = list(row.tokens[: row.offset]), list(row.tokens[row.offset :])
-        assert prompt == render_prompt(tokenizer, messages[: 2 * i + 2])  # type: ignore[arg-type]
-        assert tokenizer.decode(trained) == f"{answer}<|im_end|>"
-        assert row.supervised == len(trained)
+    for i, (row, (_, thoughts, answer)) in enumerate(zip(found.rows, turns, strict=True)):
+        prompt, trained = list(row.tokens[: row.offset]), tokenizer.decode(list(row.tokens[row.offset :]))
+        # Generation has the answers of earlier turns, never their thoughts.
+        said: list[Message] = [{"role": m["role"], "content": m["content"]} for m in messages[: 2 * i + 2]]
+        assert prompt == render_prompt(tokenizer, said)
+        if not tokenizer.thinking:
+            assert trained == f"{answer}<|im_end|>"
+        else:
+            # What the template itself makes of the finished conversation, to its end token.
+            whole = tokenizer.apply_chat_template([*said, messages[2 * i + 2]], tokenize=False, enable_thinking=True)
+            assert tokenizer.decode(prompt) + trained == whole.removesuffix("\n")
+            assert trained.removeprefix("<think>\n") == f"{thoughts}\n</think>\n\n{answer}<|im_end|>"
+        assert row.supervised == len(row.tokens) - row.offset
 
 
 def test_without_a_mask_the_questions_are_learned_too(tokenizer: Any) -> None:
-    (row,) = tokenize_rows([{"messages": make_chat([("Why?", "So.")])}], tokenizer, 4096, mask_prompt=False).rows
+    (row,) = tokenize_rows([{"messages": make_chat([("Why?", "", "So.")])}], tokenizer, 4096, mask_prompt=False).rows
     assert row.supervised == len(row.tokens) - 1
 
 
 def test_thoughts_in_a_row_are_not_spoken_where_thinking_is_off(tokenizer: Any) -> None:
-    row = {"messages": make_chat([("Why?", "<think>\nHm.\n</think>\n\nSo.")])}
+    row = {"messages": make_chat([("Why?", "", "<think>\nHm.\n</think>\n\nSo.")])}
     (found,) = tokenize_rows([row], tokenizer, 4096).rows
     trained = tokenizer.decode(list(found.tokens[found.offset :]))
     # A template that knows no thoughts takes them for a part of the answer.
-    knows = "enable_thinking" in tokenizer.chat_template
-    assert trained == ("So.<|im_end|>" if knows else "<think>\nHm.\n</think>\n\nSo.<|im_end|>")
+    if "</think>" in tokenizer.chat_template and not tokenizer.thinking:
+        assert trained == "So.<|im_end|>"
+    else:
+        assert trained.removeprefix("<think>\n") == "Hm.\n</think>\n\nSo.<|im_end|>"
+
+
+def test_a_row_that_says_nothing_is_dropped_and_never_trained_for_its_end_token(tokenizer: Any) -> None:
+    silent = [make_chat([("Why?", "Hm.", "")]), make_chat([("Why?", "", "<think>\nHm.\n</think>\n\n")])]
+    rows = [{"messages": [part_thoughts(turn) if tokenizer.thinking else turn for turn in chat]} for chat in silent]
+    found = tokenize_rows(rows, tokenizer, 4096)
+    knows = "</think>" in tokenizer.chat_template
+    assert found.dropped == {"empty answer": 2 if knows else 1}
+    with pytest.raises(DatasetError, match=r"0 training rows are left \(2 empty answer\)|1 training rows are left"):
+        check_rows(found, found)
