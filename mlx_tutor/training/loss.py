@@ -108,13 +108,19 @@ def _compute_piece(
 ) -> tuple[mx.array, mx.array]:
     raw = head(rows)
     logits, places = raw.astype(mx.float32), targets[:, None]
-    norm = mx.logsumexp(logits, axis=-1, keepdims=True)
     picked = mx.take_along_axis(logits, places, axis=-1)
-    loss = ((norm - picked)[:, 0] * weights).sum()
     if not gradient:
+        loss = ((mx.logsumexp(logits, axis=-1, keepdims=True) - picked)[:, 0] * weights).sum()
         return loss, loss
-    chances = mx.put_along_axis(mx.exp(logits - norm), places, mx.exp(picked - norm) - 1, axis=-1)
-    [_], [slope] = mx.vjp(head, [rows], [(chances * weights[:, None]).astype(raw.dtype)])
+    # One power of e for each logit serves loss and gradient.
+    top = logits.max(axis=-1, keepdims=True)
+    powers = mx.exp(logits - top)
+    whole = powers.sum(axis=-1, keepdims=True)
+    loss = ((mx.log(whole) + top - picked)[:, 0] * weights).sum()
+    chances = powers * (weights[:, None] / whole)
+    wanted = mx.take_along_axis(chances, places, axis=-1) - weights[:, None]
+    chances = mx.put_along_axis(chances, places, wanted, axis=-1)
+    [_], [slope] = mx.vjp(head, [rows], [chances.astype(raw.dtype)])
     return loss, slope
 
 
