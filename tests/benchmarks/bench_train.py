@@ -1,8 +1,9 @@
 """Rows a second and losses of training, against mlx-lm's own batches and loss in the same trainer.
 
 Both sides: the same float32 weights, LoRA layers, optimizer, rows and number of passes, `mask_prompt` on; each in a
-process of its own, taking steps in turn, so that a machine that grows slower does so for both. `rows` are real rows as they come, `spread` rows of
-50 to 1,500 tokens, log-normal, half of each supervised. Ours keeps what the frozen layers make of a row: the first pass shows what training gains without that.
+process of its own, taking steps in turn, so that a machine that grows slower does so for both. `rows` are real rows as
+they come, `spread` rows of 50 to 1,500 tokens, log-normal, half of each supervised. Ours keeps what the frozen layers
+make of a row: the first pass shows what training gains without that.
 Beside each ratio stands the arithmetic one: by the products that each side's shapes take (`reachable`), and by those
 that no padding at all would take (`ceiling`).
 
