@@ -43,7 +43,8 @@ def compute_loss(
     logits = compute_logits(model, inputs, positions)
     losses = nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights
     count = weights.sum()
-    mean = losses.sum() / count
+    # A rank may have no row of a short batch.
+    mean = losses.sum() / mx.maximum(count, 1)
     return mean if factor is None else mean * factor, count
 
 
