@@ -243,5 +243,5 @@ def explain_loss(told: Told, hosts: Sequence[Any]) -> str:
     rank, status = told.lost[0]
     # Others fail as well, because they lost this one.
     reason = told.failed.get(rank) or (f"signal {status[1:]}" if status.startswith("-") else f"exit status {status}")
-    others = "the other was stopped" if len(hosts) == 2 else "the others were stopped"
-    return f"Rank {rank} on {hosts[rank]['ssh']} died ({reason}); {others}."
+    others = {1: "", 2: "; the other was stopped"}.get(len(hosts), "; the others were stopped")
+    return f"Rank {rank} on {hosts[rank]['ssh']} died ({reason}){others}."

@@ -92,6 +92,9 @@ def main() -> None:
     """Train what the argument asks for; exit status 1 when it could not be."""
     request = json.loads(sys.argv[1])
     rank = int(os.environ.get("MLX_RANK", "0"))
+    if request["ranks"] == 1:
+        # mlx.launch gives one host an empty hostfile, which mlx cannot read.
+        os.environ.pop("MLX_HOSTFILE", None)
     Thread(target=follow_launcher, daemon=True).start()
     try:
         found = mx.distributed.init().size()
