@@ -8,9 +8,10 @@ import json
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from select import select
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
@@ -23,7 +24,7 @@ from mlx_tutor.files import read_jsonl
 from mlx_tutor.models import resolve_model
 from mlx_tutor.recipe import load_recipe
 from mlx_tutor.training.checkpoint import find_checkpoint
-from mlx_tutor.training.launch import SILENCE
+from mlx_tutor.training.launch import BEAT
 from mlx_tutor.training.rows import hash_rows
 from mlx_tutor.training.train import Metric, hash_inputs, train_adapter
 from mlx_tutor.workspace import Course, Run
@@ -75,16 +76,16 @@ def share_checkpoint(run: Run, rank: int) -> None:
 
 def say(rank: int, **words: Any) -> None:
     """One line for `launch`."""
-    # In one write, so that lines of ranks do not mix; the first newline ends what another program began.
+    # In one write, so that lines of ranks do not mix; the first newline ends what something else began.
     os.write(1, f"\n{json.dumps({'rank': rank, **words})}\n".encode())
 
 
-def follow_launcher() -> None:
-    """Stop this rank as Ctrl-C would, when it is told to, or when nobody is there any more."""
-    while select([0], [], [], SILENCE)[0]:
-        heard = os.read(0, 4096)
-        if not heard or b"stop" in heard:
-            break
+def stop_with(launcher: int) -> None:
+    """Stop this rank, and with it all, as Ctrl-C would when the process that started it is gone."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(launcher, 0)
+            time.sleep(BEAT)
     os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -95,7 +96,11 @@ def main() -> None:
     if request["ranks"] == 1:
         # mlx.launch gives one host an empty hostfile, which mlx cannot read.
         os.environ.pop("MLX_HOSTFILE", None)
-    Thread(target=follow_launcher, daemon=True).start()
+    # mlx.launch is busy all the time with an input that may be written to.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if rank == 0:
+        say(rank, process=os.getpid())
+        Thread(target=stop_with, args=(request["launcher"],), daemon=True).start()
     try:
         found = mx.distributed.init().size()
         if found != request["ranks"]:
