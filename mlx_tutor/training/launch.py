@@ -34,14 +34,8 @@ BEAT = 5.0
 # What a rank on another host would not have; that of this machine comes by itself.
 PASSED_ON = (
     *("LD_PRELOAD", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS"),
-    *(
-        "OPENBLAS_THREAD_TIMEOUT",
-        "PYTHONPATH",
-        "HF_HOME",
-        "HF_HUB_OFFLINE",
-        "HF_HUB_DISABLE_TELEMETRY",
-        "TRANSFORMERS_VERBOSITY",
-    ),
+    *("OPENBLAS_THREAD_TIMEOUT", "PYTHONPATH"),
+    *("HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_VERBOSITY"),
 )
 LOST_RANK = re.compile(r"Node with rank (\d+) (?:was killed|exited with code (-?\d+))")
 
@@ -177,7 +171,7 @@ def train_on_hosts(
                     hear(line, told, on_event)
         finally:
             # Those on this machine are in one group with mlx.launch; others end with their ssh.
-            with suppress(ProcessLookupError):
+            with suppress(OSError):
                 os.killpg(process.pid, SIGKILL)
     record = run.read() if run.is_complete else None
     if told.refused:

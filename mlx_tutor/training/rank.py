@@ -93,18 +93,19 @@ def main() -> None:
     """Train what the argument asks for; exit status 1 when it could not be."""
     request = json.loads(sys.argv[1])
     rank = int(os.environ.get("MLX_RANK", "0"))
+    # mlx.launch is busy all the time with an input that may be written to.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if request["ranks"] == 1:
         # mlx.launch gives one host an empty hostfile, which mlx cannot read.
         os.environ.pop("MLX_HOSTFILE", None)
-    # mlx.launch is busy all the time with an input that may be written to.
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    if rank == 0:
-        say(rank, process=os.getpid())
-        Thread(target=stop_with, args=(request["launcher"],), daemon=True).start()
     try:
-        found = mx.distributed.init().size()
-        if found != request["ranks"]:
-            raise TrainingError(f"mlx brought {found} of {request['ranks']} hosts together. Try mlx.launch --verbose.")
+        group = mx.distributed.init()
+        rank = group.rank()
+        if group.size() != request["ranks"]:
+            raise TrainingError(f"mlx brought {group.size()} of {request['ranks']} hosts together.")
+        if rank == 0:
+            say(rank, process=os.getpid())
+            Thread(target=stop_with, args=(request["launcher"],), daemon=True).start()
         with TemporaryDirectory() as scratch:
             train_rank(request, rank, Path(scratch))
     except TutorError as err:

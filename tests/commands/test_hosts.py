@@ -22,7 +22,7 @@ from tests.commands.test_resume import start_training
 TWO = ("--hosts", "127.0.0.1,127.0.0.1")
 # At the recipe's rate, trainings of one machine with another BLAS are as far apart as these.
 CALM = ("--set", "train.learning_rate=3e-4")
-LONG = (*CALM, "--set", "train.iters=150", "--set", "train.steps_per_eval=50", "--set", "train.steps_per_save=5")
+LONG = (*CALM, "--set", "train.iters=80", "--set", "train.steps_per_eval=40", "--set", "train.steps_per_save=5")
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def find_ranks(workspace: Path) -> list[int]:
 
 def test_two_ranks_learn_what_one_learns(invoke: Invoke, built: Path) -> None:
     # 40 rows and 7 for validation: the last batch of each pass has one row, and the second rank none.
-    steps = (*CALM, "--set", "train.iters=16", "--set", "train.batch_size=3", "--set", "train.steps_per_report=1")
-    steps += ("--set", "train.grad_accumulation_steps=2")
+    changes = ("iters=16", "batch_size=3", "steps_per_report=1", "grad_accumulation_steps=2")
+    steps = (*CALM, *(word for change in changes for word in ("--set", f"train.{change}")))
     assert invoke("train", "--run", "alone", *steps).exit_code == 0
     result = invoke("train", "--run", "two", "--json", *steps, *TWO)
     assert result.exit_code == 0, result.stderr
@@ -104,7 +104,7 @@ def test_a_rank_that_dies_ends_all_with_one_line_that_says_how_to_go_on(built: P
     assert not (built / "adapters" / "demo" / "run.json").exists()
     code, out, err = run_program(*shlex.split(said[1]), "--json")
     assert code == 0, err
-    assert re.search(r"going on with demo at step \d+ of 150", err)
+    assert re.search(r"going on with demo at step \d+ of 80", err)
     assert json.loads(out)["result"]["stopped"] == "finished"
 
 
@@ -113,11 +113,11 @@ def test_a_stop_is_saved_and_one_machine_alone_goes_on_from_it(invoke: Invoke, b
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "Go on: mlx-tutor train -c demo --run demo --set train.iters=150" in err and "Traceback" not in err
+    assert "Go on: mlx-tutor train -c demo --run demo --set train.learning_rate=3e-4" in err and "Traceback" not in err
     record = json.loads((built / "adapters" / "demo" / "run.json").read_text())
     assert record["result"]["stopped"] == "interrupted"
     result = invoke("train", *LONG)
-    assert f"going on with demo at step {record['result']['iterations']} of 150" in result.stderr
+    assert f"going on with demo at step {record['result']['iterations']} of 80" in result.stderr
     assert invoke("train", "--run", "alone", *LONG).exit_code == 0
     assert read_curve(built, "demo") == read_curve(built, "alone")
 
