@@ -27,6 +27,8 @@ from mlx_tutor.training.guard import stop_cleanly
 from mlx_tutor.training.watch import OnMetric
 from mlx_tutor.workspace import Course, Run
 
+# The module that each host runs; above this room, because it reads rows.
+RANK = "mlx_tutor.commands.rank"
 HERE = "127.0.0.1"
 FIRST_PORT = 32323
 # Seconds between two looks whether the other is still there.
@@ -195,7 +197,7 @@ def start_ranks(hosts: dict[str, Any], request: dict[str, Any], workspace: Path,
     write_json(hostfile, {**hosts, "envs": [*envs, *hosts["envs"]]})
     ports = ("--starting-port", str(find_ports(len(hosts["hosts"]))))
     launch = (str(Path(sys.executable).with_name("mlx.launch")), "--hostfile", str(hostfile), *ports)
-    rank = (sys.executable, "-m", "mlx_tutor.training.rank", json.dumps(request))
+    rank = (sys.executable, "-m", RANK, json.dumps(request))
     try:
         return Popen(
             [*launch, "--cwd", str(workspace), "--", *rank],

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,17 +21,20 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_tutor.errors import TrainingError, TutorError
-from mlx_tutor.files import read_jsonl
 from mlx_tutor.models import resolve_model
-from mlx_tutor.recipe import load_recipe
+from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.training.checkpoint import find_checkpoint
 from mlx_tutor.training.launch import BEAT
 from mlx_tutor.training.rows import hash_rows
 from mlx_tutor.training.train import Metric, hash_inputs, train_adapter
 from mlx_tutor.workspace import Course, Run
 
+Rows = list[dict[str, Any]]
+# How the rows of train and valid are read: this half does not know where they come from.
+ReadRows = Callable[[Course, Recipe], tuple[Rows, Rows]]
 
-def train_rank(request: dict[str, Any], rank: int, scratch: Path) -> None:
+
+def train_rank(request: dict[str, Any], rank: int, scratch: Path, read_rows: ReadRows) -> None:
     """This rank's part of the training that `request` describes.
 
     Raises:
@@ -40,7 +44,7 @@ def train_rank(request: dict[str, Any], rank: int, scratch: Path) -> None:
     recipe = load_recipe(course.recipe, request["overrides"])
     base = resolve_model(recipe.model.base)
     inputs = hash_inputs(recipe, base, hash_rows(course))
-    if other := [name for name, value in request["inputs"].items() if inputs[name] != value]:
+    if other := [name for name, value in request["inputs"].items() if inputs.get(name) != value]:
         raise TrainingError(
             f"{os.uname().nodename} has other {' and '.join(other)} than this machine. Copy corpora/{course.name} and "
             "the base model there as they are here."
@@ -51,13 +55,12 @@ def train_rank(request: dict[str, Any], rank: int, scratch: Path) -> None:
         recipe = replace(recipe, train=replace(recipe.train, report_to=""))
     own = Run(scratch, run.name) if rank else run
     share_checkpoint(own, rank)
-    train, valid = (read_jsonl(course.dataset / f"{split}.jsonl") for split in ("train", "valid"))
 
     def on_event(metric: Metric) -> None:
         if rank == 0:
             say(rank, metric=metric)
 
-    train_adapter(own, course.name, base, recipe, train, valid, inputs, on_event)
+    train_adapter(own, course.name, base, recipe, *read_rows(course, recipe), inputs, on_event)
 
 
 def share_checkpoint(run: Run, rank: int) -> None:
@@ -89,9 +92,8 @@ def stop_with(launcher: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def main() -> None:
-    """Train what the argument asks for; exit status 1 when it could not be."""
-    request = json.loads(sys.argv[1])
+def run_rank(request: dict[str, Any], read_rows: ReadRows) -> None:
+    """The whole life of a rank; exit status 1 when it could not be."""
     rank = int(os.environ.get("MLX_RANK", "0"))
     # mlx.launch is busy all the time with an input that may be written to.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -107,14 +109,10 @@ def main() -> None:
             say(rank, process=os.getpid())
             Thread(target=stop_with, args=(request["launcher"],), daemon=True).start()
         with TemporaryDirectory() as scratch:
-            train_rank(request, rank, Path(scratch))
+            train_rank(request, rank, Path(scratch), read_rows)
     except TutorError as err:
         say(rank, refused=str(err))
         sys.exit(1)
     except Exception as err:
         say(rank, failed=f"{type(err).__name__}: {err}")
         raise
-
-
-if __name__ == "__main__":
-    main()

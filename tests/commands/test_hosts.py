@@ -52,7 +52,7 @@ def read_curve(workspace: Path, run: str) -> list[tuple[str, int, Any]]:
 def find_ranks(workspace: Path) -> list[int]:
     """Process numbers of the ranks of a workspace."""
     listed = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-    found = re.findall(rf"^ *(\d+) {re.escape(sys.executable)} -m mlx_tutor.training.rank (.*)$", listed.stdout, re.M)
+    found = re.findall(rf"^ *(\d+) {re.escape(sys.executable)} -m mlx_tutor.commands.rank (.*)$", listed.stdout, re.M)
     return sorted(int(number) for number, request in found if f'"{workspace}"' in request)
 
 
@@ -125,7 +125,7 @@ def test_a_stop_is_saved_and_one_machine_alone_goes_on_from_it(invoke: Invoke, b
 def test_a_host_with_other_rows_is_named(built: Path) -> None:
     request = {"workspace": str(built), "course": "demo", "run": "demo", "overrides": [], "ranks": 1}
     request |= {"inputs": {"rows": "others"}, "launcher": os.getpid()}
-    command = [sys.executable, "-m", "mlx_tutor.training.rank", json.dumps(request)]
+    command = [sys.executable, "-m", "mlx_tutor.commands.rank", json.dumps(request)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1 and not result.stderr
     refused = f"{os.uname().nodename} has other rows than this machine. Copy corpora/demo and the base model there"
