@@ -26,6 +26,7 @@ class Options:
     course: str | None = None
     run: str | None = None
     overrides: tuple[str, ...] = ()
+    hosts: str | None = None
     json: bool = False
     verbose: bool = False
     quiet: bool = False
@@ -45,6 +46,7 @@ COMMON = {
     "course": click.option("-c", "--course", metavar="NAME", help="Course; default: your only one, else the sample."),
     "run": click.option("--run", metavar="NAME", help="Run; default: the newest finished one."),
     "overrides": click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe."),
+    "hosts": click.option("--hosts", metavar="A,B", help="Train on these machines together, or those of a hostfile."),
     "json": click.option("--json", is_flag=True, help="Print the result as JSON on stdout."),
     "verbose": click.option("-v", "--verbose", is_flag=True, help="Say more."),
     "quiet": click.option("-q", "--quiet", is_flag=True, help="Say only results and warnings."),

@@ -4,17 +4,20 @@ Is it up to date? Run it, and say what came out. Nothing heavy is imported befor
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlx_tutor.commands.options import Job, adapt_hints
 from mlx_tutor.commands.outcome import Outcome, finish
 from mlx_tutor.errors import DatasetError, ModelError, RecipeError, TrainingError
-from mlx_tutor.files import hash_file, hash_value, read_json
+from mlx_tutor.files import read_json
 from mlx_tutor.records import describe_bits
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
+
+if TYPE_CHECKING:
+    from mlx_tutor.training.watch import Metric
 
 
 def run_train(job: Job) -> tuple[Outcome, Run]:
@@ -45,6 +48,7 @@ def prepare_training(job: Job) -> tuple[Path, dict[str, str]]:
     """
     from mlx_tutor.dataset.build import check_dataset, explain_stale, find_edited_rows
     from mlx_tutor.models import hash_tokenizer, resolve_model
+    from mlx_tutor.training.rows import hash_rows
     from mlx_tutor.training.train import hash_inputs
 
     course, recipe = job.course, job.recipe
@@ -56,15 +60,14 @@ def prepare_training(job: Job) -> tuple[Path, dict[str, str]]:
         job.screen.warn(f"{', '.join(edited)} changed after the build; trained on as they are.")
     elif not (course.dataset / "manifest.json").is_file():
         job.screen.warn(f"The rows in {course.dataset} come from elsewhere; trained on as they are.")
-    rows_hash = hash_value([hash_file(course.dataset / f"{split}.jsonl") for split in ("train", "valid")])
-    return base, hash_inputs(recipe, base, rows_hash)
+    return base, hash_inputs(recipe, base, hash_rows(course))
 
 
 def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome:
     """Train one run, from its start or from where it was interrupted."""
     from mlx_tutor.training.checkpoint import read_checkpoint
     from mlx_tutor.training.plan import read_promise
-    from mlx_tutor.training.train import Metric, train_adapter
+    from mlx_tutor.training.train import train_adapter
 
     course, recipe = job.course, job.recipe
     checkpoint = read_checkpoint(run)
@@ -73,21 +76,38 @@ def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome
     else:
         done, total = checkpoint.state["progress"]["iteration"], checkpoint.state["iterations"]
         job.screen.say(f"going on with {run.name} at step {done} of {total}")
+    given = job.options.hosts
     with job.screen.watch_training(run.name) as on_event:
 
-        def pass_on(metric: Metric) -> None:
+        def pass_on(metric: "Metric") -> None:
             on_event(metric)
             if "note" in metric:
                 job.screen.warn(f"{metric['note'][0].upper()}{metric['note'][1:]}.")
 
         rows = read_both(job)
-        report = train_adapter(
-            run, course.name, base, recipe, *rows, inputs, pass_on, promise=read_promise(course, inputs)
-        )
-    result = asdict(report)
-    return Outcome(
-        "train", describe_training(result), result, seconds=report.seconds, peak_memory_gb=report.peak_memory_gb
-    )
+        if given is None:
+            promise = read_promise(course, inputs)
+            result = asdict(train_adapter(run, course.name, base, recipe, *rows, inputs, pass_on, promise=promise))
+        else:
+            result = train_ranks(job, run, inputs, given, pass_on)
+    cost = {name: result[name] for name in ("seconds", "peak_memory_gb")}
+    return Outcome("train", describe_training(result), result, **cost)
+
+
+def train_ranks(
+    job: Job, run: Run, inputs: dict[str, str], given: str, on_event: "Callable[[Metric], None]"
+) -> dict[str, Any]:
+    """Train one run with a rank on each host of --hosts.
+
+    Raises:
+        TrainingError: a rank died; it says how to go on.
+    """
+    from mlx_tutor.training.launch import RankLostError, train_on_hosts
+
+    try:
+        return train_on_hosts(run, job.course, job.recipe, job.options.overrides, inputs, given, on_event)
+    except RankLostError as err:
+        raise TrainingError(f"{err} Go on: {name_resume(job, 'train', run)}") from err
 
 
 def read_both(job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -100,12 +120,17 @@ def read_both(job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def hint_resume(job: Job, command: str, run: Run) -> str:
     """What to type to go on with an interrupted training, or to make do with it."""
-    course = f" -c {job.course.name}"
-    settings = "".join(f" --set {shlex.quote(item)}" for item in job.options.overrides)
-    hint = f"Interrupted, and saved. Go on: mlx-tutor {command}{course} --run {run.name}{settings}"
+    hint = f"Interrupted, and saved. Go on: {name_resume(job, command, run)}"
     if run.read()["result"]["best_iteration"]:
-        hint += f"\nOr use what it learned so far: mlx-tutor fuse{course} --run {run.name}"
+        hint += f"\nOr use what it learned so far: mlx-tutor fuse -c {job.course.name} --run {run.name}"
     return adapt_hints(hint)
+
+
+def name_resume(job: Job, command: str, run: Run) -> str:
+    """The command that goes on with a training."""
+    settings = "".join(f" --set {shlex.quote(item)}" for item in job.options.overrides)
+    hosts = f" --hosts {shlex.quote(job.options.hosts)}" if job.options.hosts is not None else ""
+    return f"mlx-tutor {command} -c {job.course.name} --run {run.name}{settings}{hosts}"
 
 
 def hint_build(course: Course) -> str:

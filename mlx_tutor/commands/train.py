@@ -9,7 +9,7 @@ from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options
 
 @click.command()
 @click.option("--plan", is_flag=True, help="Train nothing; try a few steps, and say what the training would take.")
-@common_options("course", "run", "overrides", "json")
+@common_options("course", "run", "overrides", "hosts", "json")
 def command(options: Options, plan: bool) -> None:
     """Train an adapter, and keep the best one.
 
@@ -18,11 +18,14 @@ def command(options: Options, plan: bool) -> None:
     Reads corpora/COURSE/dataset, writes adapters/RUN with the adapter, run.json, metrics.jsonl and loss.png.
     Other settings or rows make a new run; --run gives it a name. Ctrl-C ends training and keeps the best; the same
     command goes on where it ended, also after a power cut. --plan says beforehand how much memory and time it takes.
+    --hosts trains on several machines as on one, each with a share of every batch.
 
     Example: mlx-tutor train --set train.rank=16 --set train.iters=400
     """
     from mlx_tutor.commands import stages
 
+    if plan and options.hosts is not None:
+        raise click.UsageError("--plan tries this machine alone; leave out --hosts.")
     job = open_job(options)
     if plan:
         show_plan(job)

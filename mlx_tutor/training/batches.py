@@ -35,6 +35,10 @@ class TokenRow:
         return len(self.tokens) - max(self.offset, 1)
 
 
+# What a rank computes on where a batch has fewer rows than there are ranks: nothing of it is supervised.
+NO_ROW = TokenRow((0, 0), 2)
+
+
 def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Generator | None) -> list[list[int]]:
     """Indices of the rows of each batch of one pass; every row once, the last batch may be short.
 
@@ -113,11 +117,12 @@ def iterate_batches(
         max_seq_length: Refuse longer rows.
         loop: Train (endless, shuffled) or evaluate (once).
         seed: Order of the rows.
-        comm_group: Given by mlx-lm; one process only.
-        on_batch: Called before each batch with its row indices and its weight in the update, at an exact step boundary;
-            False ends the pass.
+        comm_group: Given by mlx-lm. Each of its ranks gets a share of every batch.
+        on_batch: Called before each batch with its row indices and its weight in the update, those of all ranks
+            together, at an exact step boundary; False ends the pass.
         start: Batches to pass over: where an earlier training stopped, a multiple of `accumulate`.
-        accumulate: Batches summed into one update. Above 1 each batch has a fifth array, its weight in the update.
+        accumulate: Batches summed into one update. Where an update has several parts, batches or shares of ranks, each
+            has a fifth array, its weight in the update.
         lower: Gives what the frozen layers make of the rows, in place of their tokens.
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
@@ -125,14 +130,18 @@ def iterate_batches(
         raise ValueError(f"a row of {longest} tokens is longer than max_seq_length {max_seq_length}")
     planned = _plan_passes(dataset, batch_size, seed) if loop else iter(plan_batches(dataset, batch_size, None))
     planned = islice(planned, start, None)
+    rank, ranks = (comm_group.rank(), comm_group.size()) if comm_group is not None else (0, 1)
     while group := list(islice(planned, accumulate if loop else 1)):
-        for indices, weight in zip(group, weigh_batches(dataset, group), strict=True):
+        # Rows of a batch are in order of length: dealt in turn, all ranks have about the same to do.
+        shares = [indices[i::ranks] for indices in group for i in range(ranks)]
+        own = zip(shares[rank::ranks], weigh_batches(dataset, shares)[rank::ranks], strict=True)
+        for indices, weight, (share, factor) in zip(group, weigh_batches(dataset, group), own, strict=True):
             if on_batch is not None and not on_batch(indices, weight):
                 return
-            batch = make_batch([dataset[i] for i in indices], batch_size)
+            batch = make_batch([dataset[i] for i in share] or [NO_ROW], -(-batch_size // ranks))
             if lower is not None:
-                batch = (lower.read(indices, *batch[0].shape), *batch[1:])
-            yield (*batch, mx.array(weight)) if loop and accumulate > 1 else batch
+                batch = (lower.read(share, *batch[0].shape), *batch[1:])
+            yield (*batch, mx.array(factor)) if loop and accumulate * ranks > 1 else batch
 
 
 def _plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterator[list[int]]:

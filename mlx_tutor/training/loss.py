@@ -64,7 +64,8 @@ def compute_loss(
         logits = compute_logits(model, inputs, positions)
         total = (nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights).sum()
     count = weights.sum()
-    mean = total / count
+    # A rank may have no row of a short batch.
+    mean = total / mx.maximum(count, 1)
     return mean if factor is None else mean * factor, count
 
 

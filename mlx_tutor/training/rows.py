@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlx_tutor.errors import DatasetError
+from mlx_tutor.files import hash_file, hash_value
 from mlx_tutor.models import render_tokens
 from mlx_tutor.records import MIN_TRAIN_ROWS
 from mlx_tutor.training.batches import TokenRow
+from mlx_tutor.workspace import Course
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class TokenRows:
     def supervised(self) -> int:
         """Tokens with a loss, over all rows."""
         return sum(row.supervised for row in self.rows)
+
+
+def hash_rows(course: Course) -> str:
+    """Fingerprint of the rows of a course that a training depends on."""
+    return hash_value([hash_file(course.dataset / f"{split}.jsonl") for split in ("train", "valid")])
 
 
 def tokenize_rows(

@@ -165,7 +165,7 @@ class Watch:
         every = settings.grad_accumulation_steps * -(-settings.steps_per_save // settings.grad_accumulation_steps)
         if not self._is_finite():
             self.stopped = "diverged"
-        elif self.stop_requested and whole:
+        elif whole and self._must_stop():
             self._save(progress, self.best)
             self.stopped = "interrupted"
         else:
@@ -177,13 +177,18 @@ class Watch:
                 self._validate()
                 if self.stopped == "finished" and progress.misses >= settings.patience:
                     self.stopped = "no improvement"
-                elif self.stopped == "finished" and self.stop_requested and whole:
+                elif self.stopped == "finished" and whole and self._must_stop():
                     # Whoever goes on from here validates here once more.
                     self._save(before, best)
                     self.stopped = "interrupted"
         self.batches = [*self.batches[-settings.grad_accumulation_steps :], indices]
         self.factor = factor
         return self.stopped == "finished"
+
+    def _must_stop(self) -> bool:
+        """Whether a stop was requested of any rank: all of them must take the same way."""
+        requested = mx.array(self.stop_requested, mx.int32)
+        return bool(mx.distributed.all_sum(requested, stream=mx.cpu).item())
 
     def _is_finite(self) -> bool:
         # Adam spreads one NaN over every parameter at once, so the last small matrix tells of all.
