@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 
 from mlx_tutor.dataset.concepts import BOLD, Concepts
 from mlx_tutor.dataset.forms import clean_term, find_named
@@ -11,12 +12,15 @@ from mlx_tutor.dataset.language import (
     BULLET,
     clean_heading,
     could_be_concept,
+    is_topic,
     is_whole_sentence,
     list_sentences,
     rank,
     split_sentences,
     strip_bold,
+    tells_story,
 )
+from mlx_tutor.dataset.pairs import Known, list_bold
 from mlx_tutor.records import Block, Chunk, QaPair
 
 ARTICLE = r"(?:(?P<article>An?|The|In \w+(?: \w+)?, an?|In \w+(?: \w+)?,)\s+)?"
@@ -27,14 +31,46 @@ AFTER = re.compile(
 )
 VERB = re.compile(
     rf"^{ARTICLE}{TERM}(?:,? \([\w -]{{2,40}}\))? "
-    r"(?:refers? to|means|denotes?|is defined as|describes?|measures?|consists? of)\b"
-)
-CALLED = re.compile(
-    r"\b(?:is|are|we|is then|are then) (?:call(?:ed)?|termed|known as)\b[^.]{0,60}?\*\*(?P<term>[^*]{3,60})\*\*"
+    r"(?:refers? to|means(?! the same)|denotes?|is defined as|describes?|measures?|consists? of)\b"
 )
 GLOSSARY = re.compile(r"^(?:[-•] )?\*\*(?P<term>[^*:]{2,60}?):?\*\*\s*[:—–-]\s*(?P<text>\S.{15,})$")
 PLAIN_GLOSSARY = re.compile(r"^(?:[-•] )?(?P<term>[A-Z][\w’' -]{2,50}?)\s*[:—–]\s+(?P<text>[A-Za-z].{20,})$")
 DEFINES = re.compile(r"(?:an?|the|any|how|when|where|what|share|sum|number|rate|process)\b[^:]+$", re.IGNORECASE)
+# "X refers to", "X is a way of"; and what is said of X beside what it is.
+MEANS = re.compile(r"\b(?:means|refers? to|(?:is|are) (?:best )?defined as|denotes?)\b")
+KIND = re.compile(
+    r"\b(?:is|are) (?:an?|the|any|those|when|where|what|how)\b.*?\b(?:that|who|which|of|to|for|in|by|from|between)\b"
+)
+REMARK = re.compile(r", but |\b(?:example|important|simple|one of|ideal|useful|would|cause of)\b")
+# What only definitions say: "Net sales is the amount left".
+NATURE = re.compile(
+    r"(?:is|are) (?:the|an?) (?:amount|difference|ratio|sum|process|number|percentage|share|practice|act|ability|method"
+    r"|measure|type|kind|form|situation|condition|collection|system) "
+    r"(?:of|that|by|left|to|between|in which|where|for)\b"
+)
+_SUBJECT = r"(?:[\w’'(),-]+ ){1,8}?(?:is|are)"
+_WORDS = r"(?:(?!(?:an?|the|of|that|to|which|who|where|whereby|in|for|by)\b)[\w,’'.-]+ )"
+# What is said of a thing that the reader knows.
+PRAISE = re.compile(
+    rf"{_SUBJECT} (?:(?:an?|the) {_WORDS}{{0,4}}?(?:issues?|matters?|questions?|industry|industries|challenges?|topics?"
+    r"|priority|priorities|debates?|mistakes?|assumption|subject(?! to))\b"
+    r"|the (?:most|second most) (?:popular|common|important|widely|famous|frequent)"
+    r"|an? (?:very|quite|rather|hugely|extremely|exceedingly) "
+    r"|the (?:first|second|third|last) [\w ]* in the (?:figure|table)"
+    r"|an? (?:important|crucial|vital|essential|powerful|key|central) "
+    r"(?:part|component|factor|element|role|step|tool|source)\b"
+    r"|the key to\b|a factor in\b|an example of\b|the area labell?ed\b|an? \w+ that can be [a-z]+[.])"
+)
+FIRM = re.compile(
+    rf"{_SUBJECT} (?:an?|the|one of the) {_WORDS}{{0,7}}?(?:company|retailer|maker|manufacturer|firm|corporation"
+    r"|chain|start-?up|founder|initiator|author|professor|engineer|researcher|scientist|president|director)\b(?!-)"
+)
+# "It …" behind a definition, where the term is what that speaks of.
+MORE = re.compile(
+    r"(?:It|They) (?!(?:is|are|was|were) (?:not|also|an?|the|important|easy|hard|useful|one|clear|possible|true"
+    r"|difficult)\b)(?!may|might|can|could|will|would|should|must|has|have|had|takes?|affects?\b|\w+ed\b)"
+)
+MOST_WORDS, MOST_MORE = 25, 25
 IS_GLOSSARY = re.compile(r"glossary|key terms|definitions|terminology|vocabulary", re.IGNORECASE)
 WORDINGS = (
     "What {be} {the_term}?",
@@ -68,10 +104,28 @@ class Definition:
 def find_definitions(chunk: Chunk) -> tuple[Definition, ...]:
     """The definitions in the prose of a chunk, each term once."""
     found: dict[str, Definition] = {}
+    known = list_bold(chunk.blocks)
     for block in chunk.blocks:
-        for definition in (*_find_in_glossary(block, chunk), *_find_in_prose(block, chunk), *_find_named(block)):
-            found.setdefault(definition.term.lower(), definition)
+        found_in = (_find_in_glossary(block, chunk), _find_in_prose(block, chunk, known), _find_named(block, known))
+        for definition in chain(*found_in):
+            if PRAISE.match(definition.text) or _is_firm(definition):
+                continue
+            better = found.setdefault(definition.term.lower(), definition)
+            if _weigh(definition) > _weigh(better):
+                found[definition.term.lower()] = definition
     return tuple(found.values())
+
+
+def _is_firm(definition: Definition) -> bool:
+    """Whether the term is a firm: what kinds of firms are has an article or is a plural."""
+    name = definition.term[0].isupper() and not definition.plural and not definition.article
+    return name and FIRM.match(definition.text) is not None
+
+
+def _weigh(definition: Definition) -> int:
+    """How much like a definition a text is worded."""
+    kind = 2 if MEANS.search(definition.text) else 1 if KIND.search(definition.text) else 0
+    return kind - 2 * bool(REMARK.search(definition.text))
 
 
 def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
@@ -90,46 +144,66 @@ def _find_in_glossary(block: Block, chunk: Chunk) -> Iterator[Definition]:
             yield Definition(term, text[0].upper() + text[1:], (), line.strip(), plural, article)
 
 
-def _find_in_prose(block: Block, chunk: Chunk) -> Iterator[Definition]:
+def _find_in_prose(block: Block, chunk: Chunk, known: Known) -> Iterator[Definition]:
     sentences = list_sentences(block)
     topic = clean_heading(chunk.heading[-1]).lower()
+    bold_elsewhere = {term for terms in known.values() for term in terms}
     for i, sentence in enumerate(sentences):
         if not is_whole_sentence(sentence) or sentence.endswith("?"):
             continue
         plain = strip_bold(sentence)
         match = AFTER.match(plain) or VERB.match(plain)
-        bold = {clean_term(term[1]).lower(): clean_term(term[1]) for term in BOLD.finditer(sentence)}
         if match is None:
-            called = CALLED.search(sentence)
-            if called and could_be_concept(called["term"]):
-                yield Definition(called["term"].strip(), plain, _support(sentences, i), sentence)
             continue
+        bold = {clean_term(term[1]).lower(): clean_term(term[1]) for term in BOLD.finditer(sentence)}
         term = re.sub(r"\s*\(.*?\)", "", match["term"]).strip()
         # Without bold type, the term has to be what the section is about, or to open the paragraph.
         about = _is_about(term, topic) and len(term.split()) <= len(topic.split()) + 1
-        known = term.lower() in bold or (not bold and (about or i == 0))
+        nature = match["article"] != "The" and NATURE.search(plain[match.end("term") : match.end() + 40])
+        # "The funding for the program" is none.
+        alone = not re.search(r" (?:for|of) the |^(?:important|key|major|main) ", term)
+        elsewhere = term.lower().removesuffix("s") in bold_elsewhere
+        defined = term.lower() in bold or (alone and (nature or (not bold and (about or i == 0 or elsewhere))))
         # "The theorem" under "Central limit theorem" says something of it and does not define it.
-        known = known and not (match["article"] == "The" and term.lower() in topic and term.lower() != topic)
-        if could_be_concept(term) and known and not re.search(r"\b(?:was|were|has|have|had|been)\b", term):
+        defined = defined and not (match["article"] == "The" and term.lower() in topic and term.lower() != topic)
+        if could_be_concept(term) and defined and not re.search(r"\b(?:was|were|has|have|had|been)\b", term):
             plural = " are " in match.group() or _is_plural(match)
             article = (match["article"] or "").lower().split()[-1:]
             given = f"{article[0]} " if article and not plural and article[0] in ("a", "an", "the") else ""
-            yield Definition(term, plain, _support(sentences, i), sentence, plural, given)
+            found = Definition(term, plain, _support(sentences, i), sentence, plural, given)
+            yield _add_more(found, sentences[i + 1 : i + 2], block)
         elif len(bold) == 1:
             [(low, name)] = bold.items()
             if low in plain.lower()[: match.end()] and could_be_concept(name):
                 yield Definition(name, plain, _support(sentences, i), sentence)
 
 
-def _find_named(block: Block) -> Iterator[Definition]:
+def _find_named(block: Block, known: Known) -> Iterator[Definition]:
     # Lines of a list need not be whole sentences: what is said beside the term stands alone.
     lines = block.text.split("\n") if block.kind == "text" else []
     sentences = [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
     for i, sentence in enumerate(sentences):
-        for named in find_named(sentence, sentences[i - 1] if i else "", block.text) if "**" in sentence else ():
-            if could_be_concept(named.term):
+        before = sentences[i - 1] if i else ""
+        for named in find_named(sentence, before, block.text, known):
+            if could_be_concept(named.term) and is_topic(named.term):
                 support = _support(sentences, i)
-                yield Definition(named.term, named.text, support, named.evidence, named.plural, named.article)
+                found = Definition(named.term, named.text, support, named.evidence, named.plural, named.article)
+                yield _add_more(found, sentences[i + 1 : i + 2], block)
+
+
+def _add_more(definition: Definition, following: list[str], block: Block) -> Definition:
+    """A short definition with the sentence that goes on about it."""
+    text, evidence = definition.text, definition.evidence
+    subject = f"{definition.article}{definition.term}".lower()
+    if text != strip_bold(evidence) or not text.lower().startswith(subject) or len(text.split()) > MOST_WORDS:
+        return definition
+    for sentence in following:
+        both = f"{evidence} {sentence}"
+        about = MORE.match(sentence) and sentence.startswith("They" if definition.plural else "It")
+        short = len(sentence.split()) <= MOST_MORE and sentence.endswith(".")
+        if about and short and "**" not in sentence and not tells_story(sentence) and both in block.text:
+            return replace(definition, text=f"{text} {sentence}", evidence=both, support=definition.support[1:])
+    return definition
 
 
 def _is_plural(match: re.Match[str]) -> bool:

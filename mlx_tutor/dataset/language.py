@@ -15,8 +15,8 @@ SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 # Words that begin a sentence about something said before: alone, it would not be understood.
 _DANGLING = """
-this|that|these|those|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there|then|now
-but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
+this|that|these|those(?! who )|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there
+now|then|but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
 consequently|accordingly|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
 finally|first|second|third|next|again|still|yet|above|below|exercise
 the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer)
@@ -42,6 +42,9 @@ NO_CONCEPT = frozenset(_NO_CONCEPT.split())
 # Words that may stand inside the name of a concept, though none begins or ends with them.
 SMALL = frozenset({"of", "the", "and", "for", "in", "to", "on", "with", "by", "or"})
 INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one", "good", "step", "size"}
+# Those that may end one: a saddle point, though no key point.
+ENDING = frozenset({"good", "number", "point", "set", "problem"})
+EMPTY = frozenset({"key", "main", "important", "whole", "real", "big", "good"})
 # Headings that name no topic: these whole, and whatever begins with one of those below.
 _NO_TOPIC = """
 introduction|overview|(?:key concepts and )?summary|conclusions?|contents|basics|notes?|setup|discussion|preface|index
@@ -101,6 +104,7 @@ def strip_bold(text: str) -> str:
     return text.replace("**", "")
 
 
+@lru_cache(maxsize=1 << 15)
 def is_whole_sentence(sentence: str) -> bool:
     """Whether a sentence can stand alone: begins and ends like one, is no fragment and refers to nothing before it."""
     plain = strip_bold(sentence)
@@ -122,16 +126,16 @@ def tells_story(sentence: str) -> bool:
 
 def could_be_concept(term: str) -> bool:
     """Whether one to five words could name a concept."""
-    words = re.split(r"[\s-]+", re.sub(r"^[Tt]ype I{1,2} ", "", term.strip()))
+    words = re.split(r"\s+", re.sub(r"^[Tt]ype I{1,2} ", "", term.strip()))
     if not 1 <= len(words) <= 6 or not 3 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
         return False
     inner = [word.lower() for word in words]
     return (
         inner[0] not in NO_CONCEPT
-        and (inner[-1] not in NO_CONCEPT | SMALL or (inner[-1] == "good" and len(inner) > 1))
-        and any(len(word) > 2 and word.isalpha() and word not in SMALL for word in inner)
-        and not any(word in NO_CONCEPT - INNER for word in inner)
-        and not inner[-1].isdigit()
+        and (inner[-1] not in NO_CONCEPT | SMALL or (inner[-1] in ENDING and inner[0] not in EMPTY and len(inner) > 1))
+        and any(len(word) > 2 and word.replace("-", "").isalpha() and word not in SMALL for word in inner)
+        and not any(word in NO_CONCEPT - INNER - ENDING for word in inner)
+        and not (inner[-1].isdigit() and not words[0].isupper())
     )
 
 

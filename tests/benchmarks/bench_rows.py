@@ -39,7 +39,7 @@ def normalize(term: str) -> str:
     """A term as it is compared: without abbreviation, article and plural."""
     plain = re.sub(r"^(?:an?|the) ", "", re.sub(r"\(.*?\)", "", term).strip().lower())
     words = (re.sub(r"(?<=[a-z]{2})ies$", "y", word) for word in re.findall(r"\w+", plain))
-    return " ".join(re.sub(r"(?<=x|s)es$|(?<=[a-rt-z]{3})s$", "", word) for word in words)
+    return " ".join(re.sub(r"(?<=x|s)es$|(?<=[a-z]{2}[a-rt-z])s$", "", word) for word in words)
 
 
 def list_terms(question: str) -> set[str]:

@@ -49,6 +49,8 @@ def test_headings_that_name_a_topic(heading: str, topic: bool) -> None:
         ("standard deviation", True), ("p-value", True), ("Type I error", True), ("the mean", False),
         ("example", False), ("lift of 2", False), ("way to go", False),
         ("regression to the mean", True), ("", False), ("a" * 70, False),
+        ("one-hot encoding", True), ("saddle point", True), ("key point", False), ("point", False), ("ISO 9000", True),
+        ("lecture 3", False),
     ],
 )  # fmt: skip
 def test_names_of_concepts(term: str, concept: bool) -> None:
