@@ -16,7 +16,9 @@ ifeq ($(shell uname -s),Linux)
     BLAS := $(firstword $(wildcard /usr/lib/*/openblas-pthread/libblas.so.3))
   endif
 endif
-FAST := $(if $(BLAS),LD_PRELOAD="$(BLAS)$${LD_PRELOAD:+:$$LD_PRELOAD}")
+# glibc gives each large array back to the system, and the next one pays for every page of it again.
+FAST := $(if $(BLAS),LD_PRELOAD="$(BLAS)$${LD_PRELOAD:+:$$LD_PRELOAD}") \
+  $(if $(filter Linux,$(shell uname -s)),MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592)
 
 # Handed on through the environment, as typed: quotes and dollars in a prompt stay what they are.
 override COURSE := $(value COURSE)

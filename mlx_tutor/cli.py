@@ -17,6 +17,9 @@ from mlx_tutor.errors import TutorError
 # Those whose time is matrix products, and doctor, which reports on them.
 COMPUTING = ("build", "train", "sweep", "fuse", "evaluate", "compare", "rate", "ask", "chat", "serve", "run", "doctor")
 
+# More than any array: what glibc keeps for the next one.
+KEEP_BYTES = str(1 << 33)
+
 
 class TutorGroup(click.Group):
     """Imports a command's module only when the command is used or listed."""
@@ -90,6 +93,9 @@ def use_fast_blas() -> None:
     if library is None or _has_cuda():
         return
     environment = {
+        # glibc gives each large array back to the system, and the next one pays for every page of it again.
+        "MALLOC_MMAP_THRESHOLD_": KEEP_BYTES,
+        "MALLOC_TRIM_THRESHOLD_": KEEP_BYTES,
         **os.environ,
         "MLX_TUTOR_BLAS": "openblas",
         "LD_PRELOAD": f"{library}:{preloaded}" if preloaded else str(library),
