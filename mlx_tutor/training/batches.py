@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 WIDTH_STEP = 16
 POSITION_STEP = 32
 STEPS_AN_OCTAVE = 8
-# Rows are sorted inside pools of this many batches, so that neighbours change from pass to pass.
-POOL_BATCHES = 16
+# Rows are sorted inside pools of this many batches, so that neighbours change from pass to pass: of real rows 6 % is
+# padding so, of 16 batches a pool 9 %, of all rows in one 5 %.
+POOL_BATCHES = 64
 
 Batch = tuple[mx.array, mx.array, mx.array, mx.array]
 
@@ -51,7 +52,8 @@ def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Gener
     pool = len(rows) if rng is None else batch_size * POOL_BATCHES
     batches: list[list[int]] = []
     for start in range(0, len(order), max(pool, 1)):
-        indices = sorted(order[start : start + pool].tolist(), key=lambda index: len(rows[index].tokens))
+        # Rows of one width are in random order, so that no two passes have the same batches.
+        indices = sorted(order[start : start + pool].tolist(), key=lambda index: pad_width([rows[index]]))
         batches += [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
 

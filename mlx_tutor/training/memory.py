@@ -41,12 +41,14 @@ class Shape:
         """Bytes at the peak of a step on `rows` rows of `width` tokens, weights included."""
         token = KEPT_OF_HIDDEN * self.hidden + KEPT_OF_HEADS * self.heads + KEPT_OF_INTERMEDIATE * self.intermediate
         layer = (token + KEPT_OF_SCORES * self.scores * width) * rows * width
-        kept = KEPT_RECOMPUTED * self.hidden * rows * width
-        layers = kept * self.trained_layers + LAYERS_AT_WORK * layer if recompute else layer * self.trained_layers
         # Logits of 32 bits, about nine copies of the pieces under way; else three of all.
         all_logits = supervised * self.vocabulary
-        logits = 3 * all_logits if self.logits is None else 9 * min(all_logits, self.logits)
-        return self.weight_bytes + layers * self.item_bytes + logits * 4
+        logits = 4 * (3 * all_logits if self.logits is None else 9 * min(all_logits, self.logits))
+        if not recompute:
+            return self.weight_bytes + layer * self.trained_layers * self.item_bytes + logits
+        kept = KEPT_RECOMPUTED * self.hidden * rows * width * self.trained_layers * self.item_bytes
+        # The logits are gone when the layers are recomputed.
+        return self.weight_bytes + kept + max(LAYERS_AT_WORK * layer * self.item_bytes, logits)
 
 
 def read_shape(model: Any) -> Shape | None:
