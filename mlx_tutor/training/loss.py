@@ -17,11 +17,19 @@ def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.arra
 
     The head is the largest product of a small model: prompts and padding skip it.
     """
+    return compute_head(model, compute_hidden(model, inputs, positions))
+
+
+def compute_hidden(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
+    """What the head makes logits of, far smaller than they are; the logits themselves where the head is not plain."""
+    last: mx.array = model.model(inputs) if model.model_type in PLAIN_HEADS else model(inputs)
+    return last.reshape(-1, last.shape[-1])[positions]
+
+
+def compute_head(model: Any, hidden: mx.array) -> mx.array:
+    """Logits of what `compute_hidden` gave."""
     if model.model_type not in PLAIN_HEADS:
-        full: mx.array = model(inputs)
-        return full.reshape(-1, full.shape[-1])[positions]
-    hidden = model.model(inputs)
-    hidden = hidden.reshape(-1, hidden.shape[-1])[positions]
+        return hidden
     head = model.model.embed_tokens.as_linear if model.args.tie_word_embeddings else model.lm_head
     logits: mx.array = head(hidden)
     return logits
