@@ -6,7 +6,7 @@ word. So what was written is loaded and compared: the smallest choice of bits th
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from mlx_tutor.fusing.write import measure_size, weigh_layers
 from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import describe_bits
 from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow
 from mlx_tutor.training.loss import measure_loss
@@ -198,6 +199,8 @@ def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
 
 def _write_card(run: Run, report: FuseReport) -> str:
     record = run.read()
+    headings, rows = list_trials(asdict(report))
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
     return f"""---
 base_model: {record["base"]}
 library_name: mlx
@@ -210,5 +213,33 @@ tags: [mlx, mlx-tutor]
 Answer loss on the validation split, in nats a token: base {report.loss_base:.3f}, adapter {report.loss_adapter:.3f},
 this model {report.loss_fused:.3f}. {report.summary()}.
 
+{table}
+
+Sizes were tried on training rows, and decided on the validation rows. Layers: how many of those with an adapter have
+how many bits. Same token: how often this model and the adapter find the same token most likely. KL in nats.
+
     mlx_lm.generate --model . --prompt "..."
 """
+
+
+def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of a table of all that was tried, from what fuse.json says."""
+    headings = ["bits", "layers", "rows", "size", "of base", "retention", "same token", "KL to adapter", "loss", ""]
+    rows = []
+    for trial in result["tried"]:
+        retention = trial["retention"]
+        rows.append(
+            [
+                describe_bits(trial["bits"]).removesuffix("-bit"),
+                " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
+                trial["rows"],
+                f"{trial['megabytes']:,.1f} MB",
+                f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
+                "-" if retention is None else f"{100 * retention:.1f} %",
+                f"{100 * trial['top1']:.1f} %",
+                f"{trial['kl']:.5f}",
+                f"{trial['loss']:.3f}",
+                "kept" if trial is result["tried"][-1] else "",
+            ]
+        )
+    return headings, rows
