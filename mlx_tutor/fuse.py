@@ -224,7 +224,7 @@ how many bits. Same token: how often this model and the adapter find the same to
 
 def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of a table of all that was tried, from what fuse.json says."""
-    headings = ["bits", "layers", "rows", "size", "of base", "retention", "same token", "KL to adapter", "loss", ""]
+    headings = ["bits", "layers", "rows", "loss", "retention", "same token", "KL to adapter", "size", "of base", ""]
     rows = []
     for trial in result["tried"]:
         retention = trial["retention"]
@@ -233,12 +233,12 @@ def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
                 describe_bits(trial["bits"]).removesuffix("-bit"),
                 " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
                 trial["rows"],
-                f"{trial['megabytes']:,.1f} MB",
-                f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
+                f"{trial['loss']:.3f}",
                 "-" if retention is None else f"{100 * retention:.1f} %",
                 f"{100 * trial['top1']:.1f} %",
                 f"{trial['kl']:.5f}",
-                f"{trial['loss']:.3f}",
+                f"{trial['megabytes']:,.1f} MB",
+                f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
                 "kept" if trial is result["tried"][-1] else "",
             ]
         )

@@ -1,7 +1,7 @@
 """Size against what is kept of an adapter: mlx_lm.fuse, the same bits for all layers, and ours.
 
 Three adapters: one well trained and one hardly trained, both on the starter, and one on random weights as wide as
-Qwen2.5-0.5B with a small vocabulary. `nearest` rounds each weight to the nearest step, with the same bits in all layers;
+Qwen2.5-0.5B with a small vocabulary. `nearest` rounds each weight to the nearest step, with the same bits for all;
 `ours` is what `mlx-tutor fuse` chooses. Each is measured against the adapter on validation and on test rows; `of_base`
 is its size as a multiple of the base's.
 
