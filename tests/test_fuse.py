@@ -20,7 +20,7 @@ from mlx_tutor.fusing.agreement import Agreement, Reference
 from mlx_tutor.fusing.bits import LayerCost, choose_bits
 from mlx_tutor.fusing.curvature import measure_curvature
 from mlx_tutor.fusing.rounding import estimate_harm, factor_curvature, pack_codes, round_layer
-from mlx_tutor.fusing.write import measure_size, write_fused
+from mlx_tutor.fusing.write import measure_size, weigh_layers, write_fused
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.recipe import Recipe
@@ -149,6 +149,21 @@ def test_rounding_cancels_errors_and_its_harm_is_foreseen(bits: int) -> None:
     # Wide layers come in blocks, here of different widths; some of the gain is left.
     blocks = factor_curvature([hessian[:128, :128], hessian[128:, 128:]])
     assert measure(round_layer(layer, 64, bits, mx.float16, blocks)) < 0.8 * nearest
+
+
+def test_what_rounding_costs_is_foreseen_by_one_backward_pass(tiny_model: Path, tmp_path: Path) -> None:
+    run, _ = train(tmp_path, tiny_model, replace(SETTINGS, learning_rate=1e-3, iters=12))
+    reference = load_model(tiny_model, run.adapter)
+    rows = tokenize_rows(make_rows(60), reference.tokenizer, 256).rows
+    before = reference.model(mx.array([[1, 2, 3]]))
+    curvatures = measure_curvature(reference.model, rows)
+    assert mx.array_equal(reference.model(mx.array([[1, 2, 3]])), before)
+    costs = weigh_layers(tiny_model, run.adapter, (4, 5), curvatures)
+    for bits in (4, 5):
+        write_fused(tiny_model, run.adapter, tmp_path / "fused", dict.fromkeys(costs, bits), curvatures)
+        measured = Reference(reference.model, rows).compare(load_model(tmp_path / "fused").model).kl
+        foreseen = sum(cost.harms[bits] for cost in costs.values() if cost.harms is not None)
+        assert measured / 3 < foreseen < 3 * measured
 
 
 def test_bits_go_where_they_save_most() -> None:
