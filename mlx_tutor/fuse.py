@@ -215,31 +215,31 @@ this model {report.loss_fused:.3f}. {report.summary()}.
 
 {table}
 
-Sizes were tried on training rows, and decided on the validation rows. Layers: how many of those with an adapter have
-how many bits. Same token: how often this model and the adapter find the same token most likely. KL in nats.
+Sizes were tried on a few training rows and decided on the validation rows; the last row is this model. Bits: the mean
+over the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss.
+Top-1: how often this model and the adapter find the same token most likely. KL from the adapter, in nats.
 
     mlx_lm.generate --model . --prompt "..."
 """
 
 
 def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table of all that was tried, from what fuse.json says."""
-    headings = ["bits", "layers", "rows", "loss", "retention", "same token", "KL to adapter", "size", "of base", ""]
+    """Headings and rows of a table of all that was tried, from what fuse.json says; the last row is what was written."""
+    headings = ["bits", "rows", "loss", "kept", "top-1", "KL", "size", "of base", "layers"]
     rows = []
     for trial in result["tried"]:
         retention = trial["retention"]
         rows.append(
             [
                 describe_bits(trial["bits"]).removesuffix("-bit"),
-                " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
-                trial["rows"],
+                {"calibration": "train", "validation": "valid"}[trial["rows"]],
                 f"{trial['loss']:.3f}",
                 "-" if retention is None else f"{100 * retention:.1f} %",
                 f"{100 * trial['top1']:.1f} %",
                 f"{trial['kl']:.5f}",
                 f"{trial['megabytes']:,.1f} MB",
                 f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
-                "kept" if trial is result["tried"][-1] else "",
+                " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
             ]
         )
     return headings, rows

@@ -245,9 +245,9 @@ def _write_fuse(fuse: Mapping[str, Any]) -> str:
     headings, rows = list_trials(result)
     caption = (
         f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on a "
-        "few training rows, the calibration, and decided on the validation rows. Layers: how many of those with an "
-        "adapter have how many bits. Retention is the share of the gain that is left; same token: how often fused and "
-        "adapter find the same token most likely; KL in nats."
+        "few training rows and decided on the validation rows; the last row is what was written. Bits: the mean over "
+        "the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in "
+        "loss. Top-1: how often fused and adapter find the same token most likely. KL from the adapter, in nats."
     )
     cells = [[escape(cell) for cell in row] for row in rows]
     return f"<h2>Fused model</h2>{write_table(headings, cells, caption)}"
