@@ -1,80 +1,50 @@
 """Base + adapter -> model, written, read back and measured against the adapter.
 
 Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding without a
-word. So what was written is loaded and compared; while too little of the training is kept, the layers with an
-adapter get more bits.
+word. So what was written is loaded and compared: the smallest choice of bits that keeps the training is taken.
 """
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
-import numpy as np
-from mlx.utils import tree_unflatten
 
 from mlx_tutor.errors import DatasetError, ModelError
-from mlx_tutor.files import disk_errors, hash_sample, hash_value, read_json, write_json, write_text
+from mlx_tutor.files import hash_sample, hash_value, read_json, write_json, write_text
+from mlx_tutor.fusing.agreement import BATCH_SIZE, Reference
+from mlx_tutor.fusing.bits import LADDER
+from mlx_tutor.fusing.curvature import measure_curvature
+from mlx_tutor.fusing.frontier import Draft, FuseTrial, Yardstick, find_smallest
+from mlx_tutor.fusing.write import measure_size, weigh_layers
 from mlx_tutor.models import LoadedModel, hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import UNROUNDED, describe_bits
+from mlx_tutor.records import describe_bits
 from mlx_tutor.settings import FuseSettings
-from mlx_tutor.training.batches import TokenRow, iterate_batches
-from mlx_tutor.training.loss import compute_logits, measure_loss
+from mlx_tutor.training.batches import TokenRow
+from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
-LADDER = (4, 5, 6, 8, UNROUNDED)
-# Rows of the training split on which bits are chosen; the validation split then decides.
-CALIBRATION_ROWS = 32
-BATCH_SIZE = 4
-# Below this gain in nats a token the share that is kept of it is noise.
-SMALLEST_GAIN = 0.02
-# How far the fused model may be from the adapter, in KL, as a share of the way from there to the base.
-MOST_DRIFT = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Two models on the same supervised tokens: losses in nats, KL(reference, candidate), share of equal top tokens."""
-
-    loss_reference: float
-    loss_candidate: float
-    kl: float
-    top1: float
-
-
-@dataclass(frozen=True, slots=True)
-class FuseTrial:
-    """One bit width tried. `retention` is the share of the training's gain that it keeps; None without a gain.
-
-    `drift` is how far it is from the adapter in KL, as a share of the way from there to the base. `rows` says on which
-    it was measured: those of the calibration when it failed on them already.
-    """
-
-    rows: Literal["calibration", "validation"]
-    bits: int | None
-    megabytes: float
-    loss: float
-    retention: float | None
-    kl: float
-    drift: float
-    top1: float
-    meets_target: bool
+# Rows of the training split: on every third bits are chosen, the others say how to round. The validation split decides.
+CALIBRATION_ROWS = 96
+SAME_LOSS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class FuseReport:
-    """What fusing came to; losses, KL and top-1 agreement on the validation split. `bits` None: full precision."""
+    """What fusing came to; losses, KL and top-1 agreement on the validation split. `bits` None: full precision.
+
+    `bits` is the mean over the layers with an adapter. `tried` is the frontier, then what the validation split said.
+    """
 
     run: str
-    bits: int | None
+    bits: float | None
     loss_base: float
     loss_adapter: float
     loss_fused: float
@@ -89,17 +59,9 @@ class FuseReport:
     tried: tuple[FuseTrial, ...]
 
     def summary(self) -> str:
-        """One line: what each bit width kept, and what it cost."""
-        kept = ", ".join(f"{describe_bits(trial.bits)} {_describe(trial)}" for trial in self.tried)
-        size = f"{self.megabytes_base:.1f} MB to {self.megabytes:.1f} MB"
-        return f"{kept}; {size}" if self.meets_target else f"{kept}; {size}, below the target"
-
-
-def _describe(trial: FuseTrial) -> str:
-    if trial.retention is None:
-        return f"has KL {trial.kl:.1e} to the adapter"
-    text = f"keeps {100 * trial.retention:.1f} % of the training"
-    return text if trial.drift < MOST_DRIFT else f"{text}, {100 * trial.drift:.0f} % of the way off in KL"
+        """One line: what is kept, and what it costs."""
+        text = f"{self.tried[-1].describe()}; {self.megabytes_base:.1f} MB to {self.megabytes:.1f} MB"
+        return text if self.meets_target else f"{text}, below the target"
 
 
 def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
@@ -147,52 +109,55 @@ def fuse_run(
             f"Use the base it names: --set model.base={run.read()['base']}"
         )
     reference = load_model(base, run.adapter, thinking=recipe.model.thinking)
-    calibration = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
-    decision = _tokenize(valid_rows, reference, recipe)
-    plain = load_model(base).model
-    way = compare_models(reference.model, plain, calibration)
-    ways = way, replace(way, loss_candidate=measure_loss(plain, decision, BATCH_SIZE))
-    del plain
-
-    draft = run.fused.with_name(f".{run.name}.partial")
-    tried: list[FuseTrial] = []
-    widths = _list_bits(recipe.fuse, reference.config)
-    for bits in widths:
-        write_fused(base, run.adapter, draft, bits)
-        candidate = load_model(draft).model
-        megabytes = _measure_size(draft)
-        # Bits are chosen on training rows; for those that pass, and the last ones, the validation split decides.
-        first = compare_models(reference.model, candidate, calibration)
-        chosen = _judge("calibration", bits, megabytes, first, ways[0], recipe)
-        trial = chosen
-        if chosen.meets_target or bits == widths[-1]:
-            final = compare_models(reference.model, candidate, decision)
-            trial = _judge("validation", bits, megabytes, final, ways[1], recipe)
-            trial = replace(trial, meets_target=trial.meets_target and chosen.meets_target)
-        del candidate
-        mx.clear_cache()
-        tried.append(trial)
-        on_event(f"{describe_bits(bits)} {_describe(trial)} ({megabytes:.1f} MB)")
-        if trial.meets_target:
-            break
+    chosen_rows = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
+    fitting = [row for i, row in enumerate(chosen_rows) if i % 3] or chosen_rows
+    calibration, validation = _set_yardsticks(
+        load_model(base).model, reference, run, chosen_rows[::3], _tokenize(valid_rows, reference, recipe)
+    )
+    widths = _list_widths(recipe.fuse, reference.config)
+    numbers = [width for width in widths if width is not None]
+    on_event("measuring what rounding costs each layer")
+    curvatures = measure_curvature(reference.model, fitting) if numbers else {}
+    draft = Draft(
+        base,
+        run.adapter,
+        run.fused.with_name(f".{run.name}.partial"),
+        weigh_layers(base, run.adapter, numbers, curvatures),
+        curvatures,
+    )
+    tried = find_smallest(draft, widths, calibration, validation, recipe.fuse, on_event)
+    final = tried[-1]
     report = FuseReport(
         run=run.name,
-        bits=bits,
-        loss_base=ways[1].loss_candidate,
-        loss_adapter=final.loss_reference,
-        loss_fused=final.loss_candidate,
-        retention=trial.retention,
+        bits=final.bits,
+        loss_base=validation.loss_base,
+        loss_adapter=validation.reference.loss,
+        loss_fused=final.loss,
+        retention=final.retention,
         kl=final.kl,
         top1=final.top1,
-        meets_target=trial.meets_target,
-        megabytes_base=_measure_size(base),
-        megabytes=megabytes,
+        meets_target=final.meets_target,
+        megabytes_base=measure_size(base),
+        megabytes=final.megabytes,
         seconds=time.perf_counter() - begun,
         peak_memory_gb=mx.get_peak_memory() / 1e9,
-        tried=tuple(tried),
+        tried=tried,
     )
-    _publish(run, draft, report, recipe)
+    _publish(run, draft.folder, report, recipe)
     return report
+
+
+def _set_yardsticks(
+    base: Any, adapter: LoadedModel, run: Run, calibration: Sequence[TokenRow], validation: Sequence[TokenRow]
+) -> tuple[Yardstick, Yardstick]:
+    """What base and adapter come to on the rows."""
+    few, many = Reference(adapter.model, calibration), Reference(adapter.model, validation)
+    way = few.compare(base)
+    trained = run.read()["result"]
+    # On the rows that the training was validated on, it measured the base as well.
+    same = abs(trained["best_loss"] - many.loss) < SAME_LOSS
+    loss = trained["base_loss"] if same else measure_loss(base, validation, BATCH_SIZE)
+    return Yardstick("calibration", few, way.loss, way.kl), Yardstick("validation", many, loss, way.kl)
 
 
 def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recipe) -> tuple[TokenRow, ...]:
@@ -202,7 +167,7 @@ def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recip
     return tokens.rows
 
 
-def _list_bits(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | None, ...]:
+def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | None, ...]:
     """The bit widths to try, fewest first; a base that is not quantized stays so."""
     quantization = config.get("quantization")
     if settings.dequantize or (quantization is None and settings.bits == 0):
@@ -210,100 +175,7 @@ def _list_bits(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | No
     if settings.bits:
         return (settings.bits,)
     fewest = quantization["bits"] if quantization else LADDER[0]
-    return tuple(bits for bits in LADDER if bits >= fewest) or (fewest,)
-
-
-def write_fused(base: Path, adapter: Path, target: Path, bits: int | None) -> None:
-    """Write a whole model folder with the adapter merged in; `bits` are those of the layers that had an adapter.
-
-    UNROUNDED leaves those layers as they are merged, in full precision by mlx-lm's own `fuse`; None dequantizes all the
-    others as well.
-    """
-    from mlx_lm.utils import dequantize_model, save
-
-    loaded = load_model(base, adapter, quantized=True)
-    config = dict(loaded.config)
-    quantization = dict(config.get("quantization") or {})
-    fused: list[tuple[str, nn.Module]] = []
-    for path, module in loaded.model.named_modules():
-        if not hasattr(module, "fuse"):
-            continue
-        # In float32, and rounded once: the row lengths of DoRA are lost in 16 bits.
-        dtype = _find_dtype(module.linear)
-        module.linear.set_dtype(mx.float32)
-        layer = module.fuse(dequantize=True)
-        layer.set_dtype(dtype)
-        if bits == UNROUNDED:
-            quantization[path] = False
-        elif bits is not None:
-            group_size = getattr(module.linear, "group_size", quantization.get("group_size", 64))
-            layer = layer.to_quantized(group_size=group_size, bits=bits)
-            if bits != quantization.get("bits") or quantization.get("mode", "affine") != "affine":
-                quantization[path] = {"group_size": group_size, "bits": bits, "mode": "affine"}
-        fused.append((path, layer))
-    loaded.model.update_modules(tree_unflatten(fused))
-    if bits is None:
-        dequantize_model(loaded.model)
-        quantization = {}
-    config.pop("quantization_config", None)
-    config.pop("quantization", None)
-    if quantization:
-        config["quantization"] = {"group_size": 64, "bits": bits, **quantization}
-    if target.exists():
-        shutil.rmtree(target)
-    with disk_errors(target):
-        save(target, str(base), loaded.model, loaded.tokenizer, config, donate_model=False)
-
-
-def _find_dtype(linear: nn.Module) -> mx.Dtype:
-    """Of the weights as the model computes with them; formats with integer scales dequantize to bfloat16."""
-    dtype: mx.Dtype = linear.get("scales", linear.weight).dtype
-    return dtype if mx.issubdtype(dtype, mx.floating) else mx.bfloat16
-
-
-def compare_models(reference: Any, candidate: Any, rows: Sequence[TokenRow]) -> Agreement:
-    """Loss of both models, KL(reference, candidate) in nats and top-1 agreement, over all supervised tokens."""
-    sums, count = mx.zeros(4), 0
-    for inputs, positions, targets, weights in iterate_batches(rows, BATCH_SIZE, max(len(row.tokens) for row in rows)):
-        log_p, log_q = (_log_probabilities(model, inputs, positions) for model in (reference, candidate))
-        nll = [-mx.take_along_axis(logs, targets[:, None], axis=-1)[:, 0] for logs in (log_p, log_q)]
-        kl = (mx.exp(log_p) * (log_p - log_q)).sum(axis=-1)
-        same = (log_p.argmax(axis=-1) == log_q.argmax(axis=-1)).astype(mx.float32)
-        sums = sums + (mx.stack([*nll, kl, same]) * weights).sum(axis=-1)
-        count += int(np.count_nonzero(weights))
-        mx.eval(sums)
-    loss_p, loss_q, kl_mean, equal = map(float, np.asarray(sums) / count)
-    # Rounding can put a KL of equal models a hair below zero.
-    return Agreement(loss_p, loss_q, max(0.0, kl_mean), equal)
-
-
-def _log_probabilities(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
-    logits = compute_logits(model, inputs, positions).astype(mx.float32)
-    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-
-
-def _judge(
-    rows: Literal["calibration", "validation"],
-    bits: int | None,
-    megabytes: float,
-    fused: Agreement,
-    way: Agreement,
-    recipe: Recipe,
-) -> FuseTrial:
-    """How much of the way from base to adapter the fused model went; `way` compares the adapter with the base:
-    its loss on the same rows, its KL on those of the calibration.
-
-    The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of itself.
-    """
-    gain = way.loss_candidate - fused.loss_reference
-    retention = None if gain < SMALLEST_GAIN else (way.loss_candidate - fused.loss_candidate) / gain
-    drift = fused.kl / way.kl if way.kl else 0.0
-    meets = drift < MOST_DRIFT and (retention is None or retention >= recipe.fuse.target)
-    return FuseTrial(rows, bits, megabytes, fused.loss_candidate, retention, fused.kl, drift, fused.top1, meets)
-
-
-def _measure_size(path: Path) -> float:
-    return sum(file.stat().st_size for file in path.glob("model*.safetensors")) / 1e6
+    return tuple(bits for bits in LADDER if bits >= fewest)
 
 
 def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
@@ -327,6 +199,8 @@ def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
 
 def _write_card(run: Run, report: FuseReport) -> str:
     record = run.read()
+    headings, rows = list_trials(asdict(report))
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
     return f"""---
 base_model: {record["base"]}
 library_name: mlx
@@ -339,5 +213,33 @@ tags: [mlx, mlx-tutor]
 Answer loss on the validation split, in nats a token: base {report.loss_base:.3f}, adapter {report.loss_adapter:.3f},
 this model {report.loss_fused:.3f}. {report.summary()}.
 
+{table}
+
+Sizes were tried on a few training rows and decided on the validation rows; the last row is this model. Bits: the mean
+over the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss.
+Top-1: how often this model and the adapter find the same token most likely. KL from the adapter, in nats.
+
     mlx_lm.generate --model . --prompt "..."
 """
+
+
+def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of a table of all that was tried, from what fuse.json says; the last row is what was written."""
+    headings = ["bits", "rows", "loss", "kept", "top-1", "KL", "size", "of base", "layers"]
+    rows = []
+    for trial in result["tried"]:
+        retention = trial["retention"]
+        rows.append(
+            [
+                describe_bits(trial["bits"]).removesuffix("-bit"),
+                {"calibration": "train", "validation": "valid"}[trial["rows"]],
+                f"{trial['loss']:.3f}",
+                "-" if retention is None else f"{100 * retention:.1f} %",
+                f"{100 * trial['top1']:.1f} %",
+                f"{trial['kl']:.5f}",
+                f"{trial['megabytes']:,.1f} MB",
+                f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
+                " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
+            ]
+        )
+    return headings, rows

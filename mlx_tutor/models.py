@@ -206,9 +206,10 @@ def _prepare_for_cpu(model: nn.Module) -> None:
     from mlx_lm.utils import dequantize_model, get_total_parameters
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # First of all: dequantized with scales of 16 bits, weights would be rounded once more.
+    model.update(tree_map(_to_float32, model.parameters()))
     if get_total_parameters(model) * 4 < CPU_MEMORY_SHARE * memory:
         dequantize_model(model)
-    model.update(tree_map(_to_float32, model.parameters()))
     mx.eval(model.parameters())
 
 

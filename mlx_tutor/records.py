@@ -120,9 +120,9 @@ def split_thoughts(text: str) -> tuple[str, str]:
     return ("", "") if len(begun) < len(THINK) else (thoughts.strip(), answer.lstrip())
 
 
-def describe_bits(bits: int | None) -> str:
-    """How the layers that a fuse changed are stored; None: as all others, in full precision."""
-    return {None: "full precision", UNROUNDED: "unrounded"}.get(bits, f"{bits}-bit")
+def describe_bits(bits: float | None) -> str:
+    """How the layers that a fuse changed are stored, on average; None: as all others, in full precision."""
+    return "full precision" if bits is None else "unrounded" if bits == UNROUNDED else f"{bits:.3g}-bit"
 
 
 def describe_place(source: str, page: int | None, cell: int | None, heading: tuple[str, ...]) -> str:

@@ -198,7 +198,8 @@ class SweepSettings:
 class FuseSettings:
     bits: int = setting(0, "of the layers with an adapter; 0: as few as keep the training", choices=(0, 4, 5, 6, 8))
     dequantize: bool = setting(False, "write full-precision weights")
-    target: float = setting(0.98, "least share of the training that the fused model must keep", low=0.0, high=1.0)
+    target: float = setting(0.99, "least share of the training that the fused model must keep", low=0.0, high=1.0)
+    top1: float = setting(0.98, "least share of tokens on which fused and adapter agree", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True)

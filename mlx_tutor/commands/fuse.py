@@ -7,20 +7,22 @@ from mlx_tutor.workspace import find_run
 
 
 @click.command()
-@click.option("--bits", type=click.Choice(["4", "5", "6", "8"]), help="Bits of the fused layers, whatever they keep.")
+@click.option("--bits", type=click.Choice(["4", "5", "6", "8"]), help="Bits of all fused layers, whatever they keep.")
 @click.option("--dequantize", is_flag=True, help="Write full-precision weights.")
 @common_options("course", "run", "overrides", "json")
 def command(options: Options, bits: str | None, dequantize: bool) -> None:
     """Fuse the adapter into its base, and check what it keeps.
 
-    Reads adapters/RUN and the base, writes fused_models/RUN, a model folder for mlx-lm and LM Studio. Layers get
-    more bits until the recipe's fuse.target is kept.
+    Reads adapters/RUN and the base, writes fused_models/RUN, a model folder for mlx-lm and LM Studio: the smallest
+    that keeps the recipe's fuse.target of the training and fuse.top1 of the top tokens.
 
     Example: mlx-tutor fuse --bits 8
     """
     from dataclasses import replace
 
     from mlx_tutor.commands.stages import run_fuse
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.fuse import list_trials
 
     if bits and dequantize:
         raise click.UsageError("--bits and --dequantize exclude each other.")
@@ -29,6 +31,9 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     job = open_job(options)
     run = find_run(job.course, options.run)
     outcome = run_fuse(job, run)
+    headings, rows = list_trials(outcome.result)
+    # The layers need more room than a terminal has.
+    job.screen.show(draw_rows(headings[:-1], [row[:-1] for row in rows], numbers=True))
     job.screen.say(f"model     {run.fused}")
     if options.json:
         job.screen.give_json(outcome.to_json())

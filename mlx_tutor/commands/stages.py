@@ -218,7 +218,8 @@ def run_fuse(job: Job, run: Run) -> Outcome:
         report = fuse_run(run, base, job.recipe, *read_both(job), on_event)
     job.screen.explain(report.summary())
     if not report.meets_target:
-        hint = f"The fused model is below the target of {job.recipe.fuse.target:g}."
+        settings = job.recipe.fuse
+        hint = f"The fused model is below the targets (fuse.target {settings.target:g}, fuse.top1 {settings.top1:g})."
         job.screen.warn(adapt_hints(f"{hint} Try: mlx-tutor fuse --run {run.name} --dequantize"))
     result = asdict(report)
     outcome = Outcome(
@@ -232,6 +233,7 @@ def describe_fuse(result: Mapping[str, Any]) -> str:
     bits = describe_bits(result["bits"])
     return (
         f"{result['run']}: {bits}, retention {describe_retention(result['retention'])}, "
+        f"same top token {100 * result['top1']:.1f} %, "
         f"{result['megabytes_base']:.1f} MB to {result['megabytes']:.1f} MB"
     )
 
@@ -261,6 +263,8 @@ def run_evaluate(job: Job, run: Run) -> Outcome:
 
 
 def describe_evaluation(result: Mapping[str, Any]) -> str:
-    """Test losses in one line."""
+    """Test losses in one line, and what the fused model keeps there."""
     losses = ", ".join(f"{model['label']} {model['loss']:.3f}" for model in result["models"])
-    return f"{result['run']}: test loss {losses} ({result['rows']} rows)"
+    # Older records have no retention.
+    kept = "" if result.get("retention") is None else f", fused keeps {describe_retention(result['retention'])}"
+    return f"{result['run']}: test loss {losses} ({result['rows']} rows{kept})"

@@ -12,6 +12,7 @@ import mlx.core as mx
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json
+from mlx_tutor.fusing.agreement import measure_retention
 from mlx_tutor.models import hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
@@ -31,13 +32,17 @@ class ModelLoss:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Losses on the test split: the same rows and tokens for every model."""
+    """Losses on the test split: the same rows and tokens for every model.
+
+    `retention` is the share of the training's gain that the fused model keeps; None without one, or without a gain.
+    """
 
     run: str
     rows: int
     tokens: int
     dropped: dict[str, int]
     models: tuple[ModelLoss, ...]
+    retention: float | None
     seconds: float
     peak_memory_gb: float
 
@@ -97,6 +102,7 @@ def evaluate_run(
         tokens=tokens.supervised,
         dropped=tokens.dropped,
         models=tuple(losses),
+        retention=measure_retention(*(model.loss for model in losses)) if run.is_fused else None,
         seconds=time.perf_counter() - begun,
         peak_memory_gb=mx.get_peak_memory() / 1e9,
     )

@@ -19,7 +19,7 @@ from mlx_tutor.evaluation.html import (
 from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
-from mlx_tutor.records import describe_bits
+from mlx_tutor.fuse import list_trials
 from mlx_tutor.workspace import Course, Run
 
 
@@ -241,32 +241,16 @@ def _write_samples(answers: Mapping[str, Any]) -> str:
 
 
 def _write_fuse(fuse: Mapping[str, Any]) -> str:
-    def percent(share: float | None) -> str:
-        return "-" if share is None else f"{100 * share:.1f} %"
-
-    rows = []
-    for tried in fuse["result"]["tried"]:
-        bits = describe_bits(tried["bits"])
-        rows.append(
-            (
-                escape(bits),
-                escape(tried["rows"]),
-                f"{tried['loss']:.3f}",
-                percent(tried["retention"]),
-                percent(tried["top1"]),
-                f"{tried['kl']:.5f}",
-                f"{tried['megabytes']:,.1f} MB",
-                "kept" if tried["bits"] == fuse["result"]["bits"] else "",
-            )
-        )
     result = fuse["result"]
+    headings, rows = list_trials(result)
     caption = (
-        f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Retention is the "
-        "share of the gain that is left; same token: how often fused and adapter find the same token most likely; "
-        "KL in nats. What fails on a few training rows, the calibration, is not measured on the validation rows."
+        f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on a "
+        "few training rows and decided on the validation rows; the last row is what was written. Bits: the mean over "
+        "the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in "
+        "loss. Top-1: how often fused and adapter find the same token most likely. KL from the adapter, in nats."
     )
-    headings = ("weights", "rows", "loss", "retention", "same token", "KL to adapter", "size", "")
-    return f"<h2>Fused model</h2>{write_table(headings, rows, caption)}"
+    cells = [[escape(cell) for cell in row] for row in rows]
+    return f"<h2>Fused model</h2>{write_table(headings, cells, caption)}"
 
 
 def _write_machine(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:

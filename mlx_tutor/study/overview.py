@@ -8,7 +8,7 @@ from mlx_tutor.dataset.definitions import find_definitions
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import find_changes, list_sources, read_documents
 from mlx_tutor.files import read_json, read_jsonl
-from mlx_tutor.records import Chunk, Document
+from mlx_tutor.records import Chunk, Document, describe_bits
 from mlx_tutor.study.markup import draw_table, link_source, write_text_html
 from mlx_tutor.workspace import Course, Run, list_runs
 
@@ -130,7 +130,7 @@ def describe_run(run: Run) -> tuple[str, ...]:
     record = run.read()
     result = record["result"]
     fused = read_json(run.fused / "fuse.json")["result"] if run.is_fused else None
-    bits = "full precision" if fused is not None and fused["bits"] is None else f"{fused['bits']}-bit" if fused else "-"
+    bits = describe_bits(fused["bits"]) if fused else "-"
     return (
         run.name,
         f"{result['base_loss']:.3f} to {result['best_loss']:.3f}",

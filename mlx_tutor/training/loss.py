@@ -27,15 +27,18 @@ def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.arra
 
     The head is the largest product of a small model: prompts and padding skip it.
     """
-    if not is_plain(model):
-        full: mx.array = model(inputs)
-        return full.reshape(-1, full.shape[-1])[positions]
-    return _get_head(model)(_pick_hidden(model, inputs, positions))
+    return compute_head(model, pick_hidden(model, inputs, positions))
 
 
-def _pick_hidden(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
-    hidden = compute_hidden(model, inputs)
-    return hidden.reshape(-1, hidden.shape[-1])[positions]
+def pick_hidden(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
+    """What the head makes logits of, far smaller than they are; the logits themselves where the head is not plain."""
+    last: mx.array = compute_hidden(model, inputs) if is_plain(model) else model(inputs)
+    return last.reshape(-1, last.shape[-1])[positions]
+
+
+def compute_head(model: Any, hidden: mx.array) -> mx.array:
+    """Logits of what `pick_hidden` gave."""
+    return _get_head(model)(hidden) if is_plain(model) else hidden
 
 
 def _get_head(model: Any) -> Head:
@@ -57,7 +60,7 @@ def compute_loss(
     mean: the weight of this batch among those that are summed into one update.
     """
     if is_plain(model) and not tree_flatten(find_head(model).trainable_parameters()):
-        hidden = _pick_hidden(model, inputs, positions)
+        hidden = pick_hidden(model, inputs, positions)
         size = max(PIECE_STEP, PIECE_LOGITS // model.args.vocab_size // PIECE_STEP * PIECE_STEP)
         total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training)
     else:

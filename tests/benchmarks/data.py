@@ -47,6 +47,11 @@ def read_chatml(path: Path) -> list[dict[str, Any]]:
 
 def build_sample() -> list[dict[str, Any]]:
     """The training rows of the sample course, made for the starter."""
+    return build_splits()["train"]
+
+
+def build_splits() -> dict[str, list[dict[str, Any]]]:
+    """All rows of the sample course, by split."""
     from mlx_tutor.dataset.build import build_dataset, read_rows
     from mlx_tutor.extract.extract import extract_course
     from mlx_tutor.models import hash_tokenizer, load_tokenizer, render_tokens, resolve_model
@@ -62,7 +67,7 @@ def build_sample() -> list[dict[str, Any]]:
         extract_course(course)
         recipe = load_recipe(ROOT / "corpora" / "sample" / "recipe.toml")
         build_dataset(course, recipe, lambda messages: len(render_tokens(tokenizer, messages)[0]), hash_tokenizer(base))
-        return read_rows(course, "train")
+        return {split: read_rows(course, split) for split in ("train", "valid", "test")}
 
 
 def load_inputs(layers: int) -> "tuple[LoadedModel, list[dict[str, Any]]]":

@@ -167,7 +167,7 @@ def test_the_report_says_which_rows_each_width_was_measured_on(invoke: Invoke, f
     path.write_text(json.dumps(record))
     assert invoke("evaluate").exit_code == 0
     cells = re.findall(r"<td[^>]*>(\w+)</td><td[^>]*>([\d.]+)</td>", read_source(finished))
-    assert ("calibration", "9.125") in cells and ("validation", f"{kept['loss']:.3f}") in cells
+    assert ("train", "9.125") in cells and ("valid", f"{kept['loss']:.3f}") in cells
 
 
 def test_a_question_stands_apart_from_its_passages(invoke: Invoke, finished: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_named_run(invoke: Invoke, finished: Path) -> None:
 def test_runs_lists_what_was_trained(invoke: Invoke, finished: Path) -> None:
     entries = json.loads(invoke("runs", "--json").stdout)
     assert [entry["run"] for entry in entries] == ["demo"]
-    assert entries[0]["fused"]["bits"] in (4, 5, 6, 8)
+    assert 4 <= entries[0]["fused"]["bits"] <= 16
     assert "demo" in invoke("runs").stdout
     shutil.rmtree(finished / "adapters")
     assert "no finished run" in invoke("runs").stdout

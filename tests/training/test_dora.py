@@ -11,7 +11,8 @@ from mlx_lm.utils import load
 
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.evaluation.evaluate import evaluate_run
-from mlx_tutor.fuse import fuse_run, write_fused
+from mlx_tutor.fuse import fuse_run
+from mlx_tutor.fusing.write import write_fused
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.settings import FuseSettings
@@ -78,7 +79,7 @@ def test_plain_mlx_lm_loads_the_adapter(trained: tuple[Run, Path]) -> None:
 
 def test_fused_at_full_precision_equals_the_adapter(trained: tuple[Run, Path], tmp_path: Path) -> None:
     run, base = trained
-    write_fused(base, run.adapter, tmp_path / "fused", None)
+    write_fused(base, run.adapter, tmp_path / "fused", None, {})
     fused, adapter = (load_model(path, folder) for path, folder in ((tmp_path / "fused", None), (base, run.adapter)))
     assert differ(get_logits(fused.model), get_logits(adapter.model)) < 1e-4
 
@@ -101,7 +102,7 @@ def test_the_checked_fuse_and_the_evaluation_keep_the_training(trained: tuple[Ru
 def test_a_16_bit_base_stays_one_and_keeps_the_lengths(tmp_path: Path) -> None:
     base = make_model(tmp_path / "model", dtype=mx.bfloat16)
     run, _ = train(tmp_path, base, DORA)
-    write_fused(base, run.adapter, tmp_path / "fused", None)
+    write_fused(base, run.adapter, tmp_path / "fused", None, {})
     weights: Any = mx.load(str(tmp_path / "fused" / "model.safetensors"))
     assert {weight.dtype for weight in weights.values()} == {mx.bfloat16}
     # Lengths computed in 16 bits are off by half a percent in places.
@@ -109,8 +110,10 @@ def test_a_16_bit_base_stays_one_and_keeps_the_lengths(tmp_path: Path) -> None:
     path = "model.layers.0.mlp.up_proj"
     lengths = mx.linalg.norm(weights[f"{path}.weight"].astype(mx.float32), axis=1)
     assert float(mx.abs(lengths / mx.abs(stored[f"{path}.m"]) - 1).max()) < 1e-3
-    write_fused(base, run.adapter, tmp_path / "quantized", 8)
-    quantized: Any = mx.load(str(tmp_path / "quantized" / "model.safetensors"))
+    assert (
+        fuse_run(run, base, Recipe(train=DORA, fuse=FuseSettings(bits=8)), make_rows(22), make_rows(3), print).bits == 8
+    )
+    quantized: Any = mx.load(str(run.fused / "model.safetensors"))
     assert {weight.dtype for weight in quantized.values()} == {mx.bfloat16, mx.uint32}
 
 

@@ -1,0 +1,100 @@
+"""Rounding a layer so that its errors cancel in what the layer is used for.
+
+GPTQ (Frantar et al., arXiv 2210.17323) in NumPy, for every width of MLX: weights are rounded input by input, and what
+rounding one changed is made good in those still to come, as far as the calibration rows tell them apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+# Inputs rounded together: their corrections reach the inputs behind them in one product.
+STRIP = 64
+# Share of the mean curvature that is added to each input's own, against chance in few rows.
+DAMPING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """How much errors in a layer's weights cost, for blocks of its inputs one after another.
+
+    `blocks` hold the order to round a block's inputs in and an upper triangular factor of the inverse curvature in that
+    order; `costs` (inputs,) what a squared error of 1 costs in nats a token when later inputs have made good what they
+    can.
+    """
+
+    blocks: tuple[tuple[Array, Array], ...]
+    costs: Array
+
+
+def factor_curvature(hessians: Sequence[Array]) -> Curvature:
+    """From the second derivatives of each block; inputs that matter most are rounded first."""
+    blocks, costs = [], []
+    for hessian in hessians:
+        order = np.argsort(-np.diag(hessian), kind="stable")
+        damped = hessian[np.ix_(order, order)].astype(np.float64)
+        # The second term is for a layer that nothing depends on.
+        damped[np.diag_indices_from(damped)] += DAMPING * np.diag(damped).mean() + 1e-30
+        factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+        blocks.append((order, factor.astype(np.float32)))
+        cost = np.empty(len(order))
+        cost[order] = np.diag(factor) ** -2.0
+        costs.append(cost)
+    return Curvature(tuple(blocks), np.concatenate(costs))
+
+
+def estimate_harm(weight: mx.array, group_size: int, bits: int, curvature: Curvature) -> float:
+    """What `round_layer` will cost in nats a token: an error is anything up to half a step, and independent."""
+    _, scales, _ = mx.quantize(weight, group_size=group_size, bits=bits)
+    squares = np.square(np.asarray(scales.astype(mx.float32))).sum(axis=0) / 12
+    return float(squares @ curvature.costs.reshape(-1, group_size).sum(axis=1))
+
+
+def round_layer(
+    layer: nn.Linear, group_size: int, bits: int, dtype: mx.Dtype, curvature: Curvature | None
+) -> nn.QuantizedLinear:
+    """The layer with `bits` a weight and scales of `dtype`; without a curvature, each weight to its nearest step."""
+    rounded = layer.to_quantized(group_size=group_size, bits=bits)
+    rounded.scales, rounded.biases = rounded.scales.astype(dtype), rounded.biases.astype(dtype)
+    if curvature is None:
+        return rounded
+    codes = np.empty(layer.weight.shape, np.uint8)
+    start = 0
+    for order, factor in curvature.blocks:
+        columns = start + order
+        weight = np.array(layer.weight[:, mx.array(columns)].T, order="C")
+        step, low = (
+            np.array(values[:, mx.array(columns // group_size)].astype(mx.float32).T, order="C")
+            for values in (rounded.scales, rounded.biases)
+        )
+        codes[:, columns] = _round_block(weight, step, low, 2**bits - 1, factor).T
+        start += len(order)
+    rounded.weight = pack_codes(codes, bits)
+    return rounded
+
+
+def _round_block(weight: Array, step: Array, low: Array, most: int, factor: Array) -> Array:
+    """Codes (inputs, outputs); changes `weight`."""
+    codes = np.empty(weight.shape, np.uint8)
+    for begin in range(0, len(weight), STRIP):
+        end = min(begin + STRIP, len(weight))
+        errors = np.empty((end - begin, weight.shape[1]), np.float32)
+        for k in range(begin, end):
+            code = np.clip(np.rint((weight[k] - low[k]) / step[k]), 0, most)
+            codes[k] = code
+            errors[k - begin] = (weight[k] - (code * step[k] + low[k])) / factor[k, k]
+            weight[k + 1 : end] -= np.outer(factor[k, k + 1 : end], errors[k - begin])
+        weight[end:] -= factor[begin:end, end:].T @ errors
+    return codes
+
+
+def pack_codes(codes: Array, bits: int) -> mx.array:
+    """Codes (outputs, inputs) as MLX stores them: bit after bit, the lowest first."""
+    stream = np.unpackbits(codes[..., None], axis=-1, bitorder="little")[..., :bits].reshape(len(codes), -1)
+    return mx.array(np.packbits(stream, axis=-1, bitorder="little").view(np.uint32))
