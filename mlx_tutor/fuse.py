@@ -224,7 +224,7 @@ Top-1: how often this model and the adapter find the same token most likely. KL 
 
 
 def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table of all that was tried, from what fuse.json says; the last row was written."""
+    """Headings and rows of a table of all that was tried, from what fuse.json says; the last is what was written."""
     headings = ["bits", "rows", "loss", "kept", "top-1", "KL", "size", "of base", "layers"]
     rows = []
     for trial in result["tried"]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def make_wide(folder: Path) -> Path:
     model = Model(ModelArgs.from_dict(config))
     model.apply(lambda array: 0.02 * mx.random.normal(array.shape) if array.ndim == 2 else array)
     model.set_dtype(mx.float16)
-    model, config = quantize_model(model, config, group_size=64, bits=4)
+    # mlx-lm prints what it does.
+    with redirect_stdout(sys.stderr):
+        model, config = quantize_model(model, config, group_size=64, bits=4)
     save(folder, str(starter), model, load_tokenizer(starter), config)
     return folder
 
