@@ -39,6 +39,7 @@ PASSED_ON = (
     *("OPENBLAS_THREAD_TIMEOUT", "PYTHONPATH"),
     *("HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_VERBOSITY"),
 )
+LOST_PEER = "connection to a peer was lost"
 LOST_RANK = re.compile(r"Node with rank (\d+) (?:was killed|exited with code (-?\d+))")
 
 
@@ -252,8 +253,8 @@ def explain_loss(told: Told, hosts: Sequence[Any]) -> str:
     """Which rank died first, and of what."""
     if not told.lost:
         return "mlx.launch ended before the training did."
-    rank, status = told.lost[0]
-    # Others fail as well, because they lost this one.
+    # Others fail as well, because they lost this one, and may be heard of before it.
+    rank, status = min(told.lost, key=lambda lost: LOST_PEER in told.failed.get(lost[0], ""))
     reason = told.failed.get(rank) or (f"signal {status[1:]}" if status.startswith("-") else f"exit status {status}")
     others = {1: "", 2: "; the other was stopped"}.get(len(hosts), "; the others were stopped")
     return f"Rank {rank} on {hosts[rank]['ssh']} died ({reason}){others}."

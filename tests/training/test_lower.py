@@ -81,11 +81,17 @@ def test_too_little_disk_or_nothing_frozen_goes_on_without(deep_model: Path, tmp
 
 def test_training_learns_the_same_with_and_without_it(tmp_path: Path, deep_model: Path) -> None:
     reports = [
-        train(tmp_path, deep_model, replace(SETTINGS, num_layers=2, cache_gb=most), name=f"run{most:g}")[1]
+        # At a rate at which rounding does not grow from step to step.
+        train(
+            tmp_path,
+            deep_model,
+            replace(SETTINGS, num_layers=2, learning_rate=3e-4, cache_gb=most),
+            name=f"run{most:g}",
+        )[1]
         for most in (0.0, 1.0)
     ]
     assert reports[0].best_loss == pytest.approx(reports[1].best_loss, abs=1e-3)
-    assert reports[0].best_loss < reports[0].base_loss - 0.1
+    assert reports[0].best_loss < reports[0].base_loss - 0.05
 
 
 def test_a_stopped_training_goes_on_bit_for_bit_from_any_pass(tmp_path: Path, deep_model: Path) -> None:

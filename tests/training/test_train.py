@@ -103,7 +103,7 @@ def test_over_fitting_is_said_in_words_when_it_begins_and_at_the_end(tmp_path: P
     valid = [
         {"messages": [*row["messages"][:2], {"role": "assistant", "content": "zzzz qqqq xxxx"}]} for row in make_rows(3)
     ]
-    settings = replace(SETTINGS, iters=200, steps_per_eval=2, patience=6, learning_rate=5e-3)
+    settings = replace(SETTINGS, iters=200, steps_per_eval=2, patience=6, learning_rate=1e-2)
     events: list[Metric] = []
     _, report = train(tmp_path, tiny_model, settings, valid=valid, on_event=events.append)
     notes = [metric["note"] for metric in events if "note" in metric]
