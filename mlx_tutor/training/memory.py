@@ -24,7 +24,7 @@ KEPT_RECOMPUTED, LAYERS_AT_WORK = 1.8, 2.5
 class Shape:
     """What decides on memory. `heads` is the width of all attention heads, `scores` their number.
 
-    `logits` is how many of them are in memory at a time, None where all are.
+    `logits` is how many of them a piece of the loss has.
     """
 
     hidden: int
@@ -35,15 +35,14 @@ class Shape:
     vocabulary: int
     weight_bytes: int
     item_bytes: int
-    logits: int | None
+    logits: int
 
     def estimate_peak(self, rows: int, width: int, supervised: int, *, recompute: bool) -> float:
         """Bytes at the peak of a step on `rows` rows of `width` tokens, weights included."""
         token = KEPT_OF_HIDDEN * self.hidden + KEPT_OF_HEADS * self.heads + KEPT_OF_INTERMEDIATE * self.intermediate
         layer = (token + KEPT_OF_SCORES * self.scores * width) * rows * width
-        # Logits of 32 bits, about nine copies of the pieces under way; else three of all.
-        all_logits = supervised * self.vocabulary
-        logits = 4 * (3 * all_logits if self.logits is None else 9 * min(all_logits, self.logits))
+        # Of 32 bits, in about nine copies, as pieces are computed ahead.
+        logits = 4 * 9 * min(supervised * self.vocabulary, self.logits)
         if not recompute:
             return self.weight_bytes + layer * self.trained_layers * self.item_bytes + logits
         kept = KEPT_RECOMPUTED * self.hidden * rows * width * self.trained_layers * self.item_bytes
