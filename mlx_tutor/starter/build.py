@@ -22,9 +22,11 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_tutor.files import write_file, write_json
 from mlx_tutor.models import STARTER_PATH, load_model, load_tokenizer, render_tokens
-from mlx_tutor.starter.corpus import Text, make_chats, read_texts
+from mlx_tutor.starter.corpus import Chat, Text, make_chats, read_texts
+from mlx_tutor.starter.fast import compute_entropy, use_fast_ops
+from mlx_tutor.starter.induction import wire_induction
 from mlx_tutor.training.batches import Batch, TokenRow, make_batch
-from mlx_tutor.training.loss import compute_loss, measure_loss
+from mlx_tutor.training.loss import compute_logits, measure_loss
 
 VOCABULARY = 4096
 CONTEXT = 1024
@@ -46,7 +48,7 @@ CONFIG = {
     "rms_norm_eps": 1e-6,
     "vocab_size": VOCABULARY,
     "max_position_embeddings": CONTEXT,
-    "rope_theta": 10000.0,
+    "rope_theta": 1000000.0,
     "tie_word_embeddings": True,
     "bos_token_id": 0,
     "eos_token_id": [2, 0],
@@ -54,8 +56,10 @@ CONFIG = {
 BATCH_TOKENS = 4096
 SHORT = 256
 # Share of the documents that are seen in rows of the whole context.
-LONG_SHARE = 0.25
+LONG_SHARE = 0.15
 CHAT_SHARE = 1 / 3
+# Of the chats, those that are answered from passages.
+GROUNDED_SHARE = 0.6
 CHECKPOINT_STEPS = 50
 WARMUP = 60
 # The rate stays at its peak and falls to zero over the last part, so that a build can be made longer or shorter
@@ -114,16 +118,30 @@ def cut_rows(texts: Sequence[Sequence[int]], width: int) -> list[TokenRow]:
     return [TokenRow(tuple(piece), 1) for piece in pieces if len(piece) > width // 2]
 
 
-def make_chat_rows(texts: Sequence[Text], tokenizer: Any, *, whole: bool) -> list[TokenRow]:
-    """Chat rows, supervised in whole for training or on the answer alone for measuring."""
-    rendered = [render_tokens(tokenizer, chat) for text in texts for chat in make_chats(text)]
-    return [TokenRow(tuple(tokens), 1 if whole else offset) for tokens, offset in rendered if len(tokens) <= CONTEXT]
+def make_chat_row(chat: Chat, others: Sequence[Chat], tokenizer: Any, *, grounded: bool) -> TokenRow | None:
+    """One chat as a row that supervises its answer, None where it is wider than the context."""
+    tokens, offset = render_tokens(tokenizer, chat.write(others, grounded=grounded))
+    return TokenRow(tuple(tokens), offset) if len(tokens) <= CONTEXT else None
+
+
+def draw_chat_rows(chats: Sequence[Chat], tokenizer: Any, tokens: float, rng: np.random.Generator) -> list[TokenRow]:
+    """Rows of about so many tokens, supervised in whole; most with their passage between up to two others."""
+    rows: list[TokenRow] = []
+    while tokens > 0 and chats:
+        for i in rng.permutation(len(chats)):
+            others = [chats[j] for j in rng.integers(0, len(chats), rng.integers(0, 3))]
+            row = make_chat_row(chats[i], others, tokenizer, grounded=rng.random() < GROUNDED_SHARE)
+            rows += [TokenRow(row.tokens, 1)] if row else []
+            tokens -= len(row.tokens) if row else 0
+            if tokens <= 0:
+                break
+    return rows
 
 
 def iterate_passes(texts: Sequence[Text], tokenizer: Any, seed: int) -> Iterator[Batch]:
     """Batches of about BATCH_TOKENS tokens without end, a third of them chat; pass n depends on (seed, n)."""
     tokens = tokenize_texts(texts, tokenizer)
-    chats = make_chat_rows(texts, tokenizer, whole=True)
+    chats = [chat for text in texts for chat in make_chats(text)]
     pass_number = 0
     while True:
         rng = np.random.default_rng((seed, pass_number))
@@ -131,12 +149,7 @@ def iterate_passes(texts: Sequence[Text], tokenizer: Any, seed: int) -> Iterator
         long = int(len(order) * LONG_SHARE)
         rows = cut_rows([tokens[i] for i in order[long:]], SHORT) + cut_rows([tokens[i] for i in order[:long]], CONTEXT)
         wanted = CHAT_SHARE / (1 - CHAT_SHARE) * sum(len(row.tokens) for row in rows)
-        while wanted > 0 and chats:
-            for i in rng.permutation(len(chats)):
-                rows.append(chats[i])
-                wanted -= len(chats[i].tokens)
-                if wanted <= 0:
-                    break
+        rows += draw_chat_rows(chats, tokenizer, wanted, rng)
         batches = _cut_batches(sorted(rows, key=lambda row: len(row.tokens)))
         for index in rng.permutation(len(batches)):
             yield make_batch(*batches[index])
@@ -172,8 +185,22 @@ def make_model(seed: int) -> nn.Module:
         )
 
     model.update(tree_unflatten([(path, spread(path, value)) for path, value in tree_flatten(model.parameters())]))
+    wire_induction(model, seed)
     mx.eval(model.parameters())
     return model
+
+
+class DecayingMuon(optim.Muon):  # type: ignore[misc]
+    """Muon with decoupled weight decay, as in AdamW: mlx's own is lost when the update is made orthogonal."""
+
+    def __init__(self, rate: Any, decay: float):
+        super().__init__(rate, momentum=0.95, weight_decay=0.0)
+        self.decay = decay
+
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: Any) -> mx.array:
+        kept = parameter * (1 - self.decay * self.learning_rate)
+        updated: mx.array = super().apply_single(gradient, kept, state)
+        return updated
 
 
 def make_optimizer(settings: Settings) -> optim.Optimizer:
@@ -183,9 +210,18 @@ def make_optimizer(settings: Settings) -> optim.Optimizer:
         decay = settings.iters * DECAY_SHARE
         return lambda step: peak * mx.minimum(mx.minimum((step + 1) / WARMUP, 1.0), (settings.iters - step) / decay)
 
-    muon = optim.Muon(schedule(settings.muon_rate), momentum=0.95, weight_decay=0.0)
+    muon = DecayingMuon(schedule(settings.muon_rate), settings.weight_decay)
     adam = optim.AdamW(schedule(settings.adam_rate), betas=[0.9, 0.95], weight_decay=0.0)
     return optim.MultiOptimizer([muon, adam], [lambda path, value: "layers" in path and value.ndim == 2])
+
+
+def compute_loss(
+    model: Any, inputs: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
+) -> tuple[mx.array, mx.array]:
+    """`mlx_tutor.training.loss.compute_loss`, faster on a CPU and with a head that learns."""
+    entropies: Any = compute_entropy(compute_logits(model, inputs, positions), targets)
+    count = weights.sum()
+    return (entropies * weights).sum() / count, count
 
 
 def train_starter(texts: Sequence[Text], tokenizer: Any, settings: Settings, work: Path) -> nn.Module:
@@ -218,20 +254,14 @@ def train_starter(texts: Sequence[Text], tokenizer: Any, settings: Settings, wor
             )
 
     if done < settings.iters:
-        train(
-            model=model,
-            optimizer=optimizer,
-            train_dataset=[],
-            args=TrainingArgs(
-                iters=settings.iters - done,
-                steps_per_report=20,
-                steps_per_save=settings.iters + 1,
-                adapter_file=str(work / "last.safetensors"),
-            ),
-            loss=compute_loss,
-            iterate_batches=iterate,
-            training_callback=Report(),
+        arguments = TrainingArgs(
+            iters=settings.iters - done,
+            steps_per_report=20,
+            steps_per_save=settings.iters + 1,
+            adapter_file=str(work / "last.safetensors"),
         )
+        with use_fast_ops():
+            train(model, optimizer, [], None, arguments, compute_loss, iterate, Report())
         _save_checkpoint(work, model, optimizer, settings.iters)
     return model
 
@@ -276,8 +306,8 @@ def measure_starter(path: Path, held_out: Sequence[Text]) -> dict[str, float]:
     """Loss of the quantized model on the held-out texts.
 
     Returns:
-        nats_per_token and bits_per_byte on plain text cut into rows of the whole context, and answer_loss in
-        nats a token on held-out chat answers.
+        nats_per_token and bits_per_byte on plain text cut into rows of the whole context; answer_loss in nats a token
+        on chat answers, without and with the passage that they come from.
     """
     loaded = load_model(path)
     rows = cut_rows(tokenize_texts(held_out, loaded.tokenizer), CONTEXT)
@@ -285,11 +315,19 @@ def measure_starter(path: Path, held_out: Sequence[Text]) -> dict[str, float]:
     tokens = sum(row.supervised for row in rows)
     # Bytes of exactly the tokens that were predicted; the end marks count as nothing.
     size = sum(len(loaded.tokenizer.decode([t for t in row.tokens[1:] if t]).encode()) for row in rows)
-    chats = make_chat_rows(held_out, loaded.tokenizer, whole=False)
+    chats = [chat for text in held_out for chat in make_chats(text)]
+
+    def measure_answers(*, grounded: bool) -> float:
+        found = [
+            make_chat_row(chat, [chats[i - 1]], loaded.tokenizer, grounded=grounded) for i, chat in enumerate(chats)
+        ]
+        return round(measure_loss(loaded.model, [row for row in found if row], 8), 4)
+
     return {
         "nats_per_token": round(nats, 4),
         "bits_per_byte": round(nats * tokens / math.log(2) / size, 4),
-        "answer_loss": round(measure_loss(loaded.model, chats, 8), 4),
+        "answer_loss": measure_answers(grounded=False),
+        "answer_loss_with_passage": measure_answers(grounded=True),
         "held_out_tokens": tokens,
         "held_out_bytes": size,
     }

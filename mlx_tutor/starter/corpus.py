@@ -4,10 +4,11 @@ import hashlib
 import json
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.records import Message
 from mlx_tutor.settings import SYSTEM_PROMPT
@@ -37,6 +38,8 @@ EXPLAIN = (
     "What should I know about {}?",
     "Describe {} briefly.",
 )
+# Characters of a passage, most of it behind the paragraph that answers.
+PASSAGE = 1200
 DEFINE = ("What is {}?", "What does {} mean?", "Define {}.", "What is meant by {}?", "Explain what {} is.")
 
 
@@ -46,6 +49,28 @@ class Text:
 
     source: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A question, its answer, and the passage of a document that it is answered from."""
+
+    question: str
+    answer: str
+    place: str
+    passage: str
+
+    def write(self, others: Sequence["Chat"] = (), *, grounded: bool = False) -> list[Message]:
+        """The conversation, on demand with the passage, among those of `others`, before the question."""
+        system, question = SYSTEM_PROMPTS[int(_share("system" + self.answer) * len(SYSTEM_PROMPTS))], self.question
+        if grounded:
+            passages = sorted(
+                {(chat.place, chat.passage) for chat in (self, *others)}, key=lambda found: _share(found[1])
+            )
+            question = write_passages(passages, question)
+            system = f"{system}\n\n{GROUNDING}" if system else GROUNDING
+        turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": self.answer}]
+        return turns if system is None else [{"role": "system", "content": system}, *turns]
 
 
 def read_texts(folder: Path) -> tuple[list[Text], list[Text]]:
@@ -96,9 +121,9 @@ def clean_text(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
 
 
-def make_chats(text: Text) -> Iterator[list[Message]]:
+def make_chats(text: Text) -> Iterator[Chat]:
     """Conversations mined from one document: "Explain HEADING" and "What is TERM?", answered in its own prose."""
-    heading = ""
+    heading = title = ""
     for i, paragraph in enumerate(paragraphs := text.text.split("\n\n")):
         lines = paragraph.strip().split("\n")
         if match := HEADING.match(lines[0]):
@@ -106,18 +131,26 @@ def make_chats(text: Text) -> Iterator[list[Message]]:
             lines = lines[1:]
         elif len(lines) > 1 and UNDERLINE.match(lines[1]):
             heading, lines = lines[0].strip(), lines[2:]
+        title = heading or title
         prose = _join_prose(lines)
         if prose is None:
             continue
+        place = ", ".join(filter(None, (text.source.rpartition("/")[2], title)))
+        passage = "\n\n".join(paragraphs[max(0, i - 1) : i + 3])
+        passage = (
+            passage if passage.find(paragraph) + len(paragraph) > PASSAGE else passage[:PASSAGE].rpartition(" ")[0]
+        )
         if heading and 2 < len(heading) < 60:
             following = _join_prose(paragraphs[i + 1].strip().split("\n")) if i + 1 < len(paragraphs) else None
             answer = prose if following is None or len(prose) > 400 else f"{prose}\n\n{following}"
             topic = heading.rstrip("?.!:")
-            yield _chat(heading if heading.endswith("?") else _pick(EXPLAIN, answer).format(topic), answer)
+            question = heading if heading.endswith("?") else _pick(EXPLAIN, answer).format(topic)
+            yield Chat(question, answer, place, passage)
             heading = ""
         if (match := DEFINITION.match(prose)) and match["term"].lower().split()[0] not in NO_TERM:
             term = match["term"]
-            yield _chat(_pick(DEFINE, prose).format(term[0].lower() + term[1:] if term[1:].islower() else term), prose)
+            question = _pick(DEFINE, prose).format(term[0].lower() + term[1:] if term[1:].islower() else term)
+            yield Chat(question, prose, place, passage)
 
 
 def _join_prose(lines: list[str]) -> str | None:
@@ -126,12 +159,6 @@ def _join_prose(lines: list[str]) -> str | None:
     marks = sum(text.count(mark) for mark in ("`", "|", "=", "_", "\\", "{"))
     whole = (text.endswith((".", "!", "?")) and text[:1].isalpha()) or text.startswith("**")
     return text if whole and 120 <= len(text) <= 900 and marks < 0.02 * len(text) else None
-
-
-def _chat(question: str, answer: str) -> list[Message]:
-    system = SYSTEM_PROMPTS[int(_share("system" + answer) * len(SYSTEM_PROMPTS))]
-    turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return turns if system is None else [{"role": "system", "content": system}, *turns]
 
 
 def _pick(templates: tuple[str, ...], key: str) -> str:
