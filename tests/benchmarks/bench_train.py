@@ -28,7 +28,8 @@ from tests.benchmarks.data import ROOT, load_inputs
 
 TRAINED_SHARE = 2 / 3
 LONGEST, VALID_ROWS = 4096, 16
-RATE = 1e-5
+# Random weights fall by a nat in a few steps at the usual 1e-5, and then the order of batches alone tells.
+RATE = 1e-7
 READY = "ready for a step"
 
 
