@@ -76,14 +76,18 @@ class LowerLayers:
         for place, index in enumerate(indices):
             length = self.starts[index + 1] - self.starts[index]
             if index not in self.known:
-                self._compute(self.company[index])
+                self._keep(self.company[index])
             data = os.pread(self.file, length * self.token_bytes, self.starts[index] * self.token_bytes)
             hidden[place, :length] = np.frombuffer(data, np.uint8).reshape(length, self.token_bytes)
         return mx.array(hidden).view(self.dtype)
 
-    def _compute(self, indices: Sequence[int]) -> None:
+    def compute(self, inputs: mx.array) -> mx.array:
+        """Hidden states (batch, width, hidden) of tokens (batch, width)."""
+        return _run_layers(self.layers, self.embed(inputs))
+
+    def _keep(self, indices: Sequence[int]) -> None:
         inputs, *_ = make_batch([self.rows[index] for index in indices], self.batch_size)
-        found = np.array(_run_layers(self.layers, self.embed(inputs)).view(mx.uint8))
+        found = np.array(self.compute(inputs).view(mx.uint8))
         for place, index in enumerate(indices):
             length = self.starts[index + 1] - self.starts[index]
             _write(self.file, found[place, :length].tobytes(), self.starts[index] * self.token_bytes)

@@ -25,6 +25,7 @@ from mlx_tutor.training.adapter import add_adapter, make_optimizer
 from mlx_tutor.training.batches import TokenRow, make_batch, pad_width, plan_batches
 from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss
+from mlx_tutor.training.lower import LowerLayers, open_lower
 from mlx_tutor.training.memory import read_memory
 from mlx_tutor.training.train import count_iterations, prepare_rows
 from mlx_tutor.training.watch import Promise
@@ -36,10 +37,14 @@ SHORTEST = 128
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a few steps took: the longest batch decides on memory, `step_seconds` is the mean of all batches."""
+    """What a few steps took: the longest batch decides on memory, `step_seconds` is the mean of all batches.
+
+    `lower_share` of that are the frozen layers, which are computed in the first pass only; 0 where they are not kept.
+    """
 
     peak_memory_gb: float
     step_seconds: float
+    lower_share: float
     compile_seconds: float
     valid_seconds: float
     iterations: int
@@ -123,7 +128,8 @@ def plan_training(
 def estimate_seconds(measured: Measured, settings: TrainSettings) -> float:
     """The whole training with its validations."""
     validations = 2 + (measured.iterations - 1) // settings.steps_per_eval
-    steps = measured.iterations * measured.step_seconds
+    spared = max(0, measured.iterations - measured.batches) * measured.lower_share
+    steps = (measured.iterations - spared) * measured.step_seconds
     return steps + measured.compile_seconds + validations * measured.valid_seconds
 
 
@@ -209,6 +215,11 @@ def measure_steps(
     longest, middling = tests[1][-size:], tests[1][middle : middle + size]
     with checkpoint_layers(loaded.model, always=settings.grad_checkpoint):
         slow, fast = _time_steps(loaded.model, settings, longest), _time_steps(loaded.model, settings, middling)
+    with (
+        TemporaryDirectory() as folder,
+        open_lower(loaded.model, [train, valid], size, Path(folder), settings.cache_gb) as [lower, _],
+    ):
+        lower_share = _time_lower(lower, middling) / min(fast[1:]) if lower else 0.0
     widths = [_pad(train, indices) for indices in planned]
     # A step costs a fixed part and one that grows with the width.
     low, high = (_pad(rows, range(len(rows))) for rows in (middling, longest))
@@ -217,6 +228,7 @@ def measure_steps(
     return Measured(
         peak_memory_gb=mx.get_peak_memory() / 1e9,
         step_seconds=step,
+        lower_share=min(lower_share, 0.9),
         compile_seconds=max(0.0, fast[0] - min(fast[1:])) * len(set(widths)),
         valid_seconds=one * whole / max(1, _pad(tests[0], range(len(tests[0])))),
         iterations=settings.iters,
@@ -231,6 +243,15 @@ def _count_tokens(row: TokenRow) -> int:
 def _pad(rows: Sequence[TokenRow], indices: Sequence[int]) -> int:
     """Width of a batch of these rows."""
     return pad_width([rows[i] for i in indices])
+
+
+def _time_lower(lower: LowerLayers, rows: Sequence[TokenRow]) -> float:
+    """Seconds that the frozen layers take for one batch; a first try warms up."""
+    inputs, *_ = make_batch(rows, lower.batch_size)
+    for _ in range(2):
+        begun = time.perf_counter()
+        mx.eval(lower.compute(inputs))
+    return time.perf_counter() - begun
 
 
 def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -> list[float]:

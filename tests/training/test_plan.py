@@ -7,7 +7,15 @@ import pytest
 
 from mlx_tutor.errors import TrainingError
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.training.plan import Plan, hint_fitting, list_smaller, plan_training
+from mlx_tutor.training.plan import (
+    Measured,
+    Plan,
+    estimate_seconds,
+    hint_fitting,
+    list_smaller,
+    measure_steps,
+    plan_training,
+)
 from tests.training.test_train import SETTINGS, make_rows
 
 
@@ -16,6 +24,18 @@ def test_smaller_settings_keep_the_rows_of_an_update() -> None:
     assert tried[0] == {"grad_checkpoint": True}
     assert tried[2] == {"grad_checkpoint": True, "batch_size": 1, "grad_accumulation_steps": 4, "iters": 120}
     assert [changes.get("max_seq_length") for changes in tried] == [None, None, None, 300, 150]
+
+
+def test_frozen_layers_take_time_in_the_first_pass_only(tiny_model: Path) -> None:
+    settings = replace(SETTINGS, iters=30, steps_per_eval=30, num_layers=1)
+    measured = Measured(1.0, 2.0, 0.25, 0.0, 0.0, iterations=30, batches=10)
+    assert estimate_seconds(measured, settings) == 10 * 2.0 + 20 * 1.5
+    kept, none = (
+        measure_steps(tiny_model, Recipe(train=replace(settings, cache_gb=gb)), make_rows(22), make_rows(3, start=22))
+        for gb in (4.0, 0.0)
+    )
+    assert 0 < kept.lower_share < 1
+    assert none.lower_share == 0
 
 
 def test_settings_that_fit_are_found_where_these_do_not(tmp_path: Path, tiny_model: Path) -> None:
