@@ -24,7 +24,7 @@ from mlx_tutor.files import write_file, write_json
 from mlx_tutor.models import STARTER_PATH, load_model, load_tokenizer, render_tokens
 from mlx_tutor.starter.corpus import Chat, Text, make_chats, read_texts
 from mlx_tutor.starter.fast import compute_entropy, use_fast_ops
-from mlx_tutor.starter.induction import wire_induction
+from mlx_tutor.starter.induction import COPIER, READER, wire_induction
 from mlx_tutor.training.batches import Batch, TokenRow, make_batch
 from mlx_tutor.training.loss import compute_logits, measure_loss
 
@@ -60,8 +60,11 @@ LONG_SHARE = 0.15
 CHAT_SHARE = 1 / 3
 # Of the chats, those that are answered from passages.
 GROUNDED_SHARE = 0.6
+# Of all tokens, those of random rows that repeat themselves: what keeps the model copying while all else changes.
+REPEAT_SHARE = 0.06
 CHECKPOINT_STEPS = 50
 WARMUP = 60
+WIRED = tuple(f"model.layers.{layer}.self_attn." for layer in (READER, COPIER))
 # The rate stays at its peak and falls to zero over the last part, so that a build can be made longer or shorter
 # until it gets there.
 DECAY_SHARE = 0.3
@@ -73,7 +76,8 @@ class Settings:
 
     iters: int
     muon_rate: float = 0.02
-    adam_rate: float = 3e-3
+    adam_rate: float = 6e-3
+    wired_rate: float = 5e-4
     weight_decay: float = 0.1
     seed: int = 0
 
@@ -138,6 +142,16 @@ def draw_chat_rows(chats: Sequence[Chat], tokenizer: Any, tokens: float, rng: np
     return rows
 
 
+def draw_repeats(tokens: float, rng: np.random.Generator) -> list[TokenRow]:
+    """Rows of about so many tokens: a random run of tokens again and again, supervised from the second time on."""
+    rows: list[TokenRow] = []
+    while tokens > 0:
+        run = rng.integers(len(SPECIAL), VOCABULARY, rng.integers(16, SHORT // 2))
+        rows.append(TokenRow(tuple(np.resize(run, SHORT + 1).tolist()), len(run) + 1))
+        tokens -= SHORT
+    return rows
+
+
 def iterate_passes(texts: Sequence[Text], tokenizer: Any, seed: int) -> Iterator[Batch]:
     """Batches of about BATCH_TOKENS tokens without end, a third of them chat; pass n depends on (seed, n)."""
     tokens = tokenize_texts(texts, tokenizer)
@@ -150,6 +164,7 @@ def iterate_passes(texts: Sequence[Text], tokenizer: Any, seed: int) -> Iterator
         rows = cut_rows([tokens[i] for i in order[long:]], SHORT) + cut_rows([tokens[i] for i in order[:long]], CONTEXT)
         wanted = CHAT_SHARE / (1 - CHAT_SHARE) * sum(len(row.tokens) for row in rows)
         rows += draw_chat_rows(chats, tokenizer, wanted, rng)
+        rows += draw_repeats(REPEAT_SHARE * sum(len(row.tokens) for row in rows), rng)
         batches = _cut_batches(sorted(rows, key=lambda row: len(row.tokens)))
         for index in rng.permutation(len(batches)):
             yield make_batch(*batches[index])
@@ -211,8 +226,14 @@ def make_optimizer(settings: Settings) -> optim.Optimizer:
         return lambda step: peak * mx.minimum(mx.minimum((step + 1) / WARMUP, 1.0), (settings.iters - step) / decay)
 
     muon = DecayingMuon(schedule(settings.muon_rate), settings.weight_decay)
+    # Muon changes a matrix in all directions alike, and what was set by hand would be gone in a few steps.
+    wired = optim.AdamW(schedule(settings.wired_rate), betas=[0.9, 0.95], weight_decay=0.0)
     adam = optim.AdamW(schedule(settings.adam_rate), betas=[0.9, 0.95], weight_decay=0.0)
-    return optim.MultiOptimizer([muon, adam], [lambda path, value: "layers" in path and value.ndim == 2])
+    inside = [
+        lambda path, value: "layers" in path and value.ndim == 2 and not path.startswith(WIRED),
+        lambda path, value: value.ndim == 2 and path.startswith(WIRED),
+    ]
+    return optim.MultiOptimizer([muon, wired, adam], inside)
 
 
 def compute_loss(

@@ -13,10 +13,11 @@ import mlx.core as mx
 import numpy as np
 
 READER, COPIER = 0, 2
-EMBEDDING = 0.1
+# As large as what the other layers will come to write: else they drown it.
+EMBEDDING = 1.0
 # Squared length of each rotated pair that tells one distance from others.
 SHARPNESS, SHARP_PAIRS = 80.0, 12
-WRITTEN, MATCHED, COPIED = 0.3, 3.0, 0.7
+WRITTEN, MATCHED, COPIED = 3.0, 3.0, 7.0
 
 
 def wire_induction(model: Any, seed: int) -> None:
@@ -32,6 +33,9 @@ def wire_induction(model: Any, seed: int) -> None:
     model.model.embed_tokens.weight = mx.array(
         (rng.normal(size=(args.vocab_size, hidden)) * EMBEDDING).astype(np.float32)
     )
+
+    # Logits of a usual size.
+    model.model.norm.weight = mx.full((hidden,), 0.1 / EMBEDDING)
 
     def head(index: int) -> slice:
         return slice(index * size, (index + 1) * size)
