@@ -76,8 +76,8 @@ class Settings:
 
     iters: int
     muon_rate: float = 0.02
-    adam_rate: float = 6e-3
-    wired_rate: float = 5e-4
+    embedding_rate: float = 2e-2
+    adam_rate: float = 1e-3
     weight_decay: float = 0.1
     seed: int = 0
 
@@ -219,21 +219,23 @@ class DecayingMuon(optim.Muon):  # type: ignore[misc]
 
 
 def make_optimizer(settings: Settings) -> optim.Optimizer:
-    """Muon for the matrices inside the blocks, AdamW for embedding, norms and biases; warm-up, then down to zero."""
+    """Muon for most matrices of the layers, AdamW for the rest; warm-up, then down to zero."""
 
     def schedule(peak: float) -> Any:
         decay = settings.iters * DECAY_SHARE
         return lambda step: peak * mx.minimum(mx.minimum((step + 1) / WARMUP, 1.0), (settings.iters - step) / decay)
 
     muon = DecayingMuon(schedule(settings.muon_rate), settings.weight_decay)
-    # Muon changes a matrix in all directions alike, and what was set by hand would be gone in a few steps.
-    wired = optim.AdamW(schedule(settings.wired_rate), betas=[0.9, 0.95], weight_decay=0.0)
-    adam = optim.AdamW(schedule(settings.adam_rate), betas=[0.9, 0.95], weight_decay=0.0)
+    embedding, adam = (
+        optim.AdamW(schedule(rate), betas=[0.9, 0.95], weight_decay=0.0)
+        for rate in (settings.embedding_rate, settings.adam_rate)
+    )
     inside = [
+        # Muon changes a matrix in all directions alike: what was wired by hand would be gone in a few steps.
         lambda path, value: "layers" in path and value.ndim == 2 and not path.startswith(WIRED),
-        lambda path, value: value.ndim == 2 and path.startswith(WIRED),
+        lambda path, value: "embed_tokens" in path,
     ]
-    return optim.MultiOptimizer([muon, wired, adam], inside)
+    return optim.MultiOptimizer([muon, embedding, adam], inside)
 
 
 def compute_loss(
