@@ -106,12 +106,12 @@ def iterate_batches(
     comm_group: Any = None,
     on_batch: Callable[[Sequence[int], float], bool] | None = None,
     start: int = 0,
-    accumulate: int = 1,
     lower: "LowerLayers | None" = None,
 ) -> Iterator[Batch | tuple[mx.array, ...]]:
     """mlx-lm's `iterate_batches` seam, on true lengths.
 
-    Without `loop` one pass in order of length; with it, passes without end, each shuffled by (seed, pass).
+    Without `loop` one pass in order of length; with it, passes without end, each shuffled by (seed, pass), and with
+    each batch a fifth array, its weight (`weigh_batch`).
 
     Args:
         dataset: Rows, none longer than `max_seq_length`: none is cut.
@@ -120,11 +120,9 @@ def iterate_batches(
         loop: Train (endless, shuffled) or evaluate (once).
         seed: Order of the rows.
         comm_group: Given by mlx-lm. Each of its ranks gets a share of every batch.
-        on_batch: Called before each batch with its row indices and its weight in the update, those of all ranks
-            together, at an exact step boundary; False ends the pass.
-        start: Batches to pass over: where an earlier training stopped, a multiple of `accumulate`.
-        accumulate: Batches summed into one update. Where an update has several parts, batches or shares of ranks, each
-            has a fifth array, its weight in the update.
+        on_batch: Called before each batch with its row indices and its weight, those of all ranks together, at an
+            exact step boundary; False ends the pass.
+        start: Batches to pass over: where an earlier training stopped.
         lower: Gives what the frozen layers make of the rows, in place of their tokens.
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
@@ -133,17 +131,17 @@ def iterate_batches(
     planned = _plan_passes(dataset, batch_size, seed) if loop else iter(plan_batches(dataset, batch_size, None))
     planned = islice(planned, start, None)
     rank, ranks = (comm_group.rank(), comm_group.size()) if comm_group is not None else (0, 1)
-    while group := list(islice(planned, accumulate if loop else 1)):
+    # Supervised tokens of a batch, in the mean.
+    tokens = max(1, sum(row.supervised for row in dataset)) / -(-len(dataset) // batch_size)
+    for indices in planned:
+        if on_batch is not None and not on_batch(indices, weigh_batch(dataset, indices, tokens)):
+            return
         # Rows of a batch are in order of length: dealt in turn, all ranks have about the same to do.
-        shares = [indices[i::ranks] for indices in group for i in range(ranks)]
-        own = zip(shares[rank::ranks], weigh_batches(dataset, shares)[rank::ranks], strict=True)
-        for indices, weight, (share, factor) in zip(group, weigh_batches(dataset, group), own, strict=True):
-            if on_batch is not None and not on_batch(indices, weight):
-                return
-            batch = make_batch([dataset[i] for i in share] or [NO_ROW], -(-batch_size // ranks))
-            if lower is not None:
-                batch = (lower.read(share, *batch[0].shape), *batch[1:])
-            yield (*batch, mx.array(factor)) if loop and accumulate * ranks > 1 else batch
+        share = indices[rank::ranks]
+        batch = make_batch([dataset[i] for i in share] or [NO_ROW], -(-batch_size // ranks))
+        if lower is not None:
+            batch = (lower.read(share, *batch[0].shape), *batch[1:])
+        yield (*batch, mx.array(weigh_batch(dataset, share, tokens / ranks))) if loop else batch
 
 
 def _plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterator[list[int]]:
@@ -151,11 +149,10 @@ def _plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterat
         yield from plan_batches(rows, batch_size, np.random.default_rng((seed, epoch)))
 
 
-def weigh_batches(rows: Sequence[TokenRow], group: Sequence[Sequence[int]]) -> list[float]:
-    """The factor on the mean loss of each batch of one update, 1 on average.
+def weigh_batch(rows: Sequence[TokenRow], indices: Sequence[int], tokens: float) -> float:
+    """The factor on the mean loss of a batch, 1 for one of `tokens` supervised tokens.
 
-    mlx-lm takes the mean over the batches of an update. With these factors it becomes the mean over their supervised
-    tokens, as if they were one batch.
+    In mlx-lm's mean over a batch a token among few weighs more, and batches of like length would make short rows count
+    more than long ones. With these factors all tokens of a pass weigh the same, and updates of several batches too.
     """
-    tokens = [sum(rows[i].supervised for i in indices) for indices in group]
-    return [len(group) * number / max(1, sum(tokens)) for number in tokens]
+    return sum(rows[i].supervised for i in indices) / tokens

@@ -57,7 +57,7 @@ def compute_loss(
     """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
 
     Shapes as `make_batch` returns them; `inputs` may be what the frozen layers made of them. `factor` multiplies the
-    mean: the weight of this batch among those that are summed into one update.
+    mean: the weight of this batch, as `weigh_batch` has it.
     """
     if is_plain(model) and not tree_flatten(find_head(model).trainable_parameters()):
         hidden = pick_hidden(model, inputs, positions)

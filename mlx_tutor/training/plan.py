@@ -269,7 +269,7 @@ def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -
         batch = make_batch(rows, settings.batch_size)
         while True:
             times.append(time.perf_counter())
-            yield (*batch, mx.array(1.0)) if summed > 1 else batch
+            yield *batch, mx.array(1.0)
 
     with TemporaryDirectory() as scratch:
         args = TrainingArgs(

@@ -213,7 +213,6 @@ def _run_trainer(watch: Watch) -> None:
                 seed=settings.seed,
                 on_batch=watch.on_batch,
                 start=watch.start,
-                accumulate=settings.grad_accumulation_steps,
                 lower=watch.lower[0],
             ),
             training_callback=watch,
