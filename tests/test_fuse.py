@@ -127,6 +127,14 @@ def test_codes_are_packed_as_mlx_reads_them(bits: int) -> None:
     assert np.array_equal(np.array(read), codes)
 
 
+def test_a_curvature_that_sums_left_indefinite_is_damped_until_it_is_not() -> None:
+    vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
+    hessian = (vectors * np.linspace(-0.05, 1.0, 64)) @ vectors.T
+    found = factor_curvature([hessian.astype(np.float32)])
+    assert np.isfinite(found.costs).all()
+    assert (found.costs > 0).all()
+
+
 @pytest.mark.parametrize("bits", [4, 5, 6, 8])
 def test_rounding_cancels_errors_and_its_harm_is_foreseen(bits: int) -> None:
     rng = np.random.default_rng(0)

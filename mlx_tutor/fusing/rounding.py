@@ -5,6 +5,7 @@ rounding one changed is made good in those still to come, as far as the calibrat
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ Array = np.ndarray[Any, Any]
 STRIP = 64
 # Share of the mean curvature that is added to each input's own, against chance in few rows.
 DAMPING = 0.01
+MOST_DAMPINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,30 @@ def factor_curvature(hessians: Sequence[Array]) -> Curvature:
     blocks, costs = [], []
     for hessian in hessians:
         order = np.argsort(-np.diag(hessian), kind="stable")
-        damped = hessian[np.ix_(order, order)].astype(np.float64)
-        # The second term is for a layer that nothing depends on.
-        damped[np.diag_indices_from(damped)] += DAMPING * np.diag(damped).mean() + 1e-30
-        factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+        factor = _factor_inverse(hessian[np.ix_(order, order)].astype(np.float64))
         blocks.append((order, factor.astype(np.float32)))
         cost = np.empty(len(order))
         cost[order] = np.diag(factor) ** -2.0
         costs.append(cost)
     return Curvature(tuple(blocks), np.concatenate(costs))
+
+
+def _factor_inverse(hessian: Array) -> Array:
+    """Upper triangular factor of the inverse, with as much damping as it takes: sums in float32 are not exact."""
+    # The second term is for a layer that nothing depends on.
+    damping = DAMPING * np.diag(hessian).mean() + 1e-30
+    for _ in range(MOST_DAMPINGS - 1):
+        with suppress(np.linalg.LinAlgError):
+            return _try_factor(hessian, damping)
+        damping *= 10
+    return _try_factor(hessian, damping)
+
+
+def _try_factor(hessian: Array, damping: float) -> Array:
+    damped = hessian + damping * np.eye(len(hessian))
+    inverse = np.linalg.inv((damped + damped.T) / 2)
+    factor: Array = np.linalg.cholesky((inverse + inverse.T) / 2).T
+    return factor
 
 
 def estimate_harm(weight: mx.array, group_size: int, bits: int, curvature: Curvature) -> float:
