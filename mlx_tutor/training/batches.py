@@ -132,7 +132,7 @@ def iterate_batches(
     planned = islice(planned, start, None)
     rank, ranks = (comm_group.rank(), comm_group.size()) if comm_group is not None else (0, 1)
     # Supervised tokens of a batch, in the mean.
-    tokens = max(1, sum(row.supervised for row in dataset)) / -(-len(dataset) // batch_size)
+    tokens = max(1, sum(row.supervised for row in dataset)) / max(1, -(-len(dataset) // batch_size))
     for indices in planned:
         if on_batch is not None and not on_batch(indices, weigh_batch(dataset, indices, tokens)):
             return
