@@ -143,7 +143,7 @@ class TrainSettings:
     dropout: float = setting(0.0, "share of adapter inputs dropped in training", low=0.0, high=0.9)
     keys: tuple[str, ...] = setting((), "layers that get an adapter, as `self_attn.q_proj`; empty: all linear layers")
     num_layers: int = setting(16, "adapted blocks, counted from the last; -1: all", low=-1)
-    batch_size: int = setting(4, "rows a step", low=1)
+    batch_size: int = setting(4, "rows a step, in the mean: steps have about the same number of answer tokens", low=1)
     iters: int = setting(600, "training steps; Ctrl-C keeps the best, and the next `train` goes on", low=1)
     epochs: float = setting(0.0, "passes over the rows, instead of `iters`; 0: `iters` counts", low=0.0)
     learning_rate: float = setting(1e-4, "peak of the schedule", low=1e-8, high=1.0)

@@ -1,8 +1,8 @@
-"""Batches for mlx-lm's trainer: sorted by true length, no padding trained, no row left out."""
+"""Batches for mlx-lm's trainer: of like length, of equally many supervised tokens, no row cut or left out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
@@ -19,6 +19,9 @@ STEPS_AN_OCTAVE = 8
 # Rows are sorted inside pools of this many batches, so that neighbours change from pass to pass: of real rows 6 % is
 # padding so, of 16 batches a pool 9 %, of all rows in one 5 %.
 POOL_BATCHES = 64
+
+# Rows of a training batch, at most so many times `batch_size`.
+MOST_ROWS = 4
 
 Batch = tuple[mx.array, mx.array, mx.array, mx.array]
 
@@ -41,21 +44,54 @@ NO_ROW = TokenRow((0, 0), 2)
 
 
 def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Generator | None) -> list[list[int]]:
-    """Indices of the rows of each batch of one pass; every row once, the last batch may be short.
+    """Indices of the rows of each batch of one pass; every row once, in as many batches as `batch_size` rows make.
 
     Args:
         rows: The rows.
-        batch_size: Rows a batch.
+        batch_size: Rows a batch, in the mean where `rng` is given: see `_balance`.
         rng: Shuffles rows and batches; None keeps plain order of length, for evaluation.
     """
     order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
     pool = len(rows) if rng is None else batch_size * POOL_BATCHES
+    widest = pad_width(rows) if rows else 0
     batches: list[list[int]] = []
     for start in range(0, len(order), max(pool, 1)):
         # Rows of one width are in random order, so that no two passes have the same batches.
         indices = sorted(order[start : start + pool].tolist(), key=lambda index: pad_width([rows[index]]))
-        batches += [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
+        ends = range(batch_size, len(indices) + batch_size, batch_size)
+        if rng is not None:
+            ends = _balance([rows[i] for i in indices], batch_size, widest)
+        batches += [indices[begin:end] for begin, end in pairwise([0, *ends])]
     return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _balance(rows: Sequence[TokenRow], batch_size: int, widest: int) -> list[int]:
+    """Where each batch of rows in order of width ends, so that all have about the same number of supervised tokens.
+
+    Adam takes steps of one size, so batches of few tokens would teach as much as large ones, with more noise. As many
+    batches as `batch_size` rows make, none larger than `batch_size` of the widest rows: no more memory than those.
+    """
+    count, number = len(rows), -(-len(rows) // batch_size)
+    longest_run, room = min(count, MOST_ROWS * batch_size), pad_count(batch_size) * widest
+    sums = np.cumsum([0, *(row.supervised for row in rows)], dtype=float)
+    widths = np.array([pad_width([row]) for row in rows])
+    # The cost of the run of `length` rows before each end: the sum of squares is least where all are alike.
+    costs = np.full((longest_run, count + 1), np.inf)
+    for length in range(1, longest_run + 1):
+        fits = pad_count(length) * widths[length - 1 :] <= room
+        costs[length - 1, length:] = np.where(fits, (sums[length:] - sums[:-length]) ** 2, np.inf)
+    best = np.full(count + 1, np.inf)
+    best[0] = 0
+    chosen = np.zeros((number, count + 1), int)
+    for batch in range(number):
+        before = [np.pad(best[:-length], (length, 0), constant_values=np.inf) for length in range(1, longest_run + 1)]
+        totals = costs + before
+        chosen[batch] = totals.argmin(0) + 1
+        best = totals.min(0)
+    ends = [count]
+    for batch in range(number - 1, 0, -1):
+        ends.append(ends[-1] - int(chosen[batch, ends[-1]]))
+    return ends[::-1]
 
 
 def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
@@ -64,7 +100,7 @@ def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
     Returns:
         inputs (batch_size, width) of token ids, padded with 0; positions (count,) of the supervised inputs in
         the flattened batch; targets (count,); weights (count,), 1.0 for a supervised position and 0.0 for
-        padding. A short batch is filled with rows of weight 0.
+        padding. A short batch is filled with rows that have no supervised position.
     """
     width = pad_width(rows)
     inputs = np.zeros((batch_size, width), np.int32)
@@ -89,6 +125,11 @@ def make_batch(rows: Sequence[TokenRow], batch_size: int) -> Batch:
 def pad_width(rows: Sequence[TokenRow]) -> int:
     """Inputs a row that a batch of these rows has."""
     return round_up(max(len(row.tokens) for row in rows) - 1, WIDTH_STEP)
+
+
+def pad_count(rows: int) -> int:
+    """Rows that a training batch of so many has."""
+    return max(1, round_up(rows, 1))
 
 
 def round_up(value: int, least: int) -> int:
@@ -128,7 +169,7 @@ def iterate_batches(
     longest = max((len(row.tokens) for row in dataset), default=0)
     if longest > max_seq_length:
         raise ValueError(f"a row of {longest} tokens is longer than max_seq_length {max_seq_length}")
-    planned = _plan_passes(dataset, batch_size, seed) if loop else iter(plan_batches(dataset, batch_size, None))
+    planned = plan_passes(dataset, batch_size, seed) if loop else iter(plan_batches(dataset, batch_size, None))
     planned = islice(planned, start, None)
     rank, ranks = (comm_group.rank(), comm_group.size()) if comm_group is not None else (0, 1)
     # Supervised tokens of a batch, in the mean.
@@ -138,13 +179,15 @@ def iterate_batches(
             return
         # Rows of a batch are in order of length: dealt in turn, all ranks have about the same to do.
         share = indices[rank::ranks]
-        batch = make_batch([dataset[i] for i in share] or [NO_ROW], -(-batch_size // ranks))
+        size = pad_count(len(share)) if loop else -(-batch_size // ranks)
+        batch = make_batch([dataset[i] for i in share] or [NO_ROW], size)
         if lower is not None:
             batch = (lower.read(share, *batch[0].shape), *batch[1:])
         yield (*batch, mx.array(weigh_batch(dataset, share, tokens / ranks))) if loop else batch
 
 
-def _plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterator[list[int]]:
+def plan_passes(rows: Sequence[TokenRow], batch_size: int, seed: int) -> Iterator[list[int]]:
+    """`plan_batches` of one pass after another without end; pass n depends on (seed, n)."""
     for epoch in count():
         yield from plan_batches(rows, batch_size, np.random.default_rng((seed, epoch)))
 

@@ -1,4 +1,4 @@
-"""What a training will take, measured before it: a few steps on the longest rows, in a process of its own.
+"""What a training will take, measured before it: a few steps on the largest batch, in a process of its own.
 
 In a process of its own because memory that one try took is not given back, and because one that takes too much ends.
 """
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,7 @@ from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import ModelSettings, TrainSettings
 from mlx_tutor.training.adapter import add_adapter, make_optimizer
-from mlx_tutor.training.batches import TokenRow, make_batch, pad_width, plan_batches
+from mlx_tutor.training.batches import TokenRow, make_batch, pad_count, pad_width, plan_batches, plan_passes
 from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss
 from mlx_tutor.training.lower import LowerLayers, open_lower
@@ -37,7 +38,7 @@ SHORTEST = 128
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a few steps took: the longest batch decides on memory, `step_seconds` is the mean of all batches.
+    """What a few steps took: the largest batch decides on memory, `step_seconds` is the mean of all batches.
 
     `lower_share` of that are the frozen layers, which are computed in the first pass only; 0 where they are not kept.
     """
@@ -196,58 +197,56 @@ def _measure_apart(
 def measure_steps(
     base: Path, recipe: Recipe, train_rows: Sequence[dict[str, Any]], valid_rows: Sequence[dict[str, Any]]
 ) -> Measured:
-    """Three steps on the longest rows, three on middling ones, and a validation of its longest rows."""
+    """Three steps on the largest batch, three on a middling one, and a validation of its longest rows."""
     loaded = load_model(base, thinking=recipe.model.thinking)
     train, valid = (tokens.rows for tokens in prepare_rows(loaded, recipe, train_rows, valid_rows))
     settings = replace(recipe.train, iters=count_iterations(recipe.train, len(train)))
     add_adapter(loaded, settings)
     mx.reset_peak_memory()
     size = settings.batch_size
-    tests = [sorted(valid, key=_count_tokens)[-size:], sorted(train, key=_count_tokens)]
+    longest = sorted(valid, key=lambda row: len(row.tokens))[-size:]
     for _ in range(2):
         # The first one warms up.
         begun = time.perf_counter()
-        measure_loss(loaded.model, tests[0], size)
+        measure_loss(loaded.model, longest, size)
         one = time.perf_counter() - begun
-    whole = sum(_pad(valid, indices) for indices in plan_batches(valid, size, None))
-    planned = plan_batches(train, size, np.random.default_rng((settings.seed, 0)))
-    middle = len(train) // 2 - min(size, len(train)) // 2
-    longest, middling = tests[1][-size:], tests[1][middle : middle + size]
+    whole = sum(pad_width([valid[i] for i in indices]) for indices in plan_batches(valid, size, None))
+    # All batches that the training will take, by what they cost.
+    planned = [[train[i] for i in batch] for batch in islice(plan_passes(train, size, settings.seed), settings.iters)]
+    planned.sort(key=_count_padded)
+    middling, largest = planned[len(planned) // 2], planned[-1]
     with checkpoint_layers(loaded.model, always=settings.grad_checkpoint):
-        slow, fast = _time_steps(loaded.model, settings, longest), _time_steps(loaded.model, settings, middling)
+        slow, fast = _time_steps(loaded.model, settings, largest), _time_steps(loaded.model, settings, middling)
     with (
         TemporaryDirectory() as folder,
         open_lower(loaded.model, [train, valid], size, Path(folder), settings.cache_gb) as [lower, _],
     ):
         lower_share = _time_lower(lower, middling) / min(fast[1:]) if lower else 0.0
-    widths = [_pad(train, indices) for indices in planned]
-    # A step costs a fixed part and one that grows with the width.
-    low, high = (_pad(rows, range(len(rows))) for rows in (middling, longest))
+    # A step costs a fixed part and one that grows with its tokens.
+    low, high = _count_padded(middling), _count_padded(largest)
     slope = max(0.0, (min(slow[1:]) - min(fast[1:])) / (high - low)) if high > low else 0.0
-    step = max(min(fast[1:]) + slope * (float(np.mean(widths)) - low), 0.1 * min(fast[1:]))
+    mean = float(np.mean([_count_padded(batch) for batch in planned]))
+    step = max(min(fast[1:]) + slope * (mean - low), 0.1 * min(fast[1:]))
+    shapes = {(pad_count(len(batch)), pad_width(batch)) for batch in planned}
     return Measured(
         peak_memory_gb=mx.get_peak_memory() / 1e9,
         step_seconds=step,
         lower_share=min(lower_share, 0.9),
-        compile_seconds=max(0.0, fast[0] - min(fast[1:])) * len(set(widths)),
-        valid_seconds=one * whole / max(1, _pad(tests[0], range(len(tests[0])))),
+        compile_seconds=max(0.0, fast[0] - min(fast[1:])) * len(shapes),
+        valid_seconds=one * whole / pad_width(longest),
         iterations=settings.iters,
-        batches=len(planned),
+        batches=-(-len(train) // size),
     )
 
 
-def _count_tokens(row: TokenRow) -> int:
-    return len(row.tokens)
-
-
-def _pad(rows: Sequence[TokenRow], indices: Sequence[int]) -> int:
-    """Width of a batch of these rows."""
-    return pad_width([rows[i] for i in indices])
+def _count_padded(rows: Sequence[TokenRow]) -> int:
+    """Tokens of a training batch of these rows, padding too."""
+    return pad_count(len(rows)) * pad_width(rows)
 
 
 def _time_lower(lower: LowerLayers, rows: Sequence[TokenRow]) -> float:
     """Seconds that the frozen layers take for one batch; a first try warms up."""
-    inputs, *_ = make_batch(rows, lower.batch_size)
+    inputs, *_ = make_batch(rows, len(rows))
     for _ in range(2):
         begun = time.perf_counter()
         mx.eval(lower.compute(inputs))
@@ -266,7 +265,7 @@ def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -
     times: list[float] = []
 
     def iterate(**_: Any) -> Iterator[tuple[mx.array, ...]]:
-        batch = make_batch(rows, settings.batch_size)
+        batch = make_batch(rows, pad_count(len(rows)))
         while True:
             times.append(time.perf_counter())
             yield *batch, mx.array(1.0)

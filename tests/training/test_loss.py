@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from mlx_tutor.models import load_model
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter
-from mlx_tutor.training.batches import WIDTH_STEP, TokenRow, iterate_batches, make_batch, plan_batches
+from mlx_tutor.training.batches import (
+    WIDTH_STEP,
+    TokenRow,
+    iterate_batches,
+    make_batch,
+    pad_count,
+    pad_width,
+    plan_batches,
+)
 from mlx_tutor.training.loss import compute_loss, measure_loss
 
 token_rows = st.lists(
@@ -164,14 +172,29 @@ def test_short_way_and_full_logits_agree_for_each_model_type(kind: str) -> None:
 
 
 @given(
-    lengths=st.lists(st.integers(2, 60), min_size=1, max_size=40), batch_size=st.integers(1, 6), seed=st.integers(0, 9)
+    lengths=st.lists(st.tuples(st.integers(2, 60), st.integers(0, 59)), min_size=1, max_size=40),
+    batch_size=st.integers(1, 20),
+    seed=st.integers(0, 9),
 )
-def test_every_row_is_in_a_pass_once(lengths: list[int], batch_size: int, seed: int) -> None:
-    rows = [TokenRow(tuple(range(length)), 1) for length in lengths]
+def test_every_row_is_in_a_pass_once(lengths: list[tuple[int, int]], batch_size: int, seed: int) -> None:
+    rows = [TokenRow(tuple(range(length)), min(offset, length - 1)) for length, offset in lengths]
     for rng in (None, np.random.default_rng(seed)):
         batches = plan_batches(rows, batch_size, rng)
         assert sorted(index for batch in batches for index in batch) == list(range(len(rows)))
-        assert all(1 <= len(batch) <= batch_size for batch in batches)
+        assert all(batches)
+        assert len(batches) == -(-len(rows) // batch_size)
+        for batch in batches:
+            assert pad_count(len(batch)) * pad_width([rows[i] for i in batch]) <= pad_count(batch_size) * pad_width(
+                rows
+            )
+
+
+def test_training_batches_have_about_as_many_supervised_tokens_each() -> None:
+    rng = np.random.default_rng(0)
+    rows = [TokenRow(tuple(range(int(n))), int(n) // 2) for n in rng.lognormal(5, 0.7, 400).clip(4, 1500)]
+    sums = [sum(rows[i].supervised for i in batch) for batch in plan_batches(rows, 4, np.random.default_rng(1))]
+    # In fours of like length, the deviation is two thirds of the mean.
+    assert np.std(sums) / np.mean(sums) < 0.2
 
 
 def test_batches_are_of_like_length_and_few_widths() -> None:
@@ -180,7 +203,7 @@ def test_batches_are_of_like_length_and_few_widths() -> None:
     padded = used = 0
     widths = set()
     for batch in plan_batches(rows, 4, np.random.default_rng(1)):
-        inputs = make_batch([rows[i] for i in batch], 4)[0]
+        inputs = make_batch([rows[i] for i in batch], pad_count(len(batch)))[0]
         widths.add(inputs.shape[1])
         padded += inputs.size
         used += sum(len(rows[i].tokens) - 1 for i in batch)
