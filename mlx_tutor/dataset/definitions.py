@@ -21,6 +21,7 @@ from mlx_tutor.dataset.language import (
     tells_story,
 )
 from mlx_tutor.dataset.pairs import Known, list_bold
+from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.records import Block, Chunk, QaPair
 
 ARTICLE = r"(?:(?P<article>An?|The|In \w+(?: \w+)?, an?|In \w+(?: \w+)?,)\s+)?"
@@ -80,7 +81,7 @@ WORDINGS = (
     "What is meant by {the_term}?",
     "Give a short definition of {the_term}.",
 )
-WORDINGS_PER_FACT = 3
+WORDINGS_PER_FACT, WORDINGS_WITHOUT_PASSAGE = 3, 1
 MOST_STEPS = 3
 
 
@@ -222,11 +223,19 @@ def _support(sentences: list[str], index: int) -> tuple[str, ...]:
 
 
 def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """Rows "What is X?", several wordings for each fact, since one wording teaches one wording."""
+    """Rows "What is X?", several wordings for each fact, since one wording teaches one wording.
+
+    All but one of them quote the passage that holds the definition, where it stands in one: a tutor answers from the
+    course, and from memory only when it must.
+    """
     for definition in find_definitions(chunk):
-        questions = ask_for_definition(definition, concepts, seed)
-        for question in questions[:WORDINGS_PER_FACT]:
-            yield answer_definition(definition, question, chunk, concepts), "definition", definition.evidence
+        passage = find_passage(chunk, [definition.evidence, *definition.support])
+        for number, question in enumerate(ask_for_definition(definition, concepts, seed)[:WORDINGS_PER_FACT]):
+            qa = answer_definition(definition, question, chunk, concepts)
+            if passage is not None and number >= WORDINGS_WITHOUT_PASSAGE:
+                yield read_from(qa, passage, concepts), "definition in passage", definition.evidence
+            else:
+                yield qa, "definition", definition.evidence
 
 
 def ask_for_definition(definition: Definition, concepts: Concepts, seed: int) -> list[str]:

@@ -12,6 +12,7 @@ from mlx_tutor.dataset.language import (
     pick,
     strip_bold,
 )
+from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.records import Chunk, QaPair
 
 EXPLAIN = ("Explain {}.", "Can you explain {} step by step?", "Help me understand {}.", "Teach me about {}.")
@@ -27,7 +28,12 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
     if not is_topic(heading):
         return
     if (explained := explain_chunk(chunk, concepts, seed)) is not None:
-        yield explained[0], "explanation", explained[1]
+        qa, evidence = explained
+        passage = find_passage(chunk, [evidence, *qa.thought_process])
+        if passage is None:
+            yield qa, "explanation", evidence
+        else:
+            yield read_from(qa, passage, concepts), "explanation in passage", evidence
     for block in chunk.blocks:
         lines = block.text.split("\n") if block.kind == "text" else []
         points = [line for line in lines if line.startswith("- ")]

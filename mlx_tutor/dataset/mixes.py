@@ -11,7 +11,7 @@ from mlx_tutor.dataset.concepts import collect_concepts
 from mlx_tutor.dataset.imports import write_metadata
 from mlx_tutor.dataset.language import pick, rank, strip_bold
 from mlx_tutor.dataset.messages import write_messages
-from mlx_tutor.dataset.reading import is_passage
+from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.dataset.split import mix_rows
 from mlx_tutor.dataset.styles import find_style, write_system
 from mlx_tutor.dataset.tables import TableRow, read_table

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.concepts import Concepts
-from mlx_tutor.dataset.definitions import WORDINGS_PER_FACT, answer_definition, ask_for_definition, find_definitions
-from mlx_tutor.dataset.explain import explain_chunk
 from mlx_tutor.dataset.language import (
     POINTS_BACK,
     clean_heading,
@@ -21,10 +19,9 @@ from mlx_tutor.dataset.language import (
     strip_bold,
     tells_story,
 )
+from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.records import Block, Chunk, QaPair
 
-# Words of a passage: enough to choose from, few enough to train on.
-LEAST_WORDS, MOST_WORDS = 35, 130
 MOST_PER_CHUNK = 1
 KEYWORDS = ("Which concepts does the passage name?", "List the key terms of the passage.")
 TITLES = ("Which heading fits the passage?", "What is the topic of the passage?", "Give the passage a title.")
@@ -34,42 +31,18 @@ LEAST_KEYWORDS, MOST_KEYWORDS = 3, 8
 
 
 def make_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """At most one row a chunk: definition, explanation, keywords, title or summary, with the passage that holds it.
-
-    Passages are long, and more of them would take most of the training.
-    """
+    """At most one row a chunk: keywords, title or summary, with the passage that holds it."""
     rows = sorted(_list_readings(chunk, concepts, seed), key=lambda row: rank(seed, chunk.text, row[1], row[2]))
     yield from rows[:MOST_PER_CHUNK]
 
 
 def _list_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     passages = [(block, strip_bold(block.text)) for block in chunk.blocks if is_passage(block)]
-    for definition in find_definitions(chunk):
-        context = next((text for block, text in passages if definition.evidence in block.text), None)
-        if context is not None:
-            question = ask_for_definition(definition, concepts, seed)[WORDINGS_PER_FACT]
-            qa = answer_definition(definition, question, chunk, concepts)
-            yield _read_from(qa, context, concepts), "definition in passage", definition.evidence
-    explained = explain_chunk(chunk, concepts, seed)
-    prose = "\n\n".join(strip_bold(block.text) for block in chunk.blocks if list_sentences(block))
-    if explained is not None and len(prose.split()) <= MOST_WORDS:
-        yield _read_from(explained[0], prose, concepts), "explanation in passage", explained[1]
     if passages:
         block, text = min(passages, key=lambda passage: rank(seed, passage[1]))
         yield from _make_keywords(block, text, concepts, seed)
         yield from _make_summary(chunk, *passages[0], seed)
         yield from _make_title(chunk, *passages[0], concepts, seed)
-
-
-def is_passage(block: Block) -> bool:
-    """Whether a block is prose that says enough and is short enough."""
-    return LEAST_WORDS <= len(block.text.split()) <= MOST_WORDS and bool(list_sentences(block))
-
-
-def _read_from(qa: QaPair, context: str, concepts: Concepts) -> QaPair:
-    """The same question with a passage; related concepts are those that the passage names."""
-    related = concepts.relate(context, qa.question)
-    return QaPair(qa.question, qa.thought_process, qa.answer, qa.type, related, context)
 
 
 def _make_keywords(block: Block, text: str, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:

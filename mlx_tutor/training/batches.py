@@ -58,8 +58,9 @@ def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Gener
     for start in range(0, len(order), max(pool, 1)):
         # Rows of one width are in random order, so that no two passes have the same batches.
         indices = sorted(order[start : start + pool].tolist(), key=lambda index: pad_width([rows[index]]))
-        ends = range(batch_size, len(indices) + batch_size, batch_size)
-        if rng is not None:
+        if rng is None:
+            ends = list(range(batch_size, len(indices) + batch_size, batch_size))
+        else:
             ends = _balance([rows[i] for i in indices], batch_size, widest)
         batches += [indices[begin:end] for begin, end in pairwise([0, *ends])]
     return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
