@@ -6,8 +6,10 @@ from mlx_tutor.dataset.concepts import Concepts
 from mlx_tutor.dataset.language import list_sentences, strip_bold
 from mlx_tutor.records import Block, Chunk, QaPair
 
-# Words of a passage: enough to choose from, few enough to train on.
+# Words of a paragraph that stands for itself: enough to choose from, few enough to train on.
 LEAST_WORDS, MOST_WORDS = 35, 130
+# Words of a passage of several paragraphs: as many as `ask` gives at most.
+LONGEST_PASSAGE = 200
 
 
 def is_passage(block: Block) -> bool:
@@ -16,14 +18,13 @@ def is_passage(block: Block) -> bool:
 
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
-    """The paragraph that holds all of `needed`, or all prose of the chunk where that does and is no more than that."""
+    """The paragraph that holds all of `needed`, else all prose of the chunk where that does and is not too long."""
     prose = [block for block in chunk.blocks if list_sentences(block)]
-    whole = Block("text", "\n\n".join(block.text for block in prose))
-    for block in (*prose, whole):
-        text = strip_bold(block.text)
-        if is_passage(block) and all(strip_bold(sentence) in text for sentence in needed):
-            return text
-    return None
+    texts = [strip_bold(block.text) for block in prose if is_passage(block)]
+    whole = "\n\n".join(strip_bold(block.text) for block in prose)
+    if LEAST_WORDS <= len(whole.split()) <= LONGEST_PASSAGE:
+        texts.append(whole)
+    return next((text for text in texts if all(strip_bold(sentence) in text for sentence in needed)), None)
 
 
 def read_from(qa: QaPair, context: str, concepts: Concepts) -> QaPair:
