@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 
 from mlx_tutor.dataset.concepts import BOLD, Concepts
 from mlx_tutor.dataset.forms import clean_term, find_named
@@ -12,6 +12,7 @@ from mlx_tutor.dataset.language import (
     BULLET,
     clean_heading,
     could_be_concept,
+    is_complete,
     is_topic,
     is_whole_sentence,
     list_sentences,
@@ -171,12 +172,12 @@ def _find_in_prose(block: Block, chunk: Chunk, known: Known) -> Iterator[Definit
             plural = " are " in match.group() or _is_plural(match)
             article = (match["article"] or "").lower().split()[-1:]
             given = f"{article[0]} " if article and not plural and article[0] in ("a", "an", "the") else ""
-            found = Definition(term, plain, _support(sentences, i), sentence, plural, given)
+            found = Definition(term, plain, _support(sentences, i, block), sentence, plural, given)
             yield _add_more(found, sentences[i + 1 : i + 2], block)
         elif len(bold) == 1:
             [(low, name)] = bold.items()
             if low in plain.lower()[: match.end()] and could_be_concept(name):
-                yield Definition(name, plain, _support(sentences, i), sentence)
+                yield Definition(name, plain, _support(sentences, i, block), sentence)
 
 
 def _find_named(block: Block, known: Known) -> Iterator[Definition]:
@@ -187,7 +188,7 @@ def _find_named(block: Block, known: Known) -> Iterator[Definition]:
         before = sentences[i - 1] if i else ""
         for named in find_named(sentence, before, block.text, known):
             if could_be_concept(named.term) and is_topic(named.term):
-                support = _support(sentences, i)
+                support = _support(sentences, i, block)
                 found = Definition(named.term, named.text, support, named.evidence, named.plural, named.article)
                 yield _add_more(found, sentences[i + 1 : i + 2], block)
 
@@ -216,17 +217,17 @@ def _is_about(term: str, topic: str) -> bool:
     return low in topic or topic in low or low.rstrip("s") in topic
 
 
-def _support(sentences: list[str], index: int) -> tuple[str, ...]:
+def _support(sentences: list[str], index: int, block: Block) -> tuple[str, ...]:
     """The sentences after a definition that go on about it."""
     following = [strip_bold(sentence) for sentence in sentences[index + 1 : index + 1 + MOST_STEPS]]
-    return tuple(s for s in following if 5 <= len(s.split()) <= 45 and not s.endswith(("?", ":")))
+    return tuple(s for s in following if 5 <= len(s.split()) <= 45 and is_complete(s, block))
 
 
 def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """Rows "What is X?", several wordings for each fact, since one wording teaches one wording.
 
     All but one of them quote the passage that holds the definition, where it stands in one: a tutor answers from the
-    course, and from memory only when it must.
+    course, and from memory only when it must. From memory it tells no example.
     """
     for definition in find_definitions(chunk):
         passage = find_passage(chunk, [definition.evidence, *definition.support])
@@ -235,7 +236,8 @@ def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tu
             if passage is not None and number >= WORDINGS_WITHOUT_PASSAGE:
                 yield read_from(qa, passage, concepts), "definition in passage", definition.evidence
             else:
-                yield qa, "definition", definition.evidence
+                known = tuple(takewhile(lambda step: not tells_story(step), qa.thought_process))
+                yield replace(qa, thought_process=known), "definition", definition.evidence
 
 
 def ask_for_definition(definition: Definition, concepts: Concepts, seed: int) -> list[str]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from mlx_tutor.dataset.concepts import Concepts
 from mlx_tutor.dataset.language import (
     clean_heading,
+    is_complete,
     is_topic,
     is_whole_sentence,
     list_sentences,
     pick,
     strip_bold,
 )
-from mlx_tutor.dataset.passage import find_passage, read_from
+from mlx_tutor.dataset.passage import find_passage, quote_whole, read_from
 from mlx_tutor.records import Chunk, QaPair
 
 EXPLAIN = ("Explain {}.", "Can you explain {} step by step?", "Help me understand {}.", "Teach me about {}.")
@@ -40,11 +41,13 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
         if len(points) >= 2 and len(points) >= len(lines) - 1 and all(len(line.split()) >= 4 for line in points):
             question = pick(SUMMARIZE, seed, heading).format(concepts.refer(heading.rstrip("?")))
             answer = strip_bold("\n".join(["", *points])).rstrip()
-            yield (
-                QaPair(question, (), answer, "summary", concepts.relate(block.text, heading)),
-                "key points",
-                block.text,
-            )
+            qa = QaPair(question, (), answer, "summary", concepts.relate(block.text, heading))
+            passage = quote_whole(chunk)
+            # A passage of nothing but the points would teach to repeat what is given.
+            if passage is None or passage == strip_bold(block.text):
+                yield qa, "key points", block.text
+            else:
+                yield read_from(qa, passage, concepts), "key points in passage", block.text
             return
 
 
@@ -54,8 +57,12 @@ def explain_chunk(chunk: Chunk, concepts: Concepts, seed: int) -> tuple[QaPair, 
     None when they could not stand alone, or the heading names no topic.
     """
     heading = clean_heading(chunk.heading[-1])
-    sentences = [s for block in chunk.blocks for s in list_sentences(block) if BEGINS.match(s) and s.endswith(".")]
-    sentences = [s for s in sentences if 5 <= len(s.split()) <= 45]
+    sentences = [
+        sentence
+        for block in chunk.blocks
+        for sentence in list_sentences(block)
+        if BEGINS.match(sentence) and 5 <= len(sentence.split()) <= 45 and is_complete(sentence, block)
+    ]
     if not is_topic(heading) or len(sentences) < 3 or not is_whole_sentence(sentences[0]):
         return None
     answer, steps = strip_bold(sentences[0]), tuple(strip_bold(s) for s in sentences[1 : 1 + MOST_STEPS])

@@ -25,6 +25,13 @@ in (?:contrast|other words|addition|this|that|these|such|our|figure|table)|for (
 as (?:a result|such|we|shown|before)|to (?:start|begin)
 """.strip().replace("\n", "|")
 DANGLING = re.compile(rf"^(?:{_DANGLING})\b", re.IGNORECASE)
+# What stands beside a text on its page, and not in an answer: in a notebook, "the cell" is none of biology.
+BESIDE = re.compile(
+    r"\b(?:the|this) (?:(?:next|following|last|first|second) )?(?:tables?|figures?|code|listing)\b"
+    r"|\b(?:the|next|following) cells?\b(?P<cell>)"
+    r"|^(?:The|These|Each|All) (?:\w+ ){1,2}(?:below|above) (?!the\b|an?\b)|\b(?:below|above)[,.]",
+    re.IGNORECASE,
+)
 # Words inside a sentence that point at the sentences before it.
 POINTS_BACK = re.compile(
     r"\b(?:here|then|now|this|these|also|as well|still|therefore|thus|below|above|the cell|(?:it|them)(?=[.,:;?]|$))",
@@ -122,6 +129,14 @@ def is_whole_sentence(sentence: str) -> bool:
 def tells_story(sentence: str) -> bool:
     """Whether a sentence gives the numbers of an example, which nobody can know who has not read it."""
     return re.search(r"\d", FORMULA.sub("", sentence)) is not None
+
+
+def is_complete(sentence: str, block: Block) -> bool:
+    """Whether a sentence of a block has an end, and speaks of nothing that stands beside it on the page."""
+    beside = BESIDE.search(sentence)
+    return sentence.rstrip('"”’)*').endswith((".", "!")) and (
+        beside is None or (beside["cell"] is not None and block.cell is None)
+    )
 
 
 def could_be_concept(term: str) -> bool:

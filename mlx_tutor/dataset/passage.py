@@ -18,13 +18,17 @@ def is_passage(block: Block) -> bool:
 
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
-    """The paragraph that holds all of `needed`, else all prose of the chunk where that does and is not too long."""
-    prose = [block for block in chunk.blocks if list_sentences(block)]
-    texts = [strip_bold(block.text) for block in prose if is_passage(block)]
-    whole = "\n\n".join(strip_bold(block.text) for block in prose)
-    if LEAST_WORDS <= len(whole.split()) <= LONGEST_PASSAGE:
+    """The paragraph that holds all of `needed`, else the whole text of the chunk where that does."""
+    texts = [strip_bold(block.text) for block in chunk.blocks if is_passage(block)]
+    if whole := quote_whole(chunk):
         texts.append(whole)
     return next((text for text in texts if all(strip_bold(sentence) in text for sentence in needed)), None)
+
+
+def quote_whole(chunk: Chunk) -> str | None:
+    """All text of the chunk, where it says enough and is not too long."""
+    whole = "\n\n".join(strip_bold(block.text) for block in chunk.blocks if block.kind == "text")
+    return whole if LEAST_WORDS <= len(whole.split()) <= LONGEST_PASSAGE else None
 
 
 def read_from(qa: QaPair, context: str, concepts: Concepts) -> QaPair:

@@ -1,7 +1,8 @@
 """Rows a second and losses of training, against mlx-lm's own batches and loss in the same trainer.
 
 Both sides: the same float32 weights, LoRA layers, optimizer, rows and number of passes, `mask_prompt` on; each in a
-process of its own, taking steps in turn, so that a machine that grows slower does so for both. `rows` are real rows as
+process of its own, taking steps in turn, so that a machine that grows slower does so for both. Batches that would take
+too much memory recompute activations on both, though stock mlx-lm does not: it would be killed. `rows` are real rows as
 they come, `spread` rows of 50 to 1,500 tokens, log-normal, half of each supervised. Ours keeps what the frozen layers
 make of a row: the first pass shows what training gains without that.
 Beside each ratio stands the arithmetic one: by the products that each side's shapes take (`reachable`), and by those
@@ -11,6 +12,7 @@ that no padding at all would take (`ceiling`).
 """
 
 import argparse
+import ctypes
 import json
 import math
 import subprocess
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -120,6 +122,15 @@ def add_layers(model: Any) -> None:
     mx.eval(model.parameters())
 
 
+def free_memory() -> None:
+    """Give back what a step took: the other side needs it for its own."""
+    import mlx.core as mx
+
+    mx.clear_cache()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train on one side and measure."""
     import mlx.core as mx
@@ -150,6 +161,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
             if step and step % steps == 0:
                 losses.append(measure_loss(model, valid, args.batch_size))
                 model.train()
+            free_memory()
             print(READY, flush=True)
             sys.stdin.readline()
             marks.append(time.perf_counter())
@@ -181,7 +193,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
 
         loss = compute_loss if mine else trainer.default_loss
         dataset = train if mine else as_stock(case.train)
-        with checkpoint_layers(model, always=False) if mine else nullcontext():
+        with checkpoint_layers(model, always=False):
             trainer.train(model, optim.AdamW(RATE), dataset, None, training, loss, iterate)
         times.append(time.perf_counter() - marks[-1])
         peak = mx.get_peak_memory() / 1e9

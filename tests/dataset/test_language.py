@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.dataset.concepts import lower_words
-from mlx_tutor.dataset.language import could_be_concept, is_topic, split_sentences
+from mlx_tutor.dataset.language import could_be_concept, is_complete, is_topic, split_sentences
+from mlx_tutor.records import Block
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,20 @@ def test_names_of_concepts(term: str, concept: bool) -> None:
 )  # fmt: skip
 def test_names_keep_their_capitals_inside_a_sentence(term: str, inside: str) -> None:
     assert lower_words(term, frozenset({"gini", "carlo"})) == inside
+
+
+@pytest.mark.parametrize(
+    ("sentence", "cell", "complete"),
+    [
+        ("It grows with the square of the unit.", None, True),
+        ("For a cause and its evidence it says", None, False),
+        ("The next cell computes both means.", 3, False),
+        ("The cell divides when it has grown.", None, True),
+        ("The table counts who came back in each month.", None, False),
+        ("The events below arrive out of order.", None, False),
+        ("It keeps the rate below 5 percent.", None, True),
+        ("The share stays above the limit.", None, True),
+    ],
+)
+def test_what_speaks_of_its_page_is_not_complete(sentence: str, cell: int | None, complete: bool) -> None:
+    assert is_complete(sentence, Block("text", sentence, cell=cell)) is complete

@@ -120,6 +120,38 @@ def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.Mon
     assert title.messages[1]["content"].startswith("<passage 1: notes.md>\n")
 
 
+def test_from_memory_a_definition_tells_no_example() -> None:
+    text = """# A
+
+## Margin
+
+A **margin** is the price minus the cost of one unit. It pays for the rent and for all that no unit causes. A chair that
+sells for 90 euros and takes 50 euros of wood has one of 40 euros. Each further chair therefore adds as much.
+"""
+    plain, *quoted = (row.qa_pair for row in make_rows(text) if row.qa_pair.type == "concept")
+    assert not plain.context and not plain.thought_process
+    assert all(qa.context and "A chair that sells" in qa.thought_process[0] for qa in quoted)
+
+
+POINTS = """# A
+
+## Key habits
+
+- Write a test before the change that it is about.
+- Read your own patch as you would read a stranger's.
+- Say in the message why, since the patch says what.
+"""
+
+
+def test_key_points_quote_their_passage_where_it_says_more() -> None:
+    [row] = [row for row in make_rows(POINTS) if row.qa_pair.type == "summary"]
+    assert row.origin.method == "key points" and not row.qa_pair.context
+    more = "Good programmers have habits that cost them nothing and save others much, and all of these can be learned."
+    [row] = [row for row in make_rows(POINTS.replace("- Write", f"{more}\n\n- Write")) if "point" in row.origin.method]
+    assert row.origin.method == "key points in passage"
+    assert row.qa_pair.context.startswith(more) and row.qa_pair.answer.strip() in row.qa_pair.context
+
+
 def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
     fragments = "# A\n\n## Tools\n\n- hammer\n- a saw of any kind\n- nails, long and short\n"
     assert {row.origin.method for row in make_rows(fragments)} <= {"key points"}
