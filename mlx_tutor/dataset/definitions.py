@@ -82,7 +82,9 @@ WORDINGS = (
     "What is meant by {the_term}?",
     "Give a short definition of {the_term}.",
 )
-WORDINGS_PER_FACT, WORDINGS_WITHOUT_PASSAGE = 3, 1
+# Who asks so gets the definition alone.
+BRIEF = ("Define", "Give a short definition")
+WORDINGS_PER_FACT = 3
 MOST_STEPS = 3
 
 
@@ -226,15 +228,17 @@ def _support(sentences: list[str], index: int, block: Block) -> tuple[str, ...]:
 def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """Rows "What is X?", several wordings for each fact, since one wording teaches one wording.
 
-    All but one of them quote the passage that holds the definition, where it stands in one: a tutor answers from the
-    course, and from memory only when it must. From memory it tells no example.
+    They quote the passage that holds the definition, where it stands in one, and then there is one row more that does
+    not: a tutor answers from the course, and from memory only when it must. From memory it tells no example.
     """
     for definition in find_definitions(chunk):
         passage = find_passage(chunk, [definition.evidence, *definition.support])
-        for number, question in enumerate(ask_for_definition(definition, concepts, seed)[:WORDINGS_PER_FACT]):
+        questions = ask_for_definition(definition, concepts, seed)[: WORDINGS_PER_FACT + (passage is not None)]
+        for number, question in enumerate(questions):
             qa = answer_definition(definition, question, chunk, concepts)
-            if passage is not None and number >= WORDINGS_WITHOUT_PASSAGE:
-                yield read_from(qa, passage, concepts), "definition in passage", definition.evidence
+            if passage is not None and number:
+                quoted = read_from(qa, passage, concepts) if definition.support else replace(qa, context=passage)
+                yield quoted, "definition in passage", definition.evidence
             else:
                 known = tuple(takewhile(lambda step: not tells_story(step), qa.thought_process))
                 yield replace(qa, thought_process=known), "definition", definition.evidence
@@ -249,8 +253,9 @@ def ask_for_definition(definition: Definition, concepts: Concepts, seed: int) ->
 
 
 def answer_definition(definition: Definition, question: str, chunk: Chunk, concepts: Concepts) -> QaPair:
-    """The sentences around the definition as steps, the definition as the answer."""
+    """The sentences around the definition as steps, unless a short answer is asked for; the definition as the answer."""
     # The rest of a glossary is about other terms.
     around = f"{definition.text} {chunk.text}" if definition.support else definition.text
     related = concepts.relate(around, definition.term)
-    return QaPair(question, definition.support, definition.text, "concept", related)
+    steps = () if question.startswith(BRIEF) else definition.support
+    return QaPair(question, steps, definition.text, "concept", related)

@@ -18,11 +18,27 @@ def is_passage(block: Block) -> bool:
 
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
-    """The paragraph that holds all of `needed`, else the whole text of the chunk where that does."""
+    """The paragraph that holds all of `needed`, else the whole text of the chunk, else the lines around in a list."""
     texts = [strip_bold(block.text) for block in chunk.blocks if is_passage(block)]
     if whole := quote_whole(chunk):
         texts.append(whole)
+    texts += [around for block in chunk.blocks if (around := _quote_around(block, needed[0]))]
     return next((text for text in texts if all(strip_bold(sentence) in text for sentence in needed)), None)
+
+
+def _quote_around(block: Block, needed: str) -> str | None:
+    """As many lines of a long list, with the one that holds `needed` in the middle, as make a passage."""
+    lines = [strip_bold(line) for line in block.text.split("\n")] if block.kind == "text" else []
+    at = next((i for i, line in enumerate(lines) if strip_bold(needed) in line), None)
+    if at is None or len(lines) == 1:
+        return None
+    quoted: list[str] = []
+    for far in range(len(lines)):
+        wider = lines[max(0, at - far) : at + far + 1]
+        if sum(len(line.split()) for line in wider) > MOST_WORDS:
+            break
+        quoted = wider
+    return "\n".join(quoted) if sum(len(line.split()) for line in quoted) >= LEAST_WORDS else None
 
 
 def quote_whole(chunk: Chunk) -> str | None:

@@ -2,19 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from statistics import median
 
 from mlx_tutor.dataset.language import rank
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.records import Example
 
 SPLITS = ("train", "valid", "test")
+# Of a split, that a section of more than the usual size may take.
+LARGEST_SHARE = 0.25
 
 
 def split_examples(examples: Sequence[Example], valid: float, test: float, seed: int) -> dict[str, list[Example]]:
     """Deal whole sections out to the splits, as near to the shares as they allow; a share of 0 leaves a split empty.
 
-    Sections are dealt in a fixed random order, one source after the other, so that each source is spread. Rows of a
-    split are in fixed random order too.
+    Sections are dealt in a fixed random order, one source after the other, so that each source is spread; one that
+    would be most of a small split, as a glossary is, goes to another. Rows of a split are in fixed random order too.
 
     Raises:
         DatasetError: fewer sections with rows than splits.
@@ -37,12 +40,16 @@ def split_examples(examples: Sequence[Example], valid: float, test: float, seed:
     rounds = max(len(keys) for keys in by_source.values())
     order = [keys[i] for i in range(rounds) for _, keys in sorted(by_source.items()) if i < len(keys)]
     dealt: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    usual = median(len(rows) for rows in sections.values())
     # Every split gets a section first; then each goes where most is missing.
     for number, key in enumerate(order):
         empty = [split for split in wanted if not dealt[split]]
         left = len(order) - number
         missing = {split: 1 - len(dealt[split]) / wanted[split] for split in wanted}
-        split = empty[0] if len(empty) >= left else max(wanted, key=lambda split: missing[split])
+        size = len(sections[key])
+        suited = [split for split in wanted if size <= max(usual, LARGEST_SHARE * wanted[split])]
+        suited = suited or [max(wanted, key=lambda split: wanted[split])]
+        split = empty[0] if len(empty) >= left else max(suited, key=lambda split: missing[split])
         dealt[split] += sections[key]
     return {split: mix_rows(rows, seed) for split, rows in dealt.items()}
 

@@ -1,5 +1,7 @@
 """Courses written down in a test, and the rows that they give."""
 
+from dataclasses import replace
+
 from mlx_tutor.dataset.build import make_examples
 from mlx_tutor.extract.markdown import add_markdown
 from mlx_tutor.extract.sections import SectionBuilder
@@ -10,11 +12,12 @@ from mlx_tutor.settings import CourseSettings
 RECIPE = Recipe(course=CourseSettings(system_prompt="Tutor."))
 
 
-def make_rows(text: str) -> list[Example]:
+def make_rows(text: str, seed: int = 0) -> list[Example]:
     """All rows of one Markdown file, before curation."""
     builder = SectionBuilder()
     add_markdown(builder, text)
-    return list(make_examples([Document("notes.md", "0" * 64, "Notes", builder.finish("Notes"))], RECIPE))
+    recipe = replace(RECIPE, dataset=replace(RECIPE.dataset, seed=seed))
+    return list(make_examples([Document("notes.md", "0" * 64, "Notes", builder.finish("Notes"))], recipe))
 
 
 def make_notebook_rows(*blocks: Block) -> list[Example]:

@@ -3,9 +3,11 @@
 import pytest
 
 from mlx_tutor.dataset import reading
+from mlx_tutor.dataset.split import split_examples
 from mlx_tutor.records import Block
 from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXY"
 VARIANCE = """# Spread
 
 ## Variance
@@ -114,7 +116,7 @@ def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.Mon
             assert row.qa_pair.answer in row.qa_pair.context
     # One wording of the question stays without: the form is learned for plain questions too.
     definitions = [row for row in make_rows(VARIANCE) if row.qa_pair.type == "concept"]
-    assert [bool(row.qa_pair.context) for row in definitions] == [False, True, True]
+    assert [bool(row.qa_pair.context) for row in definitions] == [False, True, True, True]
     [title] = [row for row in rows if row.origin.method == "title"]
     assert title.qa_pair.answer == "Variance"
     assert title.messages[1]["content"].startswith("<passage 1: notes.md>\n")
@@ -130,7 +132,15 @@ sells for 90 euros and takes 50 euros of wood has one of 40 euros. Each further 
 """
     plain, *quoted = (row.qa_pair for row in make_rows(text) if row.qa_pair.type == "concept")
     assert not plain.context and not plain.thought_process
-    assert all(qa.context and "A chair that sells" in qa.thought_process[0] for qa in quoted)
+    assert all(qa.context for qa in quoted)
+    explained = [qa for qa in quoted if not qa.question.startswith(("Define", "Give a short"))]
+    assert explained and all("A chair that sells" in qa.thought_process[0] for qa in explained)
+
+
+def test_who_asks_for_a_short_definition_gets_one() -> None:
+    rows = [row.qa_pair for seed in range(4) for row in make_rows(VARIANCE, seed) if row.qa_pair.type == "concept"]
+    assert {qa.question.split()[0] for qa in rows if not qa.thought_process} == {"Define", "Give"}
+    assert {qa.question.split()[0] for qa in rows if qa.thought_process} == {"What", "How"}
 
 
 POINTS = """# A
@@ -165,6 +175,27 @@ def test_completion_leaves_a_clause_to_finish() -> None:
     assert [answer for _, answer in pick_rows(make_rows(text), "completion")] == [
         "... because different errors cancel each other."
     ]
+
+
+TERMS = "".join(f"- **Term{letter}**: the name of thing number {letter} in a list of many.\n" for letter in LETTERS)
+
+
+def test_a_long_glossary_is_quoted_around_each_term() -> None:
+    rows = [row.qa_pair for row in make_rows(f"# A\n\n## Glossary\n\n{TERMS}") if row.qa_pair.type == "concept"]
+    quoted = [qa for qa in rows if qa.context]
+    assert len(rows) == 4 * len(LETTERS) and len(quoted) == 3 * len(LETTERS)
+    for qa in quoted:
+        assert 35 <= len(qa.context.split()) <= 130
+        assert qa.answer.split()[0].lower() in qa.context.lower() and not qa.thought_process
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_glossary_is_not_most_of_validation(seed: int) -> None:
+    sections = "".join(VARIANCE.replace("# Spread\n", "").replace("ariance", f"ariance{i}") for i in range(20))
+    rows = make_rows(f"# A\n\n{sections}\n\n## Glossary\n\n{TERMS}")
+    dealt = split_examples(rows, 0.1, 0.1, seed)
+    assert all(0.05 < len(dealt[split]) / len(rows) < 0.15 for split in ("valid", "test"))
+    assert not any(row.origin.heading[-1] == "Glossary" for split in ("valid", "test") for row in dealt[split])
 
 
 CELL = "prices = [3, 4, 5]\ntotal = 0\nfor price in prices:\n    total += price\nprint(total)"
