@@ -253,7 +253,7 @@ def ask_for_definition(definition: Definition, concepts: Concepts, seed: int) ->
 
 
 def answer_definition(definition: Definition, question: str, chunk: Chunk, concepts: Concepts) -> QaPair:
-    """The sentences around the definition as steps, unless a short answer is asked for; the definition as the answer."""
+    """The sentences around as steps, unless a short answer is asked for; the definition as the answer."""
     # The rest of a glossary is about other terms.
     around = f"{definition.text} {chunk.text}" if definition.support else definition.text
     related = concepts.relate(around, definition.term)
