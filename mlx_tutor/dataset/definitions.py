@@ -185,7 +185,7 @@ def _find_in_prose(block: Block, chunk: Chunk, known: Known) -> Iterator[Definit
 def _find_named(block: Block, known: Known) -> Iterator[Definition]:
     # Lines of a list need not be whole sentences: what is said beside the term stands alone.
     lines = block.text.split("\n") if block.kind == "text" else []
-    sentences = [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
+    sentences = [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line.strip()))]
     for i, sentence in enumerate(sentences):
         before = sentences[i - 1] if i else ""
         for named in find_named(sentence, before, block.text, known):

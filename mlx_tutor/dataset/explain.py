@@ -38,7 +38,7 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
     for block in chunk.blocks:
         lines = block.text.split("\n") if block.kind == "text" else []
         points = [line for line in lines if line.startswith("- ")]
-        if len(points) >= 2 and len(points) >= len(lines) - 1 and all(len(line.split()) >= 4 for line in points):
+        if len(points) >= 2 and len(points) >= len(lines) - 1 and all(_makes_a_point(line) for line in points):
             question = pick(SUMMARIZE, seed, heading).format(concepts.refer(heading.rstrip("?")))
             answer = strip_bold("\n".join(["", *points])).rstrip()
             qa = QaPair(question, (), answer, "summary", concepts.relate(block.text, heading))
@@ -49,6 +49,11 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
             else:
                 yield read_from(qa, passage, concepts), "key points in passage", block.text
             return
+
+
+def _makes_a_point(line: str) -> bool:
+    """Whether a line of a list says something: no question, nor the rest of a sentence."""
+    return len(line.split()) >= 4 and not line.endswith("?") and not line[2:3].islower()
 
 
 def explain_chunk(chunk: Chunk, concepts: Concepts, seed: int) -> tuple[QaPair, str] | None:

@@ -17,7 +17,7 @@ FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 _DANGLING = """
 this|that|these|those(?! who )|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there
 now|then|but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
-consequently|accordingly|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
+consequently|accordingly|nevertheless|nonetheless|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
 finally|first|second|third|next|again|still|yet|above|below|exercise
 the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer)
 the (?:figure|table|example|code)
@@ -44,6 +44,7 @@ same first second third next last following above below more less few several mu
 example examples goal point difference answer question way case thing step part kind type set number end section chapter
 figure table page hint caution conclusion note tip warning remark exercise solution read use try see please need needs
 author authors is are was were be has have can may will do does good size
+however moreover nevertheless nonetheless therefore
 """
 NO_CONCEPT = frozenset(_NO_CONCEPT.split())
 # Words that may stand inside the name of a concept, though none begins or ends with them.

@@ -17,7 +17,7 @@ from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 4
+EXTRACTOR = 5
 # Text of fewer bytes is read faster than a process starts.
 SMALL = 300_000
 

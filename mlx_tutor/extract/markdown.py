@@ -14,6 +14,12 @@ from mlx_tutor.records import Block, Section
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)
 # Formulas and inline code are kept as they are; everything between is cleaned.
 KEPT = re.compile(r"(\$\$.+?\$\$|(?<![\\$])\$[^$\n]+?\$(?!\d)|`+[^`]+`+)", re.DOTALL)
+# Options of a directive; an emoji like `:warning:` is none.
+OPTION = re.compile(
+    r"^:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
+    r"|^\+\+\+(?: .*)?$",
+    re.MULTILINE,
+)
 DIRECTIVE = re.compile(r"\{?([\w.:-]*)\}?")
 
 
@@ -34,7 +40,7 @@ def read_markdown(path: Path) -> tuple[str, tuple[Section, ...]]:
 def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None) -> None:
     """Add the headings and blocks of a Markdown text; `cell` marks where in a notebook it stands."""
     # Labels, container fences and roles are for a typesetter.
-    text = re.sub(r"^:(?:label|eqlabel|width|begin_tab|end_tab)\S*.*$", "", text, flags=re.MULTILINE)
+    text = OPTION.sub("", text)
     text = re.sub(r"^:{3,}.*$|:{3,}$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^\([\w-]+\)=\s*$", "", text, flags=re.MULTILINE)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)

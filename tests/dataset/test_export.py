@@ -49,13 +49,13 @@ def test_what_is_exported_can_be_imported_again(course: Course, tmp_path: Path, 
     back.root.mkdir(parents=True)
     files = [f'[[dataset.import]]\npath = "../../out/{split}.{suffix}"\n' for split in SPLITS]
     back.recipe.write_text((SAMPLE / "recipe.toml").read_text() + "".join(files))
-    # Only what repeats itself word for word may go: dialogues that begin alike, as their first pair counts.
+    # Only what repeats itself word for word may go: dialogues that begin alike, as their first pair counts, and two wordings of one question.
     report = build_dataset(back, load_recipe(back.recipe), count_words, "tokenizer")
     before = {json.dumps(row["messages"]): row for split in SPLITS for row in read_rows(course, split)}
     after = {json.dumps(row["messages"]): row for split in SPLITS for row in read_rows(back, split)}
     assert sum(counts.values()) == len(before)
     assert set(after) <= set(before)
-    assert len(before) - len(after) == sum(report.dropped.values()) < 0.15 * len(before)
+    assert len(before) - len(after) == sum(report.dropped.values()) < 0.2 * len(before)
     assert any(row["qa_pair"]["context"] or "<passage 1" in key for key, row in after.items())
     if name == "messages":
         assert all(row["qa_pair"] == before[key]["qa_pair"] for key, row in after.items())

@@ -162,6 +162,11 @@ def test_key_points_quote_their_passage_where_it_says_more() -> None:
     assert row.qa_pair.context.startswith(more) and row.qa_pair.answer.strip() in row.qa_pair.context
 
 
+@pytest.mark.parametrize("point", ["What would you write in the message?", "and a note on what was left alone."])
+def test_questions_and_ends_of_sentences_are_no_key_points(point: str) -> None:
+    assert not [row for row in make_rows(f"{POINTS}- {point}\n") if row.qa_pair.type == "summary"]
+
+
 def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
     fragments = "# A\n\n## Tools\n\n- hammer\n- a saw of any kind\n- nails, long and short\n"
     assert {row.origin.method for row in make_rows(fragments)} <= {"key points"}

@@ -39,6 +39,15 @@ x = 1
 A boxed remark.
 ```
 
+::: {exercise-start}
+:label: first-exercise
+:class: dropdown
+:::
+
+:warning: Ask.
+
++++
+
 | a | b |
 |---|---|
 | 1 | 2 |
@@ -60,6 +69,7 @@ def test_markdown(tmp_path: Path) -> None:
         ("text", "$$ y = Xb $$"),
         ("code", "x = 1"),
         ("text", "A boxed remark."),
+        ("text", ":warning: Ask."),
         ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
     ]
 
