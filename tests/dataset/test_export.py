@@ -49,7 +49,7 @@ def test_what_is_exported_can_be_imported_again(course: Course, tmp_path: Path, 
     back.root.mkdir(parents=True)
     files = [f'[[dataset.import]]\npath = "../../out/{split}.{suffix}"\n' for split in SPLITS]
     back.recipe.write_text((SAMPLE / "recipe.toml").read_text() + "".join(files))
-    # Only what repeats itself may go: dialogues that begin alike, as their first pair counts, and wordings of a question.
+    # Only what repeats itself may go: dialogues that begin alike (their first pair counts), wordings of a question.
     report = build_dataset(back, load_recipe(back.recipe), count_words, "tokenizer")
     before = {json.dumps(row["messages"]): row for split in SPLITS for row in read_rows(course, split)}
     after = {json.dumps(row["messages"]): row for split in SPLITS for row in read_rows(back, split)}
