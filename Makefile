@@ -59,8 +59,8 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY) ## course files to a tutor: extract, build, train, fuse, evaluate (COURSE=name MODEL=name)
 	@$(FAST) $(BIN)/mlx-tutor run $(OPTIONS)
 
-compare: $(READY) ## ask base and fused model the same, side by side (PROMPT="..." COURSE=name RUN=name)
-	@$(if $(PROMPT),$(FAST) $(BIN)/mlx-tutor compare $(OPTIONS) --prompt "$$PROMPT",echo 'Say what to ask: make compare PROMPT="What is ...?"' >&2; exit 2)
+compare: $(READY) ## ask base and fused model about a passage of the course (PROMPT="..." COURSE=name RUN=name)
+	@$(if $(PROMPT),$(FAST) $(BIN)/mlx-tutor compare --search $(OPTIONS) --prompt "$$PROMPT",echo 'Say what to ask: make compare PROMPT="What is ...?"' >&2; exit 2)
 
 test: $(READY) ## run all tests (ARGS="-k name" picks some)
 	@$(FAST) $(BIN)/python -m pytest $(ARGS)

@@ -21,6 +21,7 @@ OWN = ("base", "adapter", "fused")
 @click.option("--prompt", metavar="TEXT", help="What to ask.")
 @click.option("--prompts", metavar="FILE", help="Prompts, one a line or JSON lines; or a ready set: course, formal.")
 @click.option("--from-test", type=click.IntRange(1), metavar="N", help="Take N prompts from the test rows.")
+@click.option("--search", is_flag=True, help="Quote the course's best passage with each prompt, as training rows do.")
 @click.option("--with", "extra", multiple=True, metavar="MODEL", help="Ask this one too: adapter, or any MODEL.")
 @click.option("--model", "only", multiple=True, metavar="MODEL", help="Ask these instead of base and fused.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write .html, .md or .json.")
@@ -32,6 +33,7 @@ def command(
     prompt: str | None,
     prompts: str | None,
     from_test: int | None,
+    search: bool,
     extra: tuple[str, ...],
     only: tuple[str, ...],
     report: Path | None,
@@ -43,13 +45,15 @@ def command(
     MODEL is base, adapter or fused (of --run), the name of another run (its fused model, or its adapter while it is
     not fused), adapters/RUN (its adapter), a model folder, or a model of the Hugging Face Hub that is on this machine.
 
-    Reads adapters/RUN, fused_models/RUN and the base; writes nothing but --report. All get the recipe's system prompt;
-    limits are in its [generate] section. Base and adapter share one loaded base.
+    Reads adapters/RUN, fused_models/RUN and the base; writes nothing but --report, and with --search the search index.
+    All get the recipe's system prompt; limits are in its [generate] section. Base and adapter share one loaded base.
 
     Example: mlx-tutor compare --from-test 5 --with adapter --report compare.html
     """
     if sum(given is not None for given in (prompt, prompts, from_test)) != 1:
         raise click.UsageError("Say what to ask with one of --prompt, --prompts and --from-test.")
+    if search and from_test is not None:
+        raise click.UsageError("Test rows bring their own passages: give --search with --prompt or --prompts.")
 
     from mlx_tutor.evaluation.compare import compare_prompts, record_comparison
     from mlx_tutor.evaluation.compare_report import check_report, write_report
@@ -68,6 +72,8 @@ def command(
         asked = list_prompts(job, prompts or "", from_test)
     else:
         asked = [make_prompt(prompt, job.recipe.course.system_prompt)]
+    if search:
+        asked = add_passages(job, contenders, asked)
     messages, settings = [item.messages for item in asked], job.recipe.generate
     labels = [contender.label for contender in contenders]
     if prompt is not None:
@@ -93,6 +99,34 @@ def command(
         show_comparison(job, record, asked, found)
 
 
+def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence[Prompt]") -> "list[Prompt]":
+    """The prompts with the best passage of the course, where the smallest context has room; warns where there is none.
+
+    Raises:
+        CorpusError: nothing is extracted.
+    """
+    from mlx_tutor.commands.ask import warn_changes, warn_passages
+    from mlx_tutor.files import read_json
+    from mlx_tutor.models import LoadedModel, context_length, load_tokenizer
+    from mlx_tutor.study.ask import clean_question, describe_place, fit_passages
+    from mlx_tutor.study.index import open_index
+
+    configs = {contender.path: read_json(contender.path / "config.json") for contender in contenders}
+    smallest = min(configs, key=lambda path: context_length(configs[path]))
+    tokenizer = load_tokenizer(smallest, thinking=job.recipe.model.thinking)
+    reader, written = LoadedModel(None, tokenizer, configs[smallest], smallest), []
+    with open_index(job.course) as index:
+        warn_changes(job)
+        for prompt in prompts:
+            question = clean_question(prompt.text)
+            found = index.search(question, 1)
+            messages, given = fit_passages(reader, question, found, job.recipe)
+            warn_passages(job, context_length(reader.config), found, given)
+            places = tuple(map(describe_place, given))
+            written.append(replace(prompt, messages=tuple(messages), question=question, passages=places))
+    return written
+
+
 def show_comparison(
     job: Job, record: Mapping[str, Any], prompts: "Sequence[Prompt]", found: "Sequence[Sequence[Comparison]]"
 ) -> None:
@@ -104,6 +138,8 @@ def show_comparison(
     for prompt, answers in zip(prompts, found, strict=True):
         name = f"{prompt.id}  " if len(prompts) > 1 else ""
         texts = {item.label: item.answer.text for item in answers}
+        if prompt.passages:
+            screen.say(f"passages  {'; '.join(prompt.passages)}")
         screen.show(f"{name}Question: {prompt.text}", draw_answers(screen.results, texts))
         for item in answers:
             if item.answer.problem:

@@ -22,7 +22,8 @@ class Prompt:
     """One thing to ask. `messages` end with the user's turn; the rest is "" or None where nothing is known.
 
     `task` says in a few words what is wanted, `reference` is the answer of a test row, and `place` the source and the
-    section that the row comes from.
+    section that the row comes from. Where passages of the course were put above a question, `question` is that alone
+    and `passages` are their places.
     """
 
     id: str
@@ -30,11 +31,13 @@ class Prompt:
     messages: tuple[Message, ...]
     reference: str = ""
     place: tuple[str, int] | None = None
+    question: str = ""
+    passages: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        """The last turn of the user."""
-        return self.messages[-1]["content"]
+        """What was asked: the last turn of the user, or the question in it."""
+        return self.question or self.messages[-1]["content"]
 
 
 def make_prompt(text: str, system: str, name: str = "1", task: str = "") -> Prompt:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from mlx_tutor.dataset.language import strip_bold
 from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
@@ -214,7 +215,8 @@ def write_question(question: str, passages: Sequence[Passage], special: Sequence
     user = defuse_text(question, special)
     if not passages:
         return user
-    quoted = [(describe_place(passage), clean_text(passage.text)) for passage in passages]
+    # Without bold type, as the passages of the training rows.
+    quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
     return write_passages([(defuse_text(place, special), defuse_text(text, special)) for place, text in quoted], user)
 
 

@@ -31,6 +31,26 @@ def test_base_and_fused_get_the_same_prompt(invoke: Invoke, finished: Path) -> N
     )
 
 
+def test_both_get_the_best_passage_of_the_course(invoke: Invoke, finished: Path) -> None:
+    result = invoke("compare", "--search", "--prompt", "What is the mode?", "--json")
+    assert result.exit_code == 0, result.stderr
+    [system, user] = json.loads(result.stdout)["messages"]
+    assert system["content"].startswith("Tutor.\n\nAnswer from the passages")
+    assert user["content"].startswith("<passage 1: ") and "passage 2" not in user["content"]
+    assert "The mode is the value that occurs most often" in user["content"]
+    assert user["content"].endswith("Question: What is the mode?")
+    shown = invoke("compare", "--search", "--prompt", "What is the mode?")
+    assert "passages  week1.md, Week 1 > Mode" in shown.stderr and "Question: What is the mode?" in shown.stdout
+    alone = invoke("compare", "--search", "--prompt", "Zebra?", "--json")
+    assert "Nothing in your course is about this" in alone.stderr
+    assert json.loads(alone.stdout)["messages"][1]["content"] == "Zebra?"
+
+
+def test_test_rows_bring_their_own_passages(invoke: Invoke, finished: Path) -> None:
+    result = invoke("compare", "--search", "--from-test", "1")
+    assert result.exit_code == 2 and "--prompt or --prompts" in result.stderr
+
+
 def test_the_adapter_too_with_temperature_and_seed(invoke: Invoke, finished: Path) -> None:
     options = ("--with", "adapter", "--temp", "0.9", "--seed", "3", "--set", "generate.max_tokens=5", "--json")
     found = json.loads(invoke("compare", *PROMPT, *options).stdout)

@@ -45,7 +45,7 @@ def test_help_is_the_default_and_names_every_target(clone: Path) -> None:
 @pytest.mark.parametrize("prompt", ['What\'s a "p-value"?', "Is $x^2$ `id` ; $(ls) # even?", "50 % & <more>"])
 def test_a_prompt_arrives_as_it_was_typed(clone: Path, prompt: str) -> None:
     result = make(clone, "compare", f"PROMPT={prompt}")
-    assert result.stdout.split("\n") == ["make=1", "compare", "--prompt", prompt, ""]
+    assert result.stdout.split("\n") == ["make=1", "compare", "--search", "--prompt", prompt, ""]
 
 
 def test_course_model_and_run_are_handed_on(clone: Path) -> None:
