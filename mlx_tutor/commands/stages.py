@@ -248,6 +248,8 @@ def run_evaluate(job: Job, run: Run) -> Outcome:
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.evaluation.evaluate import evaluate_run, is_evaluation_current
 
+    # Rows without steps are the same with thinking on and off, and what was measured would look current.
+    check_thinking(job, run)
     rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
     if is_evaluation_current(run, rows):
         result = read_json(run.adapter / "evaluation.json")["result"]
