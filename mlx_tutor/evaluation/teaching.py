@@ -125,9 +125,13 @@ def find_level(grade_level: str, references: Sequence[str]) -> tuple[float, floa
 
 
 def find_wanted(question: Question, course: CourseText) -> list[str]:
-    """The key concepts of a reference: those that it lists or names, but for those that the question names."""
+    """The key concepts of a reference: those that it lists or names, but for those that the question names.
+
+    A passage above the question names them too, and does not answer it.
+    """
     named = [*list_related(question.reference), *course.find_concepts(question.reference)]
-    return [name for name in dict.fromkeys(map(str.lower, named)) if not names_concept(question.text, name)]
+    asked = question.text.rpartition("\nQuestion: ")[2]
+    return [name for name in dict.fromkeys(map(str.lower, named)) if not names_concept(asked, name)]
 
 
 def names_concept(text: str, name: str) -> bool:

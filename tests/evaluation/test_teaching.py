@@ -94,6 +94,8 @@ def test_levels() -> None:
 def test_wanted_concepts_leave_out_those_asked_about() -> None:
     assert find_wanted(make_question(), make_course()) == ["quartile", "outliers"]
     assert find_wanted(make_question(text="What are quartiles?"), make_course()) == ["outliers"]
+    quoted = "<passage 1: a.md>\nA quartile is no outlier.\n</passage 1>\n\nQuestion: What are quartiles?"
+    assert find_wanted(make_question(text=quoted), make_course()) == ["outliers"]
     assert names_concept("An outlier is far.", "outliers")
     assert names_concept("Quartiles cut.", "quartile") and not names_concept("interquartile", "quartile")
 
