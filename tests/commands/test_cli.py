@@ -29,7 +29,7 @@ def test_help_of_a_command_says_what_it_does_and_gives_an_example(invoke: Invoke
     assert result.exit_code == 0
     assert f"Example: mlx-tutor {name}" in result.output
     assert "Read" in result.output or "Writes" in result.output
-    assert len(load_command(name).params) <= 14
+    assert len(load_command(name).params) <= 15
 
 
 def test_version(invoke: Invoke) -> None:
