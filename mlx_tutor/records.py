@@ -11,6 +11,7 @@ UNROUNDED = 16
 
 # Between these, models with a thinking mode think.
 THINK, END_THINK = "<think>", "</think>"
+QUESTION = "Question: "
 
 BlockKind = Literal["text", "code", "output", "table"]
 
@@ -118,6 +119,12 @@ def split_thoughts(text: str) -> tuple[str, str]:
         return "", text
     thoughts, _, answer = begun.removeprefix(THINK).partition(END_THINK)
     return ("", "") if len(begun) < len(THINK) else (thoughts.strip(), answer.lstrip())
+
+
+def split_question(text: str) -> tuple[str, str]:
+    """The passages above the question of a user turn, "" where there are none, and the question."""
+    passages, _, question = text.rpartition(f"\n{QUESTION}")
+    return passages.strip(), question
 
 
 def describe_bits(bits: float | None) -> str:

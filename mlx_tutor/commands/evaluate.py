@@ -91,6 +91,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     from mlx_tutor.evaluation.style import measure_repetition
     from mlx_tutor.evaluation.teaching import CourseText
     from mlx_tutor.extract.extract import read_documents
+    from mlx_tutor.records import split_question
     from mlx_tutor.study.ask import SEARCHED, find_support
     from mlx_tutor.study.index import open_index
 
@@ -105,7 +106,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     with open_index(job.course) as index:
 
         def support(answer: str, question: str) -> tuple[int, int]:
-            asked = question.rpartition("\nQuestion: ")[2]
+            asked = split_question(question)[1]
             passages = [*index.search(asked, SEARCHED), *index.search(answer, SEARCHED)] if answer else []
             sources, checked = find_support(answer, asked, list(dict.fromkeys(passages)))
             firm = [s for s in sources if s.share >= FIRM and measure_repetition(s.sentence, 1) <= MOST_REPEATED]

@@ -12,7 +12,7 @@ from mlx_tutor.dataset.language import (
     BULLET,
     clean_heading,
     could_be_concept,
-    is_complete,
+    is_step,
     is_topic,
     is_whole_sentence,
     list_sentences,
@@ -222,7 +222,7 @@ def _is_about(term: str, topic: str) -> bool:
 def _support(sentences: list[str], index: int, block: Block) -> tuple[str, ...]:
     """The sentences after a definition that go on about it."""
     following = [strip_bold(sentence) for sentence in sentences[index + 1 : index + 1 + MOST_STEPS]]
-    return tuple(s for s in following if 5 <= len(s.split()) <= 45 and is_complete(s, block))
+    return tuple(sentence for sentence in following if is_step(sentence, block))
 
 
 def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mlx_tutor.dataset.concepts import Concepts
 from mlx_tutor.dataset.language import (
     clean_heading,
-    is_complete,
+    is_step,
     is_topic,
     is_whole_sentence,
     list_sentences,
@@ -66,7 +66,7 @@ def explain_chunk(chunk: Chunk, concepts: Concepts, seed: int) -> tuple[QaPair, 
         sentence
         for block in chunk.blocks
         for sentence in list_sentences(block)
-        if BEGINS.match(sentence) and 5 <= len(sentence.split()) <= 45 and is_complete(sentence, block)
+        if BEGINS.match(sentence) and is_step(sentence, block)
     ]
     if not is_topic(heading) or len(sentences) < 3 or not is_whole_sentence(sentences[0]):
         return None

@@ -132,12 +132,11 @@ def tells_story(sentence: str) -> bool:
     return re.search(r"\d", FORMULA.sub("", sentence)) is not None
 
 
-def is_complete(sentence: str, block: Block) -> bool:
-    """Whether a sentence of a block has an end, and speaks of nothing that stands beside it on the page."""
+def is_step(sentence: str, block: Block) -> bool:
+    """Whether a sentence of a block can be a step: of some length, with an end, of nothing beside it on the page."""
     beside = BESIDE.search(sentence)
-    return sentence.rstrip('"”’)*').endswith((".", "!")) and (
-        beside is None or (beside["cell"] is not None and block.cell is None)
-    )
+    is_beside = beside is not None and (beside["cell"] is None or block.cell is not None)
+    return 5 <= len(sentence.split()) <= 45 and sentence.rstrip('"”’)*').endswith((".", "!")) and not is_beside
 
 
 def could_be_concept(term: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from mlx_tutor.records import Message, QaPair, split_thoughts
+from mlx_tutor.records import QUESTION, Message, QaPair, split_thoughts
 
 STEPS = "Step by step:"
 ANSWER = "Answer:"
@@ -20,7 +20,7 @@ def write_passages(passages: Sequence[tuple[str, str]], question: str) -> str:
     quoted = [
         f"<passage {number}: {place}>\n{text}\n</passage {number}>" for number, (place, text) in enumerate(passages, 1)
     ]
-    return "\n".join([*quoted, "", f"Question: {question}"])
+    return "\n".join([*quoted, "", f"{QUESTION}{question}"])
 
 
 def write_messages(qa: QaPair, system_prompt: str, place: str = "") -> tuple[Message, ...]:

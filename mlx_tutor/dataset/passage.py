@@ -1,6 +1,6 @@
 """Passages that rows quote before their question, as `ask` gives them to the model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.concepts import Concepts
 from mlx_tutor.dataset.language import list_sentences, strip_bold
@@ -19,17 +19,21 @@ def is_passage(block: Block) -> bool:
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
     """The paragraph that holds all of `needed`, else the whole text of the chunk, else the lines around in a list."""
-    texts = [strip_bold(block.text) for block in chunk.blocks if is_passage(block)]
+    wanted = [strip_bold(sentence) for sentence in needed]
+    return next((text for text in _list_passages(chunk, wanted[0]) if all(part in text for part in wanted)), None)
+
+
+def _list_passages(chunk: Chunk, needed: str) -> Iterator[str]:
+    yield from (strip_bold(block.text) for block in chunk.blocks if is_passage(block))
     if whole := quote_whole(chunk):
-        texts.append(whole)
-    texts += [around for block in chunk.blocks if (around := _quote_around(block, needed[0]))]
-    return next((text for text in texts if all(strip_bold(sentence) in text for sentence in needed)), None)
+        yield whole
+    yield from (around for block in chunk.blocks if (around := _quote_around(block, needed)))
 
 
 def _quote_around(block: Block, needed: str) -> str | None:
     """As many lines of a long list, with the one that holds `needed` in the middle, as make a passage."""
     lines = [strip_bold(line) for line in block.text.split("\n")] if block.kind == "text" else []
-    at = next((i for i, line in enumerate(lines) if strip_bold(needed) in line), None)
+    at = next((i for i, line in enumerate(lines) if needed in line), None)
     if at is None or len(lines) == 1:
         return None
     quoted: list[str] = []

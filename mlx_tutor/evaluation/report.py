@@ -20,6 +20,7 @@ from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
 from mlx_tutor.fuse import list_trials
+from mlx_tutor.records import split_question
 from mlx_tutor.workspace import Course, Run
 
 
@@ -223,10 +224,10 @@ def _write_samples(answers: Mapping[str, Any]) -> str:
     parts = ["<h2>Some answers</h2>"]
     measured = {(found["line"], found["question"]): found["models"] for found in answers.get("by_answer", ())}
     for shown in answers["shown"]:
-        passages, _, question = shown["question"].rpartition("\nQuestion: ")
+        passages, question = split_question(shown["question"])
         parts.append(f"<h3>{escape(question)}</h3>")
         if passages:
-            parts.append(f'<div class="text soft question">{escape(passages.strip())}</div>')
+            parts.append(f'<div class="text soft question">{escape(passages)}</div>')
         cells = [
             f'<div><h4>reference, line {shown["line"]}</h4><div class="text">{escape(shown["reference"])}</div></div>'
         ]

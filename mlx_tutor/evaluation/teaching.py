@@ -21,6 +21,7 @@ from mlx_tutor.evaluation.metrics import Measure
 from mlx_tutor.evaluation.style import FENCED, LATEX, count_style, list_related
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, count_weights
+from mlx_tutor.records import split_question
 from mlx_tutor.settings import GenerateSettings
 
 MEASURES = (
@@ -130,7 +131,7 @@ def find_wanted(question: Question, course: CourseText) -> list[str]:
     A passage above the question names them too, and does not answer it.
     """
     named = [*list_related(question.reference), *course.find_concepts(question.reference)]
-    asked = question.text.rpartition("\nQuestion: ")[2]
+    asked = split_question(question.text)[1]
     return [name for name in dict.fromkeys(map(str.lower, named)) if not names_concept(asked, name)]
 
 

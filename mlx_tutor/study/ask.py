@@ -241,7 +241,7 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
     so that repeating the question proves nothing; when it has all its numbers; and when both or neither are negated.
     This is a test of words, not of meaning: it tells an answer taken from the course from an invented one, no more.
     """
-    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(answer.replace("**", ""))]
+    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer))]
     quotes = [
         (passage, offset, sentence)
         for passage in passages

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.dataset.concepts import lower_words
-from mlx_tutor.dataset.language import could_be_concept, is_complete, is_topic, split_sentences
+from mlx_tutor.dataset.language import could_be_concept, is_step, is_topic, split_sentences
 from mlx_tutor.records import Block
 
 
@@ -84,4 +84,4 @@ def test_names_keep_their_capitals_inside_a_sentence(term: str, inside: str) -> 
     ],
 )
 def test_what_speaks_of_its_page_is_not_complete(sentence: str, cell: int | None, complete: bool) -> None:
-    assert is_complete(sentence, Block("text", sentence, cell=cell)) is complete
+    assert is_step(sentence, Block("text", sentence, cell=cell)) is complete
