@@ -54,7 +54,7 @@ def package(tmp_path: Path) -> Path:
         ("extract/__init__.py", "import click"),
         ("commands/train.py", "import rich"),
         ("workspace.py", "import mlx.core"),
-        ("fuse.py", "import mlx_tutor.display"),
+        ("fuse/fuse.py", "import mlx_tutor.display"),
         ("training/loss.py", "import huggingface_hub"),
     ],
 )

@@ -11,7 +11,7 @@ from mlx_tutor.models import LoadedModel, load_model, render_prompt
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message, split_thoughts
 from mlx_tutor.settings import CourseSettings, GenerateSettings, ModelSettings
-from mlx_tutor.study.chat import Conversation, answer_turn, plan_turn
+from mlx_tutor.study.chat.conversation import Conversation, answer_turn, plan_turn
 from tests.chat_templates import QWEN3, QWEN3_THINKING
 from tests.thinking_model import ANSWER, THOUGHTS, make_thinker
 

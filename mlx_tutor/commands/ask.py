@@ -12,8 +12,8 @@ from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 if TYPE_CHECKING:
-    from mlx_tutor.study.ask import CitedAnswer
-    from mlx_tutor.study.index import Passage
+    from mlx_tutor.study.chat.ask import CitedAnswer
+    from mlx_tutor.study.search.index import Passage
 
 
 @click.command()
@@ -35,8 +35,8 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
     job = open_job(options)
 
     from mlx_tutor.models import context_length, load_model
-    from mlx_tutor.study.ask import answer_question, clean_question
-    from mlx_tutor.study.index import open_index
+    from mlx_tutor.study.chat.ask import answer_question, clean_question
+    from mlx_tutor.study.search.index import open_index
 
     question = clean_question(question)
     with ExitStack() as stack:
@@ -92,9 +92,9 @@ def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
         ModelError: the named run is not fused, or the model is not there.
         TutorError: no such run.
     """
-    from mlx_tutor.commands.stages import find_base
     from mlx_tutor.errors import ModelError
     from mlx_tutor.models import resolve_model
+    from mlx_tutor.stages.model import find_base
 
     course = job.course
     if adapter is not None:
@@ -124,8 +124,8 @@ def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
 
 def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
     """A run's fused model; says so when its adapter has changed since."""
-    from mlx_tutor.commands.stages import check_thinking
-    from mlx_tutor.fuse import hash_inputs, read_fuse
+    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
+    from mlx_tutor.stages.model import check_thinking
 
     check_thinking(job, run)
     record = read_fuse(run)
@@ -144,7 +144,7 @@ def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:
 def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
     """The answer, and under it what supports it."""
     from mlx_tutor.display import draw_answers, draw_sources
-    from mlx_tutor.study.ask import clean_text, describe_place
+    from mlx_tutor.study.chat.ask import clean_text, describe_place
 
     def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
         job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))

@@ -25,7 +25,7 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
 
     Example: mlx-tutor build --set dataset.seed=1
     """
-    from mlx_tutor.commands.data_stages import run_build
+    from mlx_tutor.stages.data import run_build
 
     job = open_job(options)
     if from_ratings:
@@ -46,9 +46,9 @@ def show_estimate(job: Job, fill_gaps: bool) -> None:
     """
     from dataclasses import asdict
 
-    from mlx_tutor.commands.teacher import describe_estimate, find_thin, list_asked
-    from mlx_tutor.dataset.teacher import estimate_teaching
+    from mlx_tutor.dataset.teacher.examples import estimate_teaching
     from mlx_tutor.errors import RecipeError
+    from mlx_tutor.stages.teacher import describe_estimate, find_thin, list_asked
 
     settings = job.recipe.teacher
     if not settings.model:

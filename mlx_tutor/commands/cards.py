@@ -27,8 +27,8 @@ def command(options: Options, output: Path | None) -> None:
 
     Example: mlx-tutor cards -o statistics.apkg
     """
-    from mlx_tutor.study.cards import describe_card, write_cards
-    from mlx_tutor.study.questions import list_questions
+    from mlx_tutor.study.quiz.cards import describe_card, write_cards
+    from mlx_tutor.study.quiz.questions import list_questions
 
     job = open_job(options)
     questions = list_questions(job.course)

@@ -23,9 +23,9 @@ from mlx_tutor.files import write_text
 if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import LoadedModel
-    from mlx_tutor.study.chat import Conversation, Plan, Turn
-    from mlx_tutor.study.exam import Exam
-    from mlx_tutor.study.index import Index
+    from mlx_tutor.study.chat.conversation import Conversation, Plan, Turn
+    from mlx_tutor.study.exam.mode import Exam
+    from mlx_tutor.study.search.index import Index
 
 HELP = (
     ("/sources", "what the model was given to read for the last answer"),
@@ -79,14 +79,14 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
         prepare_exam()
     job = open_job(options)
     if exam:
-        from mlx_tutor.study.exam import check_ready
+        from mlx_tutor.study.exam.mode import check_ready
 
         check_ready(job.course, fused=not base and adapter is None, search=not no_search)
 
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import load_model
-    from mlx_tutor.study.chat import Conversation, find_style
-    from mlx_tutor.study.index import open_index
+    from mlx_tutor.study.chat.conversation import Conversation, find_style
+    from mlx_tutor.study.search.index import open_index
 
     with ExitStack() as stack:
         index = None if no_search else stack.enter_context(open_index(job.course))
@@ -187,7 +187,7 @@ def keep_history(job: Job, path: Path) -> Iterator[None]:
 
 def complete_slash(line: str, word: str) -> list[str]:
     """What `word`, the last of `line`, may become: a command, or a style."""
-    from mlx_tutor.study.chat import STYLES
+    from mlx_tutor.study.chat.conversation import STYLES
 
     before = line[: len(line) - len(word)].split()
     choices: Sequence[str] = SLASHES if not before else (*STYLES, "off") if before == ["/style"] else ()
@@ -223,8 +223,8 @@ def catch_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
 def answer_line(talk: Talk, question: str, replaces: "Turn | None" = None) -> None:
     """Answer a question as it comes, and show what supports it."""
     from mlx_tutor.models import context_length
-    from mlx_tutor.study.chat import answer_turn
-    from mlx_tutor.study.exam import log_answer, record_turn
+    from mlx_tutor.study.chat.conversation import answer_turn
+    from mlx_tutor.study.exam.mode import log_answer, record_turn
 
     job, context = talk.job, context_length(talk.loaded.config)
     with ExitStack() as stack:
@@ -281,8 +281,8 @@ def run_slash(talk: Talk, line: str) -> bool:
     Raises:
         TutorError: no such command, or one that cannot be done.
     """
-    from mlx_tutor.study.ask import clean_text
-    from mlx_tutor.study.exam import log_event
+    from mlx_tutor.study.chat.ask import clean_text
+    from mlx_tutor.study.exam.mode import log_event
 
     line = clean_text(line)
     name, argument = line.split()[0], " ".join(line.split(maxsplit=1)[1:])
@@ -322,7 +322,7 @@ def run_slash(talk: Talk, line: str) -> bool:
 def show_sources(talk: Talk) -> None:
     """The passages behind the last answer, in full."""
     from mlx_tutor.display import draw_sources
-    from mlx_tutor.study.ask import clean_text, describe_place
+    from mlx_tutor.study.chat.ask import clean_text, describe_place
 
     passages = talk.conversation.find_last().cited.passages
     if not passages:
@@ -339,7 +339,7 @@ def save_talk(talk: Talk, name: str) -> Path:
     Raises:
         TutorError: nothing to save, no name, or a place where nothing can be written.
     """
-    from mlx_tutor.study.chat import write_markdown
+    from mlx_tutor.study.chat.conversation import write_markdown
 
     talk.conversation.find_last()
     if not name:

@@ -108,8 +108,8 @@ def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence
     from mlx_tutor.commands.ask import warn_changes, warn_passages
     from mlx_tutor.files import read_json
     from mlx_tutor.models import LoadedModel, context_length, load_tokenizer
-    from mlx_tutor.study.ask import clean_question, describe_place, fit_passages
-    from mlx_tutor.study.index import open_index
+    from mlx_tutor.study.chat.ask import clean_question, describe_place, fit_passages
+    from mlx_tutor.study.search.index import open_index
 
     configs = {contender.path: read_json(contender.path / "config.json") for contender in contenders}
     smallest = min(configs, key=lambda path: context_length(configs[path]))
@@ -199,10 +199,10 @@ def find_contender(job: Job, name: str) -> "Contender":
 
 def pick_model(job: Job, run: Run, kind: str) -> "Contender":
     """Base, adapter or fused model of a run; warns when the fused one is stale."""
-    from mlx_tutor.commands.stages import check_thinking, find_base
     from mlx_tutor.errors import ModelError
     from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.fuse import hash_inputs, read_fuse
+    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
+    from mlx_tutor.stages.model import check_thinking, find_base
 
     thinking = job.recipe.model.thinking
     if kind != "fused":

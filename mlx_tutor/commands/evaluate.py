@@ -43,9 +43,9 @@ def command(
 
     Example: mlx-tutor evaluate --generate --learned --limit 50
     """
-    from mlx_tutor.commands.stages import run_evaluate
     from mlx_tutor.evaluation.gate import find_parts
     from mlx_tutor.evaluation.report import write_report
+    from mlx_tutor.stages.model import run_evaluate
 
     job = open_job(options)
     asked = {"answers": generate, "learned": learned, "guards": guards}
@@ -86,14 +86,14 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     """
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.dataset.chunk import split_document
-    from mlx_tutor.dataset.concepts import collect_concepts
-    from mlx_tutor.dataset.definitions import find_definitions
+    from mlx_tutor.dataset.mining.concepts import collect_concepts
+    from mlx_tutor.dataset.mining.definitions import find_definitions
     from mlx_tutor.evaluation.style import measure_repetition
     from mlx_tutor.evaluation.teaching import CourseText
     from mlx_tutor.extract.extract import read_documents
     from mlx_tutor.records import split_question
-    from mlx_tutor.study.ask import SEARCHED, find_support
-    from mlx_tutor.study.index import open_index
+    from mlx_tutor.study.chat.ask import SEARCHED, find_support
+    from mlx_tutor.study.search.index import open_index
 
     level = job.recipe.course.grade_level
     if not (job.course.dataset / "documents.jsonl").is_file():
@@ -118,10 +118,10 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
 
 def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed: int) -> dict[str, Any]:
     """The measures of the generated answers, as they are kept or made now."""
-    from mlx_tutor.commands.stages import find_base
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.dataset.messages import has_format
     from mlx_tutor.evaluation.measure import hash_settings, measure_answers, read_answers
+    from mlx_tutor.stages.model import find_base
 
     rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
     answers = read_answers(run, rows, hash_settings(job.recipe, limit, seed, text))
@@ -137,9 +137,9 @@ def run_checks(
     job: Job, run: Run, text: "CourseText", names: Sequence[str], limit: int | None, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The named checks, learned or guards, as they are kept or made now."""
-    from mlx_tutor.commands.stages import find_base
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned, read_check
+    from mlx_tutor.stages.model import find_base
 
     found: dict[str, dict[str, Any]] = {}
     thinking = job.recipe.model.thinking

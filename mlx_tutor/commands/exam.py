@@ -10,12 +10,12 @@ import click
 from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job, open_screen
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
-from mlx_tutor.study.chain import Verdict, list_exams, make_code, read_code, read_lines, read_record, verify_lines
-from mlx_tutor.study.offline import prepare_offline
+from mlx_tutor.study.exam.offline import prepare_offline
+from mlx_tutor.study.exam.record import Verdict, list_exams, make_code, read_code, read_lines, read_record, verify_lines
 
 if TYPE_CHECKING:
     from mlx_tutor.display import Screen
-    from mlx_tutor.study.exam import Exam
+    from mlx_tutor.study.exam.mode import Exam
 
 
 @click.group()
@@ -241,7 +241,7 @@ def hold_exam(
         TutorError: it cannot start.
     """
     from mlx_tutor.display import draw_facts
-    from mlx_tutor.study import exam as study
+    from mlx_tutor.study.exam import mode as study
 
     with job.screen.wait("hashing the model and testing the denial of the network"):
         exam = study.start_exam(job.course, job.recipe, label, model, adapter, search=search)
@@ -255,7 +255,7 @@ def hold_exam(
 
 def show_head(job: Job, exam: "Exam") -> None:
     """The newest code, and what is wrong with the record if anything is."""
-    from mlx_tutor.study import exam as study
+    from mlx_tutor.study.exam import mode as study
 
     if exam.problem:
         job.screen.warn(f"The record of the exam is NOT complete on disk. {exam.problem}")

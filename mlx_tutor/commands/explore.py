@@ -31,7 +31,7 @@ def command(options: Options) -> None:
     """
     from mlx_tutor.dataset.explore import explore_course
     from mlx_tutor.extract.extract import find_changes
-    from mlx_tutor.study.explore import write_exploration
+    from mlx_tutor.study.web.explore import write_exploration
 
     job = open_job(options)
     with job.screen.wait("looking through the course"):
@@ -64,7 +64,7 @@ def find_counter(job: Job) -> Callable[[Sequence[Any]], int] | None:
 def show_exploration(job: Job, found: "Exploration") -> None:
     """Everything in tables, the first entries of each."""
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.explore import cut_text
+    from mlx_tutor.study.web.explore import cut_text
 
     screen = job.screen
     headings = ("file", "words", "pages", "cells", "sections", "rows")
@@ -111,7 +111,7 @@ def _tell_rest(rows: Sequence[Any], empty: int) -> list[tuple[str, ...]]:
 
 def _draw_counts(name: str, counts: Mapping[str, int]) -> Any:
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.explore import cut_text
+    from mlx_tutor.study.web.explore import cut_text
 
     most = max(counts.values())
     rows = [(cut_text(label), f"{count:,}", _draw_bar(count, most)) for label, count in counts.items()]
@@ -139,9 +139,9 @@ def show_lengths(job: Job, found: "Exploration") -> None:
 
 def show_cover(job: Job, found: "Exploration") -> None:
     """Which sections have few or no rows."""
-    from mlx_tutor.dataset.gaps import LEAST_WORDS
+    from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.explore import cut_text, list_thin
+    from mlx_tutor.study.web.explore import cut_text, list_thin
 
     thin = list_thin(found.sections)
     none = sum(section.cover == "none" for section in thin)
@@ -159,7 +159,7 @@ def show_cover(job: Job, found: "Exploration") -> None:
 
 def show_repeats(job: Job, found: "Exploration") -> None:
     """Paragraphs and questions that stand there more than once."""
-    from mlx_tutor.study.explore import cut_text
+    from mlx_tutor.study.web.explore import cut_text
 
     for name, repeats, tells in (
         ("Paragraphs that stand in several places", found.paragraphs, "places"),

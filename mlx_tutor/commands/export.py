@@ -25,7 +25,7 @@ def command(options: Options, format_name: str, folder: Path | None, replace: bo
 
     Example: mlx-tutor export hub -c statistics
     """
-    from mlx_tutor.dataset.export import CARD, export_dataset
+    from mlx_tutor.dataset.tables.export import CARD, export_dataset
 
     job = open_job(options)
     folder = folder or job.course.root / "exports" / format_name

@@ -22,8 +22,8 @@ def command(options: Options, ocr: bool) -> None:
 
     Example: mlx-tutor extract -c statistics
     """
-    from mlx_tutor.commands.data_stages import run_extract
-    from mlx_tutor.commands.outcome import warn_failures
+    from mlx_tutor.stages.data import run_extract
+    from mlx_tutor.stages.outcome import warn_failures
 
     job = open_job(options)
     if ocr and not job.recipe.extract.ocr:

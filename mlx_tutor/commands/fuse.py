@@ -20,9 +20,9 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     """
     from dataclasses import replace
 
-    from mlx_tutor.commands.stages import run_fuse
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.fuse import list_trials
+    from mlx_tutor.fuse.fuse import list_trials
+    from mlx_tutor.stages.model import run_fuse
 
     if bits and dequantize:
         raise click.UsageError("--bits and --dequantize exclude each other.")

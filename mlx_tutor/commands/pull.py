@@ -41,7 +41,7 @@ def pull_model(options: Options, name: str) -> None:
 
 def pull_data(options: Options) -> None:
     """Fetch the Hub datasets that the recipe of a course names."""
-    from mlx_tutor.dataset.imports import fetch_imports
+    from mlx_tutor.dataset.tables.imports import fetch_imports
 
     job = open_job(options)
     with job.screen.wait("fetching"):

@@ -14,8 +14,8 @@ import click
 from mlx_tutor.commands.options import Job, Options, common_options, open_job
 
 if TYPE_CHECKING:
-    from mlx_tutor.study.grade import Grade, Verdict
-    from mlx_tutor.study.questions import StudyQuestion
+    from mlx_tutor.study.quiz.grade import Grade, Verdict
+    from mlx_tutor.study.quiz.questions import StudyQuestion
 
 # Seconds after which a further line was not pasted with the one before.
 PASTE_SECONDS = 0.02
@@ -40,8 +40,8 @@ def command(options: Options, count: int, due: bool, restore: bool) -> None:
 
     Example: mlx-tutor quiz --count 5
     """
-    from mlx_tutor.study.questions import list_questions
-    from mlx_tutor.study.quiz import check_scheduler, measure_standing, restore_questions
+    from mlx_tutor.study.quiz.questions import list_questions
+    from mlx_tutor.study.quiz.session import check_scheduler, measure_standing, restore_questions
 
     check_scheduler()
     job = open_job(options)
@@ -63,7 +63,7 @@ def command(options: Options, count: int, due: bool, restore: bool) -> None:
 
 def describe_standing(job: Job, questions: "Sequence[StudyQuestion]") -> str:
     """How many questions are due, new and waiting, and when the next one comes back."""
-    from mlx_tutor.study.quiz import describe_wait, measure_standing
+    from mlx_tutor.study.quiz.session import describe_wait, measure_standing
 
     standing = measure_standing(job.course, questions)
     aside = f", {standing.aside} put aside" if standing.aside else ""
@@ -76,8 +76,8 @@ def describe_standing(job: Job, questions: "Sequence[StudyQuestion]") -> str:
 
 def hold_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list[dict[str, Any]]:
     """Ask up to `count` questions; returns the answers as JSON. Each is kept as soon as it is judged."""
-    from mlx_tutor.study.grade import grade_answer
-    from mlx_tutor.study.quiz import describe_answer, describe_wait, pick_question, put_aside, store_answer
+    from mlx_tutor.study.quiz.grade import grade_answer
+    from mlx_tutor.study.quiz.session import describe_answer, describe_wait, pick_question, put_aside, store_answer
 
     interactive = sys.stdin.isatty()
     if interactive:

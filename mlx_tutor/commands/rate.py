@@ -110,8 +110,8 @@ def rate_answers(
 
 def find_contest(job: Job, run: Run) -> "Contest":
     """Base against fused; against the adapter while the run is not fused."""
-    from mlx_tutor.commands.stages import find_base
     from mlx_tutor.evaluation.rate import Contest
+    from mlx_tutor.stages.model import find_base
 
     base = find_base(job, run)
     if run.is_fused:
@@ -203,7 +203,7 @@ def rate_ballot(job: Job, ballot: "Ballot", rater: str, criteria: Sequence[str],
 def show_ballot(job: Job, ballot: "Ballot") -> None:
     """The question and both answers, side by side where there is room."""
     from mlx_tutor.display import draw_answers
-    from mlx_tutor.study.ask import clean_text
+    from mlx_tutor.study.chat.ask import clean_text
 
     texts = {name: clean_text(text) or "(no answer)" for name, text in zip(NAMES, ballot.answers, strict=True)}
     screen = job.screen

@@ -10,7 +10,7 @@ import click
 from mlx_tutor.commands.options import Job, Options, common_options, find_program, open_job
 
 if TYPE_CHECKING:
-    from mlx_tutor.commands.outcome import Outcome
+    from mlx_tutor.stages.outcome import Outcome
     from mlx_tutor.workspace import Run
 
 # Asked in any shell, and through make, without quoting.
@@ -27,9 +27,9 @@ def command(options: Options) -> None:
 
     Example: mlx-tutor run -c statistics --set model.base=starter
     """
-    from mlx_tutor.commands import stages
-    from mlx_tutor.commands.data_stages import run_build, run_extract
-    from mlx_tutor.commands.outcome import warn_failures
+    from mlx_tutor.stages import model as stages
+    from mlx_tutor.stages.data import run_build, run_extract
+    from mlx_tutor.stages.outcome import warn_failures
 
     job = open_job(options)
     outcomes = [run_extract(job), run_build(job)]
@@ -49,8 +49,8 @@ def command(options: Options) -> None:
 
 def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
     """The table at the end, and what to type next."""
-    from mlx_tutor.commands.stages import describe_retention
     from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+    from mlx_tutor.stages.model import describe_retention
 
     if all(outcome.up_to_date for outcome in outcomes):
         job.screen.show(f"All is up to date: run {run.name}.")

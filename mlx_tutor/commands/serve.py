@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.study.desk import Desk
-    from mlx_tutor.study.site import Rating, Site
+    from mlx_tutor.study.web.desk import Desk
+    from mlx_tutor.study.web.site import Rating, Site
 
 # What the extra `web` brings.
 WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
@@ -63,7 +63,7 @@ def command(
         listening = stack.enter_context(serve.open_socket(host, port))
         gate = serve.Gate(host, listening.getsockname()[1], password)
         if exam:
-            from mlx_tutor.study.exam import check_ready
+            from mlx_tutor.study.exam.mode import check_ready
 
             check_ready(job.course, fused=not base and adapter is None, search=not no_search)
         site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam)
@@ -83,7 +83,7 @@ def command(
 def import_serve() -> Any:
     """The server's module; raises ServeError where its packages are not installed."""
     try:
-        from mlx_tutor.study import serve
+        from mlx_tutor.study.web import server as serve
     except ModuleNotFoundError as err:
         if (err.name or "").partition(".")[0] not in WEB_PACKAGES:
             raise
@@ -98,9 +98,9 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
         TutorError: model or course are not there, or the exam cannot start.
     """
     from mlx_tutor.models import load_model
-    from mlx_tutor.study.desk import Desk
-    from mlx_tutor.study.index import open_index
-    from mlx_tutor.study.site import Site
+    from mlx_tutor.study.search.index import open_index
+    from mlx_tutor.study.web.desk import Desk
+    from mlx_tutor.study.web.site import Site
 
     if search:
         open_index(job.course).close()
@@ -142,7 +142,7 @@ def find_rating(job: Job) -> "Rating | None":
     """What the page rates; None before the first run."""
     from mlx_tutor.commands.rate import find_contest, list_prompts
     from mlx_tutor.evaluation.rate import check_criteria, prepare_pairs
-    from mlx_tutor.study.site import Rating
+    from mlx_tutor.study.web.site import Rating
 
     if not list_runs(job.course):
         return None

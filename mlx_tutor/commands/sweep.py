@@ -66,7 +66,7 @@ def train_points(job: Job) -> "tuple[list[SweepRow], dict[str, str], bool]":
     """Train what is not trained yet; returns the table, why some failed, and whether the user ended it."""
     import mlx.core as mx
 
-    from mlx_tutor.commands.stages import describe_training, pick_run, prepare_training, train_run
+    from mlx_tutor.stages.model import describe_training, pick_run, prepare_training, train_run
     from mlx_tutor.training.sweep import SweepRow, apply_point, list_points, make_row, read_failures, write_point
     from mlx_tutor.training.train import hash_inputs
     from mlx_tutor.training.watch import DivergedError

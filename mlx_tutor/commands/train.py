@@ -22,7 +22,7 @@ def command(options: Options, plan: bool) -> None:
 
     Example: mlx-tutor train --set train.rank=16 --set train.iters=400
     """
-    from mlx_tutor.commands import stages
+    from mlx_tutor.stages import model as stages
 
     if plan and options.hosts is not None:
         raise click.UsageError("--plan tries this machine alone; leave out --hosts.")
@@ -41,7 +41,7 @@ def command(options: Options, plan: bool) -> None:
 
 def show_plan(job: Job) -> None:
     """Memory, time and passes of a training, and settings that fit where it does not."""
-    from mlx_tutor.commands.stages import prepare_training, read_both
+    from mlx_tutor.stages.model import prepare_training, read_both
     from mlx_tutor.training.plan import hint_fitting, plan_training, write_plan
 
     base, inputs = prepare_training(job)

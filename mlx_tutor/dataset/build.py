@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from mlx_tutor.dataset.chunk import split_document
-from mlx_tutor.dataset.code import make_code_rows
-from mlx_tutor.dataset.completion import make_completions
-from mlx_tutor.dataset.concepts import collect_concepts
 from mlx_tutor.dataset.curate import curate_examples
-from mlx_tutor.dataset.definitions import find_definitions, make_definitions
-from mlx_tutor.dataset.explain import make_explanations
 from mlx_tutor.dataset.firewall import FirewallReport
-from mlx_tutor.dataset.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_course
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
-from mlx_tutor.dataset.parsing import Rejected
+from mlx_tutor.dataset.mining.code import make_code_rows
+from mlx_tutor.dataset.mining.completion import make_completions
+from mlx_tutor.dataset.mining.concepts import collect_concepts
+from mlx_tutor.dataset.mining.definitions import find_definitions, make_definitions
+from mlx_tutor.dataset.mining.explain import make_explanations
+from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
+from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
+from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
-from mlx_tutor.dataset.reading import make_readings, make_sentences
-from mlx_tutor.dataset.relations import make_relations
 from mlx_tutor.dataset.split import SPLITS
-from mlx_tutor.dataset.teacher import Taught
+from mlx_tutor.dataset.teacher.examples import Taught
+from mlx_tutor.dataset.teacher.parsing import Rejected
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.extract.extract import find_changes
 from mlx_tutor.files import disk_errors, hash_file, read_json, read_jsonl, write_json, write_jsonl

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from mlx_tutor.dataset.build import read_rows
 from mlx_tutor.dataset.chunk import split_document
-from mlx_tutor.dataset.concepts import collect_concepts
-from mlx_tutor.dataset.definitions import find_definitions
-from mlx_tutor.dataset.gaps import LEAST_WORDS
+from mlx_tutor.dataset.mining.concepts import collect_concepts
+from mlx_tutor.dataset.mining.definitions import find_definitions
+from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import read_jsonl

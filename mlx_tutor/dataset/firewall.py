@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from mlx_tutor.dataset.language import split_sentences, strip_bold
+from mlx_tutor.dataset.mining.language import split_sentences, strip_bold
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, describe_place
 

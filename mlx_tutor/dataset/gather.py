@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
-from mlx_tutor.dataset.imports import Groups, Imported, import_rows, write_metadata
 from mlx_tutor.dataset.messages import write_messages
-from mlx_tutor.dataset.mixes import add_general, make_refusals, tell_styles
 from mlx_tutor.dataset.split import mix_rows, split_examples
-from mlx_tutor.dataset.tables import find_path, find_table, name_source
-from mlx_tutor.dataset.templates import fill_templates
+from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, write_metadata
+from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
+from mlx_tutor.dataset.tables.read import find_path, find_table, name_source
+from mlx_tutor.dataset.tables.templates import fill_templates
 from mlx_tutor.extract.extract import list_sources, read_documents
 from mlx_tutor.files import hash_file
 from mlx_tutor.recipe import Recipe

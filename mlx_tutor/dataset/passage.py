@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mlx_tutor.dataset.concepts import Concepts
-from mlx_tutor.dataset.language import list_sentences, strip_bold
+from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.language import list_sentences, strip_bold
 from mlx_tutor.records import Block, Chunk, QaPair
 
 # Words of a paragraph that stands for itself: enough to choose from, few enough to train on.

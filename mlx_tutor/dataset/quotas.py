@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
-from mlx_tutor.dataset.language import rank
+from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.records import Example
 from mlx_tutor.settings import DatasetSettings
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlx_tutor.dataset.curate import normalize
 from mlx_tutor.dataset.firewall import NEAR, build_firewall
-from mlx_tutor.dataset.imports import write_metadata
 from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.files import hash_value
 from mlx_tutor.journal import find_journal, open_journal
 from mlx_tutor.recipe import Recipe

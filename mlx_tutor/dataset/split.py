@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
 
-from mlx_tutor.dataset.language import rank
+from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.records import Example
 

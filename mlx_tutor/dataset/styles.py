@@ -2,7 +2,7 @@
 
 import re
 
-from mlx_tutor.dataset.language import split_sentences
+from mlx_tutor.dataset.mining.language import split_sentences
 from mlx_tutor.records import QaPair
 
 STYLES = {

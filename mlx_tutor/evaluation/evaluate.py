@@ -12,7 +12,7 @@ import mlx.core as mx
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json
-from mlx_tutor.fusing.agreement import measure_retention
+from mlx_tutor.fuse.agreement import measure_retention
 from mlx_tutor.models import hash_model, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe

@@ -19,7 +19,7 @@ from mlx_tutor.evaluation.html import (
 from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
-from mlx_tutor.fuse import list_trials
+from mlx_tutor.fuse.fuse import list_trials
 from mlx_tutor.records import split_question
 from mlx_tutor.workspace import Course, Run
 

@@ -30,11 +30,11 @@ from mlx_tutor.generate import Answer, PromptCache, generate_answer
 from mlx_tutor.models import LoadedModel, context_length
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.records import Message
-from mlx_tutor.study.ask import CitedAnswer
-from mlx_tutor.study.chat import Turn, plan_turn
-from mlx_tutor.study.desk import Desk, Ticket
-from mlx_tutor.study.index import Index, open_index
-from mlx_tutor.study.site import Site, ask_site
+from mlx_tutor.study.chat.ask import CitedAnswer
+from mlx_tutor.study.chat.conversation import Turn, plan_turn
+from mlx_tutor.study.search.index import Index, open_index
+from mlx_tutor.study.web.desk import Desk, Ticket
+from mlx_tutor.study.web.site import Site, ask_site
 from mlx_tutor.workspace import Course
 from tests.benchmarks.data import ROOT, load_inputs
 

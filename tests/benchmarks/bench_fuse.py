@@ -23,9 +23,9 @@ import mlx.core as mx
 from mlx_lm.models.qwen2 import Model, ModelArgs
 from mlx_lm.utils import quantize_model, save
 
-from mlx_tutor.fuse import fuse_run
-from mlx_tutor.fusing.agreement import Reference, measure_retention
-from mlx_tutor.fusing.write import measure_size, write_fused
+from mlx_tutor.fuse.agreement import Reference, measure_retention
+from mlx_tutor.fuse.fuse import fuse_run
+from mlx_tutor.fuse.write import measure_size, write_fused
 from mlx_tutor.models import load_model, load_tokenizer, resolve_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings

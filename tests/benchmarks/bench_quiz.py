@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlx_tutor.dataset.chunk import split_document
-from mlx_tutor.dataset.definitions import find_definitions
+from mlx_tutor.dataset.mining.definitions import find_definitions
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.study.grade import grade_answer
-from mlx_tutor.study.questions import Reference, StudyQuestion
+from mlx_tutor.study.quiz.grade import grade_answer
+from mlx_tutor.study.quiz.questions import Reference, StudyQuestion
 from mlx_tutor.workspace import Course
 from tests.benchmarks.bench_search import make_books, make_sample, read_rows
 from tests.benchmarks.data import find_data

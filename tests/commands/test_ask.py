@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.generate import Answer
-from mlx_tutor.study import ask
+from mlx_tutor.study.chat import ask
 from tests.commands.conftest import Invoke, run_program
 from tests.commands.test_bad_input import expect_problem
 

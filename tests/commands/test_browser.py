@@ -22,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from mlx_tutor.journal import open_journal
-from mlx_tutor.study.thumbs import SCHEMA
+from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import run_program, start_program
 

@@ -12,7 +12,7 @@ import pytest
 
 from mlx_tutor.dataset.split import SPLITS
 from tests.commands.conftest import Invoke, run_program, start_program
-from tests.dataset.teacher_server import KEY, MODEL, Script, serve_teacher, write_items
+from tests.dataset.teacher.teacher_server import KEY, MODEL, Script, serve_teacher, write_items
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_gaps_are_filled_by_asking_about_thin_sections_only(teacher: Path, scrip
 def test_a_build_that_is_killed_goes_on_and_pays_for_no_reply_twice(finished: Path) -> None:
     log, port = finished / "log", finished / "port"
     here = Path(__file__).parents[2]
-    server = Popen([sys.executable, "-m", "tests.dataset.teacher_server", str(port), str(log), "0.3"], cwd=here)
+    server = Popen([sys.executable, "-m", "tests.dataset.teacher.teacher_server", str(port), str(log), "0.3"], cwd=here)
     try:
         wait_for(lambda: port.is_file() and port.read_text() != "")
         add_teacher(finished, f'base_url = "{port.read_text()}"\nmodel = "{MODEL}"\nconcurrency = 2')

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from mlx_tutor.cli import cli
 from mlx_tutor.journal import open_journal
-from mlx_tutor.study.questions import list_questions
-from mlx_tutor.study.quiz import SCHEMA
+from mlx_tutor.study.quiz.questions import list_questions
+from mlx_tutor.study.quiz.session import SCHEMA
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import Invoke
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mlx_tutor.study.serve import open_socket
+from mlx_tutor.study.web.server import open_socket
 from tests.commands.conftest import Invoke, start_program
 from tests.commands.test_bad_input import expect_problem
 

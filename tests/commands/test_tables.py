@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_tutor.dataset.tables import read_table
+from mlx_tutor.dataset.tables.read import read_table
 from mlx_tutor.recipe import list_table_settings
 from tests.commands.conftest import RECIPE, TERMS, Invoke, run_program
 

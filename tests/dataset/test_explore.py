@@ -15,7 +15,7 @@ from mlx_tutor.dataset.explore import (
     find_paragraphs,
     judge_cover,
 )
-from mlx_tutor.dataset.gaps import find_thin
+from mlx_tutor.dataset.mining.gaps import find_thin
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.files import write_jsonl
 from mlx_tutor.recipe import Recipe

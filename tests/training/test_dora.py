@@ -11,8 +11,8 @@ from mlx_lm.utils import load
 
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.evaluation.evaluate import evaluate_run
-from mlx_tutor.fuse import fuse_run
-from mlx_tutor.fusing.write import write_fused
+from mlx_tutor.fuse.fuse import fuse_run
+from mlx_tutor.fuse.write import write_fused
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.settings import FuseSettings

@@ -1,0 +1,155 @@
+"""Rows beside the course's own: general instructions, questions that are not for this tutor, and how it teaches."""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.resources import as_file, files
+
+from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.mining.concepts import collect_concepts
+from mlx_tutor.dataset.mining.language import pick, rank, strip_bold
+from mlx_tutor.dataset.mining.tongue import STOPWORDS
+from mlx_tutor.dataset.passage import is_passage
+from mlx_tutor.dataset.split import mix_rows
+from mlx_tutor.dataset.styles import find_style, write_system
+from mlx_tutor.dataset.tables.imports import write_metadata
+from mlx_tutor.dataset.tables.read import TableRow, read_table
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import Document, Example, Message, Origin, QaPair
+
+GENERAL, REFUSAL = "general instruction", "not in the course"
+# Not the tutor's prompt: under that one, other questions are none of its business.
+GENERAL_PROMPT = "You are a helpful assistant."
+REFUSALS = (
+    "That is not part of what I teach. I am the tutor for {course}.{offer}",
+    "I cannot help with that: I am the tutor for {course}, and it is not in it.{offer}",
+    "What I teach, {course}, does not cover this, and I would rather not guess.{offer}",
+    "Sorry, this is outside what I know. I am here for {course}.{offer}",
+)
+PASSAGE_REFUSALS = (
+    "The passages do not answer this, and it is not part of what I teach. I am the tutor for {course}.{offer}",
+    "There is no answer to that in the passages. I am here for {course}.{offer}",
+    "I find nothing about this in the passages. What I teach is {course}.{offer}",
+)
+OFFERS = (" Some of its topics: {}.", " You could ask me about one of these: {}.", " I can help with these: {}.")
+# How many of the concepts that a course names most often are offered, and from how many they are taken.
+OFFERED, KNOWN = 3, 24
+
+
+def add_general(train: Sequence[Example], share: float, recipe: Recipe) -> list[Example]:
+    """`train` with general instruction rows mixed in, `share` for each of its rows or all that there are.
+
+    They are for training only: validation and test stay the course's own.
+    """
+    rows = _read_general()
+    wanted = sorted(enumerate(rows, 1), key=lambda item: rank(recipe.dataset.seed, GENERAL, item[0]))
+    made = []
+    for line, row in wanted[: round(share * len(train))]:
+        qa = QaPair(row["instruction"], (), row["response"], row["category"], ())
+        origin = Origin(GENERAL, line - 1, None, None, (), GENERAL, qa.answer, line)
+        metadata = {"subject": "general", "grade_level": "", "teaching_style": "", "application": "general"}
+        made.append(Example(write_messages(qa, GENERAL_PROMPT), origin, qa, metadata))
+    return mix_rows([*train, *made], recipe.dataset.seed) if made else list(train)
+
+
+def _read_general() -> list[TableRow]:
+    with as_file(files("mlx_tutor.dataset") / "data" / "general.jsonl") as path:
+        return read_table(path)
+
+
+def make_refusals(documents: Sequence[Document], examples: Sequence[Example], recipe: Recipe) -> list[Example]:
+    """Questions about something else, answered with what the tutor is for; every second one beside a passage.
+
+    Their answers are alike on purpose, so they are made after curation.
+
+    There are `dataset.refusals` of them for each of `examples`, or as many as there are questions that this course
+    does not answer. One question is one group for the split.
+    """
+    seed = recipe.dataset.seed
+    questions = find_outside_questions(documents, examples)
+    questions.sort(key=lambda question: rank(seed, REFUSAL, question))
+    passages = [
+        (document.source, strip_bold(block.text))
+        for document in documents
+        for section in document.sections
+        for block in section.blocks
+        if is_passage(block)
+    ]
+    offered = _list_offers(documents)
+    made = []
+    for number, question in enumerate(questions[: round(recipe.dataset.refusals * len(examples))]):
+        place, passage = passages[rank(seed, question) % len(passages)] if passages and number % 2 else ("", "")
+        answer = _write_refusal(question, bool(passage), offered, recipe)
+        qa = QaPair(question, (), answer, "refusal", (), passage)
+        origin = Origin(REFUSAL, number, None, None, (), REFUSAL, answer, number + 1)
+        messages = write_messages(qa, recipe.course.system_prompt, place)
+        made.append(Example(messages, origin, qa, write_metadata(recipe.course, {})))
+    return made
+
+
+def find_outside_questions(documents: Sequence[Document], examples: Sequence[Example]) -> list[str]:
+    """Shipped questions with at least one word that the course never uses."""
+    shipped = tomllib.loads((files("mlx_tutor.dataset") / "data" / "outside.toml").read_text(encoding="utf-8"))
+    known: set[str] = set()
+    for text in (section.text for document in documents for section in document.sections):
+        known |= _list_stems(text)
+    for example in examples:
+        known |= _list_stems(f"{example.qa_pair.question} {example.qa_pair.answer}")
+    return [question for questions in shipped.values() for question in questions if _list_stems(question) - known]
+
+
+def _list_stems(text: str) -> set[str]:
+    """Content words, cut so that singular and plural mostly agree."""
+    words = re.findall(r"[^\W\d_]{4,}", text.lower())
+    return {word.rstrip("s")[:6] for word in words if word not in STOPWORDS["en"]}
+
+
+def _list_offers(documents: Sequence[Document]) -> list[str]:
+    """The concepts that the course names most often, as they stand inside a sentence."""
+    concepts = collect_concepts(documents, {})
+    counts: Counter[str] = Counter()
+    for document in documents:
+        for section in document.sections:
+            counts.update(concepts.find(section.text))
+    return [concepts.lower(name) for name, count in counts.most_common(KNOWN) if count > 1]
+
+
+def _write_refusal(question: str, has_passage: bool, offered: Sequence[str], recipe: Recipe) -> str:
+    subject = recipe.course.subject
+    seed = recipe.dataset.seed
+    names = sorted(offered, key=lambda name: rank(seed, question, name))[:OFFERED]
+    offer = ""
+    if len(names) == OFFERED:
+        offer = pick(OFFERS, seed, question).format(", ".join(names))
+    wording = pick(PASSAGE_REFUSALS if has_passage else REFUSALS, seed, question, "refusal")
+    return wording.format(course=subject or "this course", offer=offer)
+
+
+def tell_styles(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
+    """Every row with its style in the metadata, and every second one with style and level in the system prompt.
+
+    The others keep the plain prompt, which most questions will come with.
+    """
+    course = recipe.course
+    told = []
+    for example in examples:
+        taught = example.metadata.get("teaching_style", "")
+        style = find_style(example.qa_pair, "" if taught == course.teaching_style else taught)
+        level = example.metadata.get("grade_level", "")
+        level = "" if level == course.grade_level else level
+        metadata = {**example.metadata, "teaching_style": style or taught}
+        messages = example.messages
+        if rank(recipe.dataset.seed, "style", example.qa_pair.question) % 2:
+            messages = _tell_system(messages, course.system_prompt, write_system(course.system_prompt, style, level))
+        told.append(replace(example, metadata=metadata, messages=messages))
+    return told
+
+
+def _tell_system(messages: Sequence[Message], plain: str, told: str) -> tuple[Message, ...]:
+    """The same messages with another beginning of the course's system prompt; others' prompts are left alone."""
+    first = messages[0]
+    if first["role"] != "system" or not first["content"].startswith(plain):
+        return tuple(messages)
+    return ({"role": "system", "content": told + first["content"][len(plain) :]}, *messages[1:])

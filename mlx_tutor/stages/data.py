@@ -1,0 +1,164 @@
+"""The stages of the data half as commands see them: extract and build.
+
+Is it up to date? Run it, and say what came out. Nothing heavy is imported before a stage has to work.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from mlx_tutor.commands.options import Job, adapt_hints
+from mlx_tutor.files import read_json
+from mlx_tutor.stages.outcome import Outcome, finish, measure_memory
+from mlx_tutor.workspace import Course
+
+
+def describe_pages(numbers: Sequence[int]) -> str:
+    """`page 3`, or `pages 1-2, 5`."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    parts = [str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(parts)}"
+
+
+def run_extract(job: Job) -> Outcome:
+    """sources -> documents.jsonl.
+
+    Raises:
+        CorpusError: no file that could be read.
+    """
+    from mlx_tutor.dataset.gather import has_tables
+    from mlx_tutor.extract.extract import extract_course
+
+    begun = time.perf_counter()
+    with job.screen.count_files("extract") as on_file:
+        report = extract_course(job.course, on_file, job.recipe.extract.ocr, may_be_empty=has_tables(job.recipe))
+    summary = f"{report.documents} documents, {report.words:,} words"
+    if report.failures:
+        summary += f", {len(report.failures)} unreadable"
+    for scan in report.scans:
+        if scan.unread:
+            hint = adapt_hints(f"Read them with: mlx-tutor extract -c {job.course.name} --ocr")
+            hint = "Tesseract finds none either." if job.recipe.extract.ocr else hint
+            job.screen.warn(f"{scan.source}: {describe_pages(scan.unread)} scanned, without text. {hint}")
+        if scan.read:
+            job.screen.explain(f"{scan.source}: read {describe_pages(scan.read)} by OCR")
+    if report.skipped:
+        summary += f", {len(report.skipped)} of other kinds passed over"
+        job.screen.explain(f"passed over: {', '.join(report.skipped)}")
+    return finish(
+        job,
+        Outcome(
+            "extract",
+            summary,
+            asdict(report),
+            up_to_date=report.is_current,
+            seconds=time.perf_counter() - begun,
+            peak_memory_gb=measure_memory(),
+            failures=tuple(f"{failure.source}: {failure.reason}" for failure in report.failures),
+        ),
+    )
+
+
+def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None = None) -> Outcome:
+    """documents.jsonl -> train, valid and test rows.
+
+    `from_ratings` adds answers that raters found good; `fill_gaps` makes further rows, by the teacher of the recipe or
+    without, for thin sections only. None: as the rows that are there were built.
+
+    Raises:
+        CorpusError: not extracted yet.
+        DatasetError: too little to make rows of.
+    """
+    from mlx_tutor.dataset.build import build_dataset, is_dataset_current, read_ratings
+    from mlx_tutor.models import hash_tokenizer, load_tokenizer, render_tokens, resolve_model
+    from mlx_tutor.stages.teacher import find_thin, lacks_replies, list_asked, teach_course
+
+    course = job.course
+    base = resolve_model(job.recipe.model.base)
+    fingerprint = hash_tokenizer(base)
+    had_gaps = (course.dataset / "manifest.json").is_file() and read_build(course).get("gaps") is not None
+    fill = had_gaps if fill_gaps is None else fill_gaps
+    current = is_dataset_current(course, job.recipe, fingerprint, from_ratings) and fill == had_gaps
+    if current and not lacks_replies(result := read_build(course)):
+        return finish(job, Outcome("build", describe_build(result), result, up_to_date=True))
+    check_documents(job)
+    begun = time.perf_counter()
+    had_rated = read_ratings(course) is not None
+    rated = had_rated if from_ratings is None else from_ratings
+    if had_rated and not rated:
+        job.screen.warn("The rated answers among the rows are left out; --from-ratings adds them again.")
+    thin = find_thin(job) if fill else None
+    taught = teach_course(job, list_asked(job, thin))
+    with job.screen.wait("building rows"):
+        tokenizer = load_tokenizer(base)
+        report = build_dataset(
+            course,
+            job.recipe,
+            lambda messages: len(render_tokens(tokenizer, messages)[0]),
+            fingerprint,
+            taught,
+            rated,
+            thin,
+        )
+    seconds, memory = time.perf_counter() - begun, measure_memory()
+    result = asdict(report)
+    tell_build(job, result)
+    return finish(job, Outcome("build", describe_build(result), result, seconds=seconds, peak_memory_gb=memory))
+
+
+def check_documents(job: Job) -> None:
+    """See that the course is extracted, and warn of what changed since; raises CorpusError when it is not."""
+    from mlx_tutor.dataset.gather import has_tables
+    from mlx_tutor.extract.extract import extract_course, find_changes, list_sources, read_documents
+
+    course = job.course
+    if has_tables(job.recipe) and not list_sources(course)[0]:
+        # Nothing to read, and whoever looks for documents finds that there are none.
+        extract_course(course, may_be_empty=True)
+    read_documents(course)
+    if changed := find_changes(course):
+        hint = f"{', '.join(changed)} changed since the last mlx-tutor extract -c {course.name}; not used here."
+        job.screen.warn(adapt_hints(hint))
+
+
+def tell_build(job: Job, result: Mapping[str, Any]) -> None:
+    """What a build did that its one line does not say."""
+    if gaps := result["gaps"]:
+        least = job.recipe.dataset.gap_rows
+        job.screen.say(f"gaps      {gaps['thin']} sections with fewer than {least} rows, {gaps['left']} after filling")
+    job.screen.explain(
+        f"dropped: {', '.join(f'{why} ({count})' for why, count in result['dropped'].items()) or 'none'}"
+    )
+    if result["kept_edited"]:
+        job.screen.warn(f"Rows that were edited by hand are kept in {result['kept_edited']}.")
+
+
+def read_build(course: Course) -> dict[str, Any]:
+    """What the manifest says of the rows; rows that came from elsewhere have none, and are counted."""
+    from mlx_tutor.dataset.build import read_rows
+
+    path = course.dataset / "manifest.json"
+    if not path.is_file():
+        return {"splits": {split: len(read_rows(course, split)) for split in ("train", "valid", "test")}, "dropped": {}}
+    result: dict[str, Any] = read_json(path)["rows"]
+    return result
+
+
+def describe_build(result: Mapping[str, Any]) -> str:
+    """`212 rows (170 train, 21 valid, 21 test), 4 dropped`."""
+    splits, dropped = result["splits"], sum(result["dropped"].values())
+    text = f"{sum(splits.values())} rows ({', '.join(f'{count} {split}' for split, count in splits.items())})"
+    text = f"{text}, {dropped} dropped" if dropped else text
+    return f"{text}; {describe_firewall(result['firewall'])}" if result.get("firewall") else text
+
+
+def describe_firewall(report: Mapping[str, Any]) -> str:
+    """`holdout: 12 test rows, 3 rows that repeat it kept out, highest overlap left 31 % (week3.pdf, page 4)`."""
+    rows = f"{report['test_rows']} test rows"
+    if not report["test_rows"]:
+        rows = "no question with its answer in it, so the test is a share of the other rows"
+    where = f" ({report['where']})" if report["where"] else ""
+    left = f"{100 * report['highest_overlap']:.0f} %{where}"
+    return f"holdout: {rows}, {report['dropped']} rows that repeat it kept out, highest overlap left {left}"

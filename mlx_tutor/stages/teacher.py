@@ -1,0 +1,142 @@
+"""What `build` does where the recipe names a teacher: say what it will take, ask, and say what came of it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mlx_tutor.commands.options import Job
+from mlx_tutor.errors import ModelError
+from mlx_tutor.settings import GenerateSettings, TeacherSettings
+
+if TYPE_CHECKING:
+    from mlx_tutor.dataset.mining.gaps import Place
+    from mlx_tutor.dataset.teacher.examples import Estimate, Taught
+    from mlx_tutor.dataset.teacher.replies import Reply, Request, Teacher
+    from mlx_tutor.records import Chunk
+
+LOCAL = "mlx:"
+OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def find_thin(job: Job) -> "frozenset[Place]":
+    """The sections that give few rows without a teacher."""
+    from mlx_tutor.dataset.build import find_gaps
+    from mlx_tutor.models import load_tokenizer, render_tokens, resolve_model
+
+    with job.screen.wait("looking for sections with few rows"):
+        tokenizer = load_tokenizer(resolve_model(job.recipe.model.base))
+        return find_gaps(job.course, job.recipe, lambda messages: len(render_tokens(tokenizer, messages)[0]))
+
+
+def list_asked(job: Job, thin: "frozenset[Place] | None" = None) -> "list[Chunk]":
+    """The pieces of the course, or of some sections, that the teacher is asked about; never those of a past exam."""
+    from mlx_tutor.dataset.build import cut_chunks
+    from mlx_tutor.extract.extract import read_documents
+
+    held = job.recipe.dataset.holdout
+    return [
+        chunk
+        for chunk in cut_chunks(read_documents(job.course), job.recipe)
+        if chunk.source not in held and (thin is None or (chunk.source, chunk.section) in thin)
+    ]
+
+
+def teach_course(job: Job, chunks: "Sequence[Chunk]") -> "Taught | None":
+    """Have the teacher of the recipe write about the chunks; None where it names none.
+
+    Raises:
+        DatasetError: the teacher cannot be asked; what it said before is kept.
+    """
+    from mlx_tutor.dataset.teacher.endpoint import open_endpoint
+    from mlx_tutor.dataset.teacher.examples import estimate_teaching, teach_chunks
+
+    settings = job.recipe.teacher
+    if not settings.model:
+        return None
+    estimate = estimate_teaching(job.course, chunks, settings)
+    job.screen.say(describe_estimate(estimate, settings))
+    if warning := warn_of_budget(estimate, settings):
+        job.screen.warn(warning)
+    opened = open_local(settings) if settings.model.startswith(LOCAL) else open_endpoint(settings)
+    with opened as teacher, job.screen.count_files("teacher") as watch:
+        taught = teach_chunks(job.course, chunks, teacher, settings, watch)
+    report = taught.to_json(settings)
+    job.screen.say(describe_taught(report, settings))
+    if report["unanswered"]:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in report["unanswered"].items())
+        job.screen.warn(f"Requests that got no reply, and whose rows are missing: {reasons}.")
+    return taught
+
+
+@contextmanager
+def open_local(settings: TeacherSettings) -> "Iterator[Teacher]":
+    """A model of this machine as the teacher, loaded when it is first asked something."""
+    from mlx_tutor.dataset.teacher.replies import Teacher
+
+    @cache
+    def load() -> "Callable[[Request], Reply]":
+        from mlx_tutor.dataset.teacher.replies import Reply
+        from mlx_tutor.generate import PromptCache, generate_answer
+        from mlx_tutor.models import load_model, resolve_model
+
+        loaded = load_model(resolve_model(settings.model.removeprefix(LOCAL)))
+        # The instructions are the same in each request: they are computed once.
+        cache = PromptCache()
+        sampling = GenerateSettings(
+            max_tokens=settings.max_tokens, temp=settings.temperature, repetition_penalty=1.0, top_p=0.95
+        )
+
+        def answer_request(request: "Request") -> Reply:
+            try:
+                answer = generate_answer(loaded, request.messages, sampling, cache=cache)
+            except ModelError as err:
+                return Reply("", problem=str(err).rstrip("."))
+            return Reply(answer.text, answer.prompt_tokens, answer.tokens, answer.finish_reason == "length")
+
+        return answer_request
+
+    def ask(request: "Request") -> "Reply":
+        return load()(request)
+
+    yield Teacher(settings.model, ask, in_place=True)
+
+
+def lacks_replies(result: Mapping[str, Any]) -> bool:
+    """Whether rows are missing only because the teacher did not answer: the next build asks again."""
+    taught = result.get("teacher") or {}
+    return any("budget" not in reason for reason in taught.get("unanswered", ()))
+
+
+def describe_estimate(estimate: "Estimate", settings: TeacherSettings) -> str:
+    """What asking will take, and where the text of the course goes."""
+    where = settings.model if settings.model.startswith(LOCAL) else f"{settings.model} at {settings.base_url}"
+    text = f"teacher   {where}: {estimate.requests} requests"
+    if estimate.known:
+        text += f", {estimate.known} of them answered before"
+    if estimate.tokens_in:
+        text += f"; about {estimate.tokens_in:,} tokens in and {estimate.tokens_out:,} out"
+        if settings.price_in or settings.price_out:
+            text += f", cost about {estimate.cost:.2f}, at most {estimate.most_cost:.2f}"
+        host = urlsplit(settings.base_url).hostname
+        if host not in OWN_HOSTS and not settings.model.startswith(LOCAL):
+            text += f". The text of the course is sent to {host}"
+    return f"{text}."
+
+
+def warn_of_budget(estimate: "Estimate", settings: TeacherSettings) -> str:
+    """One sentence when the budget may not last; empty when it will."""
+    tokens = estimate.tokens_in + estimate.tokens_out
+    if settings.budget_cost and estimate.cost > settings.budget_cost:
+        return f"teacher.budget_cost = {settings.budget_cost:g} is less than the estimate; asking ends there."
+    if settings.budget_tokens and tokens > settings.budget_tokens:
+        return f"teacher.budget_tokens = {settings.budget_tokens:,} is less than the estimate; asking ends there."
+    return ""
+
+
+def describe_taught(report: Mapping[str, Any], settings: TeacherSettings) -> str:
+    """What was asked now, and what all replies took."""
+    text = f"teacher   {report['sent']} requests sent, {report['kept']} replies kept from before; "
+    text += f"{report['tokens_in']:,} tokens in and {report['tokens_out']:,} out"
+    return text + (f", cost {report['cost']:.2f}" if settings.price_in or settings.price_out else "")

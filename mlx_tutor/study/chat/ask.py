@@ -1,0 +1,293 @@
+"""Answers with citations: search the course, answer from its passages, and find what supports the answer."""
+
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mlx_tutor.dataset.messages import GROUNDING, write_passages
+from mlx_tutor.dataset.mining.language import strip_bold
+from mlx_tutor.errors import TutorError
+from mlx_tutor.extract.extract import read_documents
+from mlx_tutor.generate import Answer, PromptCache, generate_answer
+from mlx_tutor.models import LoadedModel, context_length, render_prompt
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import Document, Message
+from mlx_tutor.records import describe_place as join_place
+from mlx_tutor.settings import GenerateSettings
+from mlx_tutor.study.chat.hide import CodeHider, hide_code
+from mlx_tutor.study.search.index import Index, Passage, count_words, list_stems, place_sentences
+
+# Passages looked at for a question; the best of them that fit go to the model.
+SEARCHED = 8
+# Share of an answer sentence's content words that one sentence of the course must have to support it. Of glossary
+# definitions worded apart from their books it keeps two thirds, of another term's definition one in 500 (bench_search).
+SUPPORT = 0.6
+# A sentence with fewer content words says too little to be supported.
+MIN_STEMS = 3
+# Longer "sentences" are tables and lists, in which anything can be found.
+MAX_QUOTE_WORDS = 80
+NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+POLAR = re.compile(r"\W*(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|may|must)\b", re.IGNORECASE)
+MARKER = re.compile(r"^\s*(?:[-*•#>]+\s+|(?:step\s+)?\d+[.):]\s+)?(?:answer:\s*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A sentence of the course, word for word, and the sentence of the answer that it supports.
+
+    `share` is the measure of `find_support`, 0 to 1.
+    """
+
+    source: str
+    section: int
+    heading: tuple[str, ...]
+    page: int | None
+    cell: int | None
+    quote: str
+    sentence: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class CitedAnswer:
+    """An answer and what supports it.
+
+    `passages` are those that the model was given. `supported` is None when the course was not searched; else it says
+    whether at least one sentence of the answer has a source. `checked` counts the sentences that say enough to have
+    one.
+    """
+
+    question: str
+    answer: Answer
+    passages: tuple[Passage, ...]
+    sources: tuple[Source, ...]
+    supported: bool | None
+    checked: int
+    search_seconds: float
+    answer_seconds: float
+    support_seconds: float
+
+
+def clean_text(text: str) -> str:
+    """`text` without control characters, half characters and marks that turn the writing direction around."""
+    return "".join(c for c in text if c in "\n\t" or not _is_control(c))
+
+
+def _is_control(character: str) -> bool:
+    turns = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return turns or unicodedata.category(character) in ("Cc", "Cs")
+
+
+def clean_question(question: str) -> str:
+    """A question as it is answered; raises TutorError when nothing is left of it."""
+    cleaned = clean_text(question.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    if not any(character.isalnum() for character in cleaned):
+        raise TutorError('The question is empty. Ask in words, as: mlx-tutor ask "What is a p-value?"')
+    return cleaned
+
+
+def answer_question(
+    loaded: LoadedModel,
+    index: Index | None,
+    question: str,
+    recipe: Recipe,
+    on_passages: Callable[[Sequence[Passage], Sequence[Passage]], None] = lambda found, given: None,
+    on_text: Callable[[str], None] = lambda piece: None,
+) -> CitedAnswer:
+    """Answer one question from the best passages of a course, and find what supports the answer.
+
+    Args:
+        loaded: The model.
+        index: The course's index; None: the model answers alone, and nothing is checked.
+        question: Any text.
+        recipe: System prompt and limits.
+        on_passages: Called before the model begins, with the passages found (none: the course has no content word
+            of the question) and those that the model is given (none: or none fits into its context).
+        on_text: Called with each piece of the answer.
+
+    Raises:
+        TutorError: an empty question.
+        ModelError: the question fills the model's context.
+    """
+    question = clean_question(question)
+    begun = time.perf_counter()
+    found = index.search(question, SEARCHED) if index is not None else []
+    messages, given = fit_passages(loaded, question, found, recipe)
+    on_passages(found, given)
+    searched = time.perf_counter() - begun
+    return cite_answer(loaded, index, question, messages, given, found, recipe.generate, searched, on_text)
+
+
+def cite_answer(
+    loaded: LoadedModel,
+    index: Index | None,
+    question: str,
+    messages: Sequence[Message],
+    given: Sequence[Passage],
+    found: Sequence[Passage],
+    settings: GenerateSettings,
+    search_seconds: float,
+    on_text: Callable[[str], None],
+    cache: PromptCache | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    without_code: bool = False,
+) -> CitedAnswer:
+    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
+
+    `without_code`: code is neither handed to `on_text` nor kept; a note stands in its place.
+    """
+    begun = time.perf_counter()
+    hider = CodeHider() if without_code else None
+
+    def write(piece: str) -> None:
+        on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
+
+    answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
+    answer = replace(answer, text=clean_text(answer.text), thoughts=clean_text(answer.thoughts))
+    if hider is not None:
+        on_text(hider.finish())
+        answer = replace(answer, text=hide_code(answer.text), thoughts=hide_code(answer.thoughts))
+    answered = time.perf_counter()
+    sources, checked = find_support(answer.text, question, found)
+    if index is not None and sources:
+        sources = keep_verbatim(sources, read_documents(index.course))
+    return CitedAnswer(
+        question=question,
+        answer=answer,
+        passages=tuple(given),
+        sources=sources,
+        supported=bool(sources) if index is not None else None,
+        checked=checked,
+        search_seconds=search_seconds,
+        answer_seconds=answered - begun,
+        support_seconds=time.perf_counter() - answered,
+    )
+
+
+def fit_passages(
+    loaded: LoadedModel, question: str, passages: Sequence[Passage], recipe: Recipe
+) -> tuple[list[Message], tuple[Passage, ...]]:
+    """The prompt with as many whole passages, best first, as leave room for `generate.max_tokens`; and those."""
+    room = context_length(loaded.config) - recipe.generate.max_tokens
+    special = list_special(loaded)
+    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe, special), room)
+
+
+def pick_passages(
+    loaded: LoadedModel, passages: Sequence[Passage], write: Callable[[Sequence[Passage]], list[Message]], room: int
+) -> tuple[list[Message], tuple[Passage, ...]]:
+    """What `write` makes of as many whole passages, best first, as keep it within `room` tokens; and those."""
+    given: list[Passage] = []
+    messages = write(given)
+    for passage in passages:
+        longer = write([*given, passage])
+        if len(render_prompt(loaded.tokenizer, longer)) <= room:
+            messages, given = longer, [*given, passage]
+    return messages, tuple(given)
+
+
+def list_special(loaded: LoadedModel) -> list[str]:
+    """The template's own tokens, which no text may hold."""
+    return [token for token in loaded.tokenizer.get_added_vocab() if len(token.strip()) > 2]
+
+
+def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe, special: Sequence[str]) -> list[Message]:
+    """System prompt, and a user turn of the passages and the question; without passages, the question alone.
+
+    Neither passages nor question can close the quotation or hold one of the template's own tokens (`special`).
+    """
+    user = write_question(question, passages, special)
+    return [*write_system(recipe.course.system_prompt, bool(passages)), {"role": "user", "content": user}]
+
+
+def write_system(system: str, grounded: bool) -> list[Message]:
+    """The system prompt, if there is one; `grounded`: with what is to be said of passages."""
+    if grounded:
+        system = f"{system}\n\n{GROUNDING}".strip()
+    return [{"role": "system", "content": system}] if system else []
+
+
+def write_question(question: str, passages: Sequence[Passage], special: Sequence[str]) -> str:
+    """The user turn of `write_prompt`."""
+    user = defuse_text(question, special)
+    if not passages:
+        return user
+    # Without bold type, as the passages of the training rows.
+    quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
+    return write_passages([(defuse_text(place, special), defuse_text(text, special)) for place, text in quoted], user)
+
+
+def defuse_text(text: str, special: Sequence[str]) -> str:
+    """`text` with the template's own tokens and the marks of a quoted passage broken up."""
+    for token in special:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return re.sub(r"<(?=/?passage)", "< ", text, flags=re.IGNORECASE)
+
+
+def describe_place(place: Passage | Source) -> str:
+    """`week3.pdf, page 4, Regression > Assumptions`."""
+    page, cell = place.find_place() if isinstance(place, Passage) else (place.page, place.cell)
+    return join_place(place.source, page, cell, place.heading)
+
+
+def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tuple[tuple[Source, ...], int]:
+    """For each sentence of an answer, the sentence of the passages that supports it best; and how many were checked.
+
+    A sentence is checked when it has at least MIN_STEMS content-word stems. A sentence of the course supports it when
+    it has at least SUPPORT of those stems, and of those that the question does not have (unless it asks yes or no),
+    so that repeating the question proves nothing; when it has all its numbers; and when both or neither are negated.
+    This is a test of words, not of meaning: it tells an answer taken from the course from an invented one, no more.
+    """
+    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer))]
+    quotes = [
+        (passage, offset, sentence)
+        for passage in passages
+        for offset, sentence in place_sentences(passage.text)
+        if not sentence.endswith("?") and count_words(sentence) <= MAX_QUOTE_WORDS
+    ]
+    stems = list_stems([question, *said, *(sentence for _, _, sentence in quotes)])
+    asked = set() if POLAR.match(question) else stems[0]
+    answer_stems, quote_stems = stems[1 : 1 + len(said)], stems[1 + len(said) :]
+    sources: list[Source] = []
+    checked = 0
+    for sentence, words in zip(said, answer_stems, strict=True):
+        if len(words) < MIN_STEMS:
+            continue
+        checked += 1
+        shares = [
+            measure_share(words, asked, found) if _agree(sentence, quote) else 0.0
+            for (_, _, quote), found in zip(quotes, quote_stems, strict=True)
+        ]
+        best = max(range(len(shares)), key=lambda i: shares[i], default=None)
+        if best is None or shares[best] < SUPPORT:
+            continue
+        passage, offset, quote = quotes[best]
+        page, cell = passage.find_place(offset)
+        place = (passage.source, passage.section, passage.heading, page, cell)
+        sources.append(Source(*place, quote, sentence, shares[best]))
+    return tuple(sources), checked
+
+
+def measure_share(said: set[str], asked: set[str], found: set[str]) -> float:
+    """Share of the stems `said` that are `found`; over all of them, or over those not `asked`, whichever is less."""
+    new = said - asked
+    return min(len(said & found) / len(said), len(new & found) / len(new)) if new else 0.0
+
+
+def _agree(sentence: str, quote: str) -> bool:
+    numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
+    return numbers and bool(NEGATION.search(sentence)) == bool(NEGATION.search(quote))
+
+
+def keep_verbatim(sources: Sequence[Source], documents: Sequence[Document]) -> tuple[Source, ...]:
+    """Those whose quote stands in the section that they name, in the documents themselves."""
+    sections = {document.source: document.sections for document in documents}
+    return tuple(
+        source
+        for source in sources
+        if source.section < len(sections.get(source.source, ()))
+        and source.quote in sections[source.source][source.section].text
+    )

@@ -1,0 +1,255 @@
+"""A conversation about a course: turns that the model remembers while they fit, styles, retry and undo.
+
+Passages stay in the turn they came with, so that the beginning of the prompt, and with it the prompt cache, holds from
+turn to turn; a passage that the model still has before it is not given again.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from mlx_tutor.dataset import styles
+from mlx_tutor.errors import TutorError
+from mlx_tutor.generate import PromptCache
+from mlx_tutor.models import LoadedModel, context_length, render_prompt
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import Message
+from mlx_tutor.study.chat.ask import (
+    SEARCHED,
+    CitedAnswer,
+    cite_answer,
+    clean_question,
+    clean_text,
+    defuse_text,
+    describe_place,
+    list_special,
+    pick_passages,
+    write_question,
+    write_system,
+)
+from mlx_tutor.study.search.index import Index, Passage, list_stems
+
+# What each style adds to the recipe's system prompt; the same as in training.
+STYLES = styles.STYLES
+# Share of the room beside the question that the passages of one turn may take: the turns to come need some too. The
+# best passage may take more: a short context would leave none otherwise.
+PASSAGE_SHARE = 0.5
+# Passages that a question which refers back adds to those of its topic that still stand in the conversation.
+FRESH = 1
+# Turns are dropped until what stays, with the question, takes this share of the room. Dropping one moves the beginning
+# of the prompt, and all of it has to be computed again: the next turns shall fit without.
+KEPT_SHARE = 0.5
+# Temperature of a second try, unless the recipe's is higher; at 0 it would say the same again.
+RETRY_TEMP = 0.7
+# A question with one of these words and few of its own, or with none ("Why?"), is about the question before it.
+OWN_WORDS = 3
+BACKWARD = re.compile(
+    r"\b(?:it|its|this|that|these|those|they|them|their|examples?|more|again|shorter|simpler)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and its answer.
+
+    `given` are the passages that stand in this turn, while `cited.passages` also has those of earlier turns that were
+    found again. `topic` is what the next question is searched with when it refers back; `first` is the index of the
+    first turn that the model still knew; `tries` counts the answers before this one.
+    """
+
+    cited: CitedAnswer
+    given: tuple[Passage, ...]
+    topic: str
+    first: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes to the model for a question.
+
+    `found` is what the search found, `given` the part of it that stands in the new turn, `recalled` the part that
+    stands in turns before it. `dropped` are the turns that the model knew one question ago, and no longer does.
+    """
+
+    messages: list[Message]
+    found: tuple[Passage, ...]
+    given: tuple[Passage, ...]
+    recalled: tuple[Passage, ...]
+    topic: str
+    first: int
+    dropped: int
+
+
+@dataclass(slots=True)
+class Conversation:
+    """All turns so far, and the style of those to come."""
+
+    style: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+
+    def set_style(self, name: str) -> None:
+        """Take a style of STYLES, or "off"; raises TutorError when there is no such style."""
+        if name not in (*STYLES, "off"):
+            raise TutorError(f"No style {name!r}. Styles: {', '.join(STYLES)}, off.")
+        self.style = None if name == "off" else name
+
+    def find_last(self) -> Turn:
+        """The newest turn; raises TutorError when there is none."""
+        if not self.turns:
+            raise TutorError("Nothing was asked yet.")
+        return self.turns[-1]
+
+    def undo(self) -> Turn:
+        """Take back the newest turn; what was dropped for it comes back."""
+        turn = self.find_last()
+        del self.turns[-1]
+        return turn
+
+    def clear(self) -> None:
+        """Forget all turns; the style stays."""
+        self.turns.clear()
+
+
+def find_style(teaching_style: str) -> str | None:
+    """The style that the recipe's `course.teaching_style` names, if it names one."""
+    words = re.findall(r"\w+", teaching_style.lower())
+    return next((style for style in STYLES if style in words), None)
+
+
+def answer_turn(
+    loaded: LoadedModel,
+    index: Index | None,
+    conversation: Conversation,
+    question: str,
+    recipe: Recipe,
+    cache: PromptCache,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_text: Callable[[str], None] = lambda piece: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    replaces: Turn | None = None,
+    without_code: bool = False,
+) -> Turn:
+    """Answer the next question of a conversation and add the turn; on an error the conversation stays as it was.
+
+    Args:
+        loaded: The model.
+        index: The course's index; None: the model answers alone, and nothing is checked.
+        conversation: What was said so far.
+        question: Any text.
+        recipe: System prompt and limits.
+        cache: Of this model and conversation.
+        on_plan: Called before the model begins.
+        on_text: Called with each piece of the answer.
+        is_stopped: Asked after each piece; an answer that is stopped is kept as far as it came.
+        replaces: The newest turn, when it is to be answered again.
+        without_code: A note stands where the answer has code.
+
+    Raises:
+        TutorError: an empty question.
+        ModelError: the question fills the model's context.
+    """
+    question = clean_question(question)
+    begun = time.perf_counter()
+    turns = conversation.turns if replaces is None else conversation.turns[:-1]
+    plan = plan_turn(loaded, index, turns, question, recipe, conversation.style)
+    on_plan(plan)
+    tries = 0 if replaces is None else replaces.tries + 1
+    settings = recipe.generate
+    if tries:
+        settings = replace(settings, temp=max(settings.temp, RETRY_TEMP), seed=settings.seed + tries)
+    known = [*plan.found, *(passage for turn in turns[plan.first :] for passage in turn.given)]
+    searched = time.perf_counter() - begun
+    place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, without_code)
+    cited = cite_answer(loaded, index, question, *place)
+    cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
+    turn = Turn(cited, plan.given, plan.topic, plan.first, tries)
+    conversation.turns[:] = [*turns, turn]
+    return turn
+
+
+def plan_turn(
+    loaded: LoadedModel,
+    index: Index | None,
+    turns: Sequence[Turn],
+    question: str,
+    recipe: Recipe,
+    style: str | None = None,
+) -> Plan:
+    """Search the course, and fit question, passages and as many of the newest turns as may stay into the context."""
+    topic = find_topic(question, turns)
+    query = question if topic == question else f"{topic} {question}"
+    found = index.search(query, SEARCHED) if index is not None else []
+    room = context_length(loaded.config) - recipe.generate.max_tokens
+    special = list_special(loaded)
+    system = f"{recipe.course.system_prompt} {STYLES[style]}".strip() if style else recipe.course.system_prompt
+
+    def write(first: int, given: Sequence[Passage]) -> list[Message]:
+        grounded = bool(given) or any(turn.given for turn in turns[first:])
+        user: Message = {"role": "user", "content": write_question(question, given, special)}
+        return [*write_system(system, grounded), *write_turns(turns[first:], special), user]
+
+    def count(first: int) -> int:
+        return len(render_prompt(loaded.tokenizer, write(first, ())))
+
+    share = PASSAGE_SHARE * (room - count(len(turns)))
+    before = turns[-1].first if turns else 0
+    for first in range(before, len(turns) + 1):
+        bare = count(first)
+        if first < len(turns) and bare > (room if first == before else KEPT_SHARE * room):
+            continue
+        seen = {_name(passage) for turn in turns[first:] for passage in turn.given}
+        recalled = tuple(passage for passage in found if _name(passage) in seen)
+        follows = topic != question and bool(recalled)
+        fresh = [passage for passage in found if _name(passage) not in seen][: FRESH if follows else None]
+        best = len(render_prompt(loaded.tokenizer, write(first, fresh[:1])))
+        limit = min(room, max(bare + int(share), best))
+        messages, given = pick_passages(loaded, fresh, partial(write, first), limit)
+        # What the course says comes before what was said long ago.
+        if given or recalled or not found:
+            break
+    return Plan(messages, tuple(found), given, recalled, topic, first, first - before)
+
+
+def _name(passage: Passage) -> tuple[str, int, str]:
+    return passage.source, passage.section, passage.text
+
+
+def find_topic(question: str, turns: Sequence[Turn]) -> str:
+    """The last question that stands by itself, which may be this one; told by English words."""
+    own = len(list_stems([BACKWARD.sub(" ", question)])[0])
+    refers_back = not own or (own <= OWN_WORDS and BACKWARD.search(question))
+    return turns[-1].topic if turns and refers_back else question
+
+
+def write_turns(turns: Sequence[Turn], special: Sequence[str]) -> list[Message]:
+    """Turns as the model reads them again."""
+    messages: list[Message] = []
+    for turn in turns:
+        user = write_question(turn.cited.question, turn.given, special)
+        messages.append({"role": "user", "content": user})
+        messages.append({"role": "assistant", "content": defuse_text(turn.cited.answer.text, special)})
+    return messages
+
+
+def write_markdown(turns: Sequence[Turn], title: str) -> str:
+    """A conversation to keep, each answer with its sources; HTML in it is text."""
+    parts = [f"# {escape_html(title)}"]
+    for turn in turns:
+        question = "\n".join(f"> {line}" for line in escape_html(turn.cited.question).splitlines())
+        parts += [question, escape_html(turn.cited.answer.text)]
+        places = {(describe_place(source), source.quote.replace("**", "")) for source in turn.cited.sources}
+        if places:
+            lines = [f"- {place}: “{quote}”" for place, quote in sorted(places)]
+            parts.append("Sources:\n\n" + escape_html(clean_text("\n".join(lines))))
+        elif turn.cited.supported is False:
+            parts.append("*not found in your course*")
+    return "\n\n".join(parts) + "\n"
+
+
+def escape_html(text: str) -> str:
+    """Markdown whose tags cannot be taken for HTML; fenced code that was cut off is closed."""
+    text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)
+    return f"{text}\n```" if len(re.findall(r"^ {0,3}```", text, re.MULTILINE)) % 2 else text

@@ -1,0 +1,174 @@
+"""The questions of a course that quiz and cards ask: rows with a short answer that needs no passage to read."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_tutor.dataset.build import read_rows
+from mlx_tutor.dataset.mining.definitions import WORDINGS
+from mlx_tutor.dataset.split import SPLITS
+from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
+from mlx_tutor.errors import DatasetError
+from mlx_tutor.files import hash_value
+from mlx_tutor.records import describe_place
+from mlx_tutor.study.chat.ask import clean_text
+from mlx_tutor.study.search.index import count_words
+from mlx_tutor.workspace import Course
+
+# Kinds of rows whose answer is one among many good ones: no grade of them would be fair.
+OPEN_ENDED = frozenset(
+    "explain|summary|title|keywords|connection|completion|consequence|code|code completion|summarization|brainstorming"
+    "|creative_writing|about".split("|")
+)
+# Longer answers hold more than one point.
+MAX_WORDS = 60
+FENCED = re.compile(r"```[^\n]*\n(.*?)\n?```", re.DOTALL)
+# "What is meant by X?" before "What is X?".
+TERM = re.compile(
+    "|".join(
+        re.escape(wording)
+        .replace(r"\{be\}", "(?:is|are)")
+        .replace(r"\{the_term\}", "(?:(?:an?|the) )?(.+)")
+        .replace(r"\{term\}", "(.+)")
+        for wording in sorted(WORDINGS, key=len, reverse=True)
+    ),
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One answer that the course gives, and where; `row` in a table. `quote` is what it rests on, word for word."""
+
+    answer: str
+    source: str
+    page: int | None
+    cell: int | None
+    row: int | None
+    heading: tuple[str, ...]
+    quote: str
+
+    @property
+    def place(self) -> str:
+        """`week3.pdf, page 4, Regression > Assumptions`, or `faq.csv, row 3`."""
+        source = f"{self.source}, row {self.row}" if self.row else self.source
+        return describe_place(source, self.page, self.cell, self.heading)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyQuestion:
+    """A question with the answers of the course, that of the first source first.
+
+    `key` stays the same when rows are built again, also with another seed, when answers are worded better, and when
+    files are renamed. `concepts` are what the answers name beside what is asked; `is_output` marks what a program
+    prints, which is right or not.
+    """
+
+    key: str
+    kind: str
+    text: str
+    references: tuple[Reference, ...]
+    concepts: tuple[str, ...]
+
+    @property
+    def is_output(self) -> bool:
+        return self.kind == "output"
+
+
+def list_questions(course: Course) -> list[StudyQuestion]:
+    """The questions of a course, in the order of its sources.
+
+    Rows that ask for the same are one question: the wordings of a definition, and a term that several sources define.
+
+    Raises:
+        DatasetError: not built yet, or no row can be asked.
+    """
+    rows = [row for split in SPLITS for row in read_rows(course, split)]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted((row for row in rows if is_askable(row)), key=_place_row):
+        groups.setdefault(_write_key(row), []).append(row)
+    if not groups:
+        raise DatasetError(
+            f"Course {course.name!r} has no row with a short answer to ask for. "
+            "Notes with whole sentences that define terms and give reasons make such rows."
+        )
+    return [_make_question(key, rows) for key, rows in groups.items()]
+
+
+def is_askable(row: Mapping[str, Any]) -> bool:
+    """Whether a row stands alone, names its source, and has an answer that can be checked."""
+    qa, origin = row.get("qa_pair"), row.get("origin")
+    if not isinstance(qa, dict) or not isinstance(origin, dict) or not origin.get("source"):
+        return False
+    question, answer, kind = (qa.get(name) for name in ("question", "answer", "type"))
+    if not (isinstance(question, str) and isinstance(answer, str) and isinstance(kind, str)):
+        return False
+    return (
+        bool(question.strip())
+        and not qa.get("context")
+        and kind not in OPEN_ENDED
+        and origin.get("method") not in (GENERAL, REFUSAL)
+        and 0 < count_words(answer) <= MAX_WORDS
+        # What leads into a formula or a list ends before it says anything.
+        and not answer.rstrip().endswith(":")
+    )
+
+
+def find_term(question: str) -> str | None:
+    """What a question for a definition asks about, without its article; None for other questions."""
+    match = TERM.fullmatch(question.strip())
+    return next((group for group in match.groups() if group), None) if match else None
+
+
+def _place_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    origin = row["origin"]
+    # A wording of the form "What is X?" comes before "What is meant by X?" and the others.
+    question = row["qa_pair"]["question"]
+    return (
+        origin["source"],
+        origin.get("section") or 0,
+        origin.get("page") or 0,
+        origin.get("cell") or 0,
+        origin.get("row") or 0,
+        len(question),
+        question,
+    )
+
+
+def _write_key(row: Mapping[str, Any]) -> str:
+    qa = row["qa_pair"]
+    term = find_term(qa["question"]) if qa["type"] == "concept" else None
+    asked = " ".join(re.findall(r"\w+", term or qa["question"])).lower()
+    return hash_value([qa["type"], asked or qa["question"]])[:16]
+
+
+def _make_question(key: str, rows: Sequence[Mapping[str, Any]]) -> StudyQuestion:
+    references: dict[str, Reference] = {}
+    concepts: dict[str, None] = {}
+    for row in rows:
+        qa, origin = row["qa_pair"], row["origin"]
+        answer = clean_text(qa["answer"]).strip()
+        concepts |= dict.fromkeys(clean_text(concept) for concept in qa.get("related_concepts") or ())
+        heading = tuple(clean_text(part) for part in origin.get("heading") or ())
+        references.setdefault(
+            answer,
+            Reference(
+                answer,
+                clean_text(origin["source"]),
+                origin.get("page"),
+                origin.get("cell"),
+                origin.get("row"),
+                heading,
+                clean_text(origin.get("evidence") or ""),
+            ),
+        )
+    first = rows[0]["qa_pair"]
+    text = clean_text(first["question"]).strip()
+    return StudyQuestion(key, first["type"], text, tuple(references.values()), tuple(concepts))
+
+
+def read_output(text: str) -> str:
+    """What a fenced answer says that a program prints; other text as it is."""
+    match = FENCED.search(text)
+    return match[1] if match else text

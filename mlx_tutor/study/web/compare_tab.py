@@ -1,0 +1,99 @@
+"""The Compare tab of the web page: the same prompt to base, adapter and fused, one after the other."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from mlx_tutor.errors import TutorError
+from mlx_tutor.evaluation.compare import Comparison
+from mlx_tutor.study.web.desk import Ticket
+from mlx_tutor.study.web.markup import LATEX, draw_table, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.site import Site, compare_site, is_busy
+
+LABELS = ("base", "adapter", "fused")
+# Of every event on the page: no public endpoint, and no limit but the desk's queue.
+EVENT: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+
+
+def add_compare(site: Site) -> None:
+    """Prompt, three columns of text, and a table of how they came."""
+    with gr.Row(elem_id="compare-row"):
+        prompt = gr.Textbox(
+            elem_id="prompt", show_label=False, placeholder="The same prompt to every model", scale=8, max_lines=8
+        )
+        start = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=100)
+        stop = gr.Button("Stop", elem_id="compare-stop", scale=1, min_width=80)
+    status = gr.HTML(
+        "<span class='hint'>One model is in memory at a time: each is loaded, asked and put away.</span>",
+        elem_id="compare-status",
+        apply_default_css=False,
+    )
+    with gr.Row(elem_id="columns"):
+        columns = []
+        for label in LABELS:
+            with gr.Column(min_width=260, elem_classes="column"):
+                gr.HTML(f"<h4>{label}</h4>", apply_default_css=False)
+                columns.append(gr.Markdown(elem_id=f"answer-{label}", latex_delimiters=LATEX, line_breaks=True))
+    table = gr.HTML(elem_id="compare-table", apply_default_css=False)
+
+    async def compare(text: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        session = site.find_session(str(request.session_hash))
+        try:
+            ticket = compare_site(site, session, text or "")
+        except TutorError as err:
+            yield _show_problem(err)
+            return
+        async for _ in ticket.follow():
+            yield (*(write_safe_markdown(ticket.read(label)) for label in LABELS), draw_progress(ticket), "")
+        try:
+            comparisons: list[Comparison] | None = ticket.take()
+        except TutorError as err:
+            yield _show_problem(err)
+            return
+        done = comparisons or []
+        texts = {item.label: item.answer.text or item.answer.problem for item in done}
+        said = "" if len(done) == len(LABELS) else "Stopped."
+        yield (*(write_safe_markdown(texts.get(label, "")) for label in LABELS), said, draw_comparisons(done))
+
+    def end(request: gr.Request) -> Any:
+        ticket = site.find_session(str(request.session_hash)).comparison
+        if ticket is None or not is_busy(ticket):
+            return "There is nothing to stop."
+        ticket.stop()
+        return gr.skip()
+
+    outputs = [*columns, status, table]
+    for event in (start.click, prompt.submit):
+        event(compare, prompt, outputs, trigger_mode="once", **EVENT)
+    stop.click(end, None, status, **EVENT)
+
+
+def _show_problem(err: TutorError) -> tuple[Any, ...]:
+    return (*[gr.skip()] * len(LABELS), f"<span class='problem'>{write_text_html(str(err))}</span>", gr.skip())
+
+
+def draw_progress(ticket: Ticket) -> str:
+    """Where in the queue, or who is speaking."""
+    ahead = ticket.count_ahead()
+    if ahead:
+        return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
+    speaking = [label for label in LABELS if ticket.read(label)]
+    return f"<span class='working'>Asking: {speaking[-1] if speaking else LABELS[0]}.</span>"
+
+
+def draw_comparisons(comparisons: list[Comparison]) -> str:
+    """Times and style of each answer, as HTML."""
+    if not comparisons:
+        return ""
+    rows = [
+        (
+            comparison.label,
+            str(comparison.answer.tokens),
+            f"{comparison.answer.tokens_per_second:.1f}",
+            f"{comparison.answer.first_token_seconds:.2f} s",
+            f"{comparison.answer.peak_memory_gb:.2f} GB",
+        )
+        for comparison in comparisons
+    ]
+    return draw_table(("model", "tokens", "tokens a second", "first token after", "peak memory"), rows)

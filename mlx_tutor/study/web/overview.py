@@ -1,0 +1,141 @@
+"""What the web page tells of a course: example questions, its sources and rows, its runs and their curves."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mlx_tutor.dataset.mining.definitions import find_definitions
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.extract import find_changes, list_sources, read_documents
+from mlx_tutor.files import read_json, read_jsonl
+from mlx_tutor.records import Chunk, Document, describe_bits
+from mlx_tutor.study.web.markup import draw_table, link_source, write_text_html
+from mlx_tutor.workspace import Course, Run, list_runs
+
+SPLITS = ("train", "valid", "test")
+EXAMPLES = 4
+# Sections looked at for examples, from all over the course.
+EXAMPLE_SECTIONS = 300
+
+
+def list_examples(course: Course) -> list[str]:
+    """Questions about terms that the course defines, from all over it; none where it defines nothing."""
+    chunks = [
+        Chunk(document.source, number, section.heading, section.blocks)
+        for document in read_documents(course)
+        for number, section in enumerate(document.sections)
+    ]
+    questions = [
+        f"What {'are' if found.plural else 'is'} {found.article}{_begin_small(found.term)}?"
+        for chunk in chunks[:: 1 + len(chunks) // EXAMPLE_SECTIONS]
+        for found in find_definitions(chunk)
+        if len(found.term.split()) <= 4
+    ]
+    step = max(1, len(questions) // EXAMPLES)
+    return list(dict.fromkeys(questions[step // 2 :: step]))[:EXAMPLES]
+
+
+def _begin_small(term: str) -> str:
+    """`Mean` becomes `mean`; names of several capitals (`ARIMA`, `Bayes' Theorem`) stay."""
+    return term[0].lower() + term[1:] if term[1:].islower() else term
+
+
+def find_source(course: Course, name: str) -> Path | None:
+    """The file of a source, when `name` is one of the course's and lies in its folder."""
+    folder = course.sources.resolve()
+    for path in list_sources(course)[0]:
+        if path.relative_to(course.sources).as_posix() == name:
+            return path if path.resolve().is_relative_to(folder) else None
+    return None
+
+
+def find_curve(course: Course, name: str) -> Path | None:
+    """The loss curve of a run of the course."""
+    path = next((run.adapter / "loss.png" for run in list_runs(course) if run.name == name), None)
+    return path if path is not None and path.is_file() else None
+
+
+def draw_course(course: Course) -> str:
+    """Sources, rows and runs as HTML; what is not there yet is said."""
+    return f"<div class='course'>{draw_sources(course)}{draw_rows(course)}{draw_runs(course)}</div>"
+
+
+def draw_sources(course: Course) -> str:
+    """The sources, with what was read of each; those that changed since are marked."""
+    try:
+        documents = {document.source: document for document in read_documents(course)}
+    except CorpusError as err:
+        return f"<h3>Sources</h3><p>{write_text_html(str(err))}</p>"
+    entries = {entry["source"]: entry for entry in _read_entries(course)}
+    changed = find_changes(course)
+    rows = []
+    for source in sorted({*entries, *documents, *changed}):
+        entry = entries.get(source)
+        state = (entry or {}).get("reason") or ("changed: extract again" if source in changed else "read")
+        words, sections = (entry["words"], entry["sections"]) if entry else (0, 0)
+        rows.append((source, f"{words:,}", f"{sections:,}", state))
+    table = draw_table(("source", "words", "sections", "state"), rows)
+    for source in entries:
+        shown = write_text_html(source)
+        link = f"<a href='{write_text_html(link_source(source, None))}' target='_blank' rel='noopener'>{shown}</a>"
+        table = table.replace(f"<td>{shown}</td>", f"<td>{link}</td>", 1)
+    return f"<h3>Sources</h3>{table}"
+
+
+def _read_entries(course: Course) -> list[dict[str, Any]]:
+    path = course.dataset / "documents.json"
+    entries: list[dict[str, Any]] = read_json(path)["sources"] if path.is_file() else []
+    return entries
+
+
+def draw_rows(course: Course) -> str:
+    """How many rows there are, and how much of the course they are about."""
+    paths = [course.dataset / f"{split}.jsonl" for split in SPLITS]
+    if not all(path.is_file() for path in paths):
+        return "<h3>Rows</h3><p>None yet. Build them with: mlx-tutor build</p>"
+    rows = {split: read_jsonl(path) for split, path in zip(SPLITS, paths, strict=True)}
+    counts = ", ".join(f"{len(rows[split]):,} {split}" for split in SPLITS)
+    asked = {(row["origin"]["source"], row["origin"]["section"]) for split in SPLITS for row in rows[split]}
+    covered, sections = count_covered(read_documents(course), asked)
+    return (
+        f"<h3>Rows</h3><p>{counts}.</p><p>Coverage: {covered:,} of {sections:,} sections have a row "
+        f"({covered / max(1, sections):.0%}).</p>"
+    )
+
+
+def count_covered(documents: list[Document], asked: set[tuple[str, int]]) -> tuple[int, int]:
+    """How many sections are asked about, and how many there are."""
+    sections = {(document.source, number) for document in documents for number in range(len(document.sections))}
+    return len(sections & asked), len(sections)
+
+
+def draw_runs(course: Course) -> str:
+    """The runs, newest first, with their losses and curves."""
+    runs = list_runs(course)[::-1]
+    if not runs:
+        return "<h3>Runs</h3><p>None yet. Train one with: mlx-tutor train</p>"
+    headings = ("run", "validation loss", "iterations", "ended", "fused", "finished (UTC)")
+    table = draw_table(headings, [describe_run(run) for run in runs])
+    curves = [
+        f"<figure><img src='/runs/{quote(run.name)}/loss.png' loading='lazy' alt='Loss of {write_text_html(run.name)} "
+        f"over its iterations'></figure>"
+        for run in runs
+        if (run.adapter / "loss.png").is_file()
+    ]
+    return f"<h3>Runs</h3>{table}{''.join(curves)}"
+
+
+def describe_run(run: Run) -> tuple[str, ...]:
+    """One line of the table of runs."""
+    record = run.read()
+    result = record["result"]
+    fused = read_json(run.fused / "fuse.json")["result"] if run.is_fused else None
+    bits = describe_bits(fused["bits"]) if fused else "-"
+    return (
+        run.name,
+        f"{result['base_loss']:.3f} to {result['best_loss']:.3f}",
+        f"{result['iterations']:,}",
+        str(result["stopped"]),
+        bits,
+        str(record["finished"])[:16].replace("T", " "),
+    )

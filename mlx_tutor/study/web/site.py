@@ -1,0 +1,202 @@
+"""What the web page does, without how it looks: sessions, questions and comparisons, handed to the desk."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from mlx_tutor.errors import ServeError
+from mlx_tutor.evaluation.compare import Comparison, Contender, compare_models
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import Message
+from mlx_tutor.study.chat.ask import clean_question, clean_text
+from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
+from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
+from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
+from mlx_tutor.study.search.index import open_index
+from mlx_tutor.study.web.desk import Desk, Ticket
+from mlx_tutor.workspace import Course
+
+# Open pages that are remembered; a browser closes its own when it leaves.
+MAX_SESSIONS = 64
+
+
+@dataclass(slots=True)
+class Session:
+    """One open page: its conversation, its place in the queue, and what it thought of the answers.
+
+    `thumbs` has the turn, its number in the journal and the judgement, by the turn's place in the conversation;
+    `judged` is the number that a note goes to; `ballot` is the pair that `rater` sees on the Rate tab.
+    """
+
+    key: str
+    conversation: Conversation
+    chat: Ticket | None = None
+    comparison: Ticket | None = None
+    thumbs: dict[int, tuple[Turn, int, bool]] = field(default_factory=dict)
+    judged: int | None = None
+    rater: str = ""
+    ballot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What can be rated: pairs of answers of a run, by these criteria; `prepare` makes them, reporting how many."""
+
+    run: str
+    criteria: tuple[str, ...]
+    prepare: Callable[[Callable[[str, int, int], None]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A course, its model and who is there. `label` names the model; without `search` it answers alone.
+
+    With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course.
+    """
+
+    course: Course
+    recipe: Recipe
+    label: str
+    desk: Desk
+    list_contenders: Callable[[], Sequence[Contender]]
+    search: bool = True
+    rating: Rating | None = None
+    exam: Exam | None = None
+    sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+
+    def find_session(self, key: str) -> Session:
+        """The session of a page, made when it is new."""
+        session = self.sessions.pop(key, None)
+        if session is None:
+            session = Session(key, Conversation(find_style(self.recipe.course.teaching_style)))
+        self.sessions[key] = session
+        while len(self.sessions) > MAX_SESSIONS:
+            self.close_session(next(iter(self.sessions)))
+        return session
+
+    def close_session(self, key: str) -> None:
+        """Forget a page that is gone, and free its turn."""
+        session = self.sessions.pop(key, None)
+        for ticket in (session.chat, session.comparison) if session is not None else ():
+            if ticket is not None:
+                ticket.stop()
+
+
+def is_busy(ticket: Ticket | None) -> bool:
+    """Whether work is still under way or waiting."""
+    return ticket is not None and not ticket.future.done()
+
+
+def ask_site(site: Site, session: Session, question: str, *, again: bool = False) -> Ticket:
+    """Hand in a question; the result is a Turn. `again`: in place of the newest turn, whose question it is.
+
+    Raises:
+        TutorError: an empty question, nothing to ask again, an answer under way, or too many waiting.
+    """
+    if is_busy(session.chat):
+        raise ServeError("Your last question is still being answered. Wait for it, or stop it.")
+    conversation = session.conversation
+    replaces = conversation.find_last() if again else None
+    question = clean_question(question) if replaces is None else replaces.cited.question
+
+    exam = site.exam
+
+    def answer(ticket: Ticket) -> Turn:
+        with ExitStack() as stack:
+            shown: list[str] = []
+            if exam is not None:
+                shown = stack.enter_context(record_turn(exam, question, session.key, again=again))
+
+            def write(piece: str) -> None:
+                shown.append(piece)
+                ticket.write(piece)
+
+            # Opened here: it belongs to this thread, and the course may have been renewed.
+            index = stack.enter_context(open_index(site.course)) if site.search else None
+            loaded, cache = site.desk.take_model(), site.desk.take_cache(session.key)
+            turn = answer_turn(
+                loaded,
+                index,
+                conversation,
+                question,
+                site.recipe,
+                cache,
+                lambda plan: ticket.notes.update(plan=plan),
+                write,
+                ticket.is_stopped,
+                replaces,
+                without_code=exam is not None and not site.recipe.exam.allow_code,
+            )
+            if exam is not None:
+                log_answer(exam, turn.cited, session.key)
+            return turn
+
+    session.chat = site.desk.submit(answer)
+    return session.chat
+
+
+def compare_site(site: Site, session: Session, prompt: str) -> Ticket:
+    """Hand in a prompt for all models, as one turn; the result is a list of Comparison.
+
+    The desk's own model is put away first, and loaded again for the next question.
+
+    Raises:
+        TutorError: an empty prompt, a comparison under way, or too many waiting.
+    """
+    if is_busy(session.comparison):
+        raise ServeError("Your last comparison is still under way. Wait for it, or stop it.")
+    system = site.recipe.course.system_prompt
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": clean_question(prompt)})
+
+    def compare(ticket: Ticket) -> list[Comparison]:
+        contenders = site.list_contenders()
+        site.desk.put_model_away()
+
+        def hand_on(label: str, piece: str) -> None:
+            ticket.write(clean_text(piece), label)
+
+        return compare_models(contenders, messages, site.recipe.generate, hand_on, ticket.is_stopped)
+
+    session.comparison = site.desk.submit(compare)
+    return session.comparison
+
+
+def tell_exam(site: Site, session: Session, name: str, detail: str = "") -> None:
+    """Record what is neither question nor answer."""
+    if site.exam is not None:
+        log_event(site.exam, name, detail, session.key)
+
+
+def judge_turn(site: Site, session: Session, place: int, liked: bool | None) -> None:
+    """Keep thumbs up or down for a turn in the journal; None takes it back."""
+    turn = session.conversation.turns[place]
+    known = session.thumbs.get(place)
+    number = known[1] if known is not None and known[0] is turn else None
+    if liked is None:
+        if number is not None:
+            remove_thumb(site.course, number)
+            del session.thumbs[place]
+        session.judged = None
+        return
+    if number is None or not change_thumb(site.course, number, liked):
+        number = write_thumb(site.course, site.label, turn.cited.question, turn.cited.answer.text, liked)
+    session.thumbs[place] = (turn, number, liked)
+    session.judged = number
+
+
+def note_turn(site: Site, session: Session, note: str) -> None:
+    """Add a note to the newest judgement."""
+    if session.judged is None or not write_note(site.course, session.judged, clean_text(note).strip()):
+        raise ServeError("Press thumbs up or down first.")
+
+
+def list_thumbs(session: Session) -> list[str | None]:
+    """What the page shows at each turn: Like, Dislike or nothing."""
+    turns = session.conversation.turns
+    known = [session.thumbs.get(place) for place in range(len(turns))]
+    return [
+        ("Like" if thumb[2] else "Dislike") if thumb is not None and thumb[0] is turn else None
+        for thumb, turn in zip(known, turns, strict=True)
+    ]

@@ -1,0 +1,239 @@
+"""What each maker of rows makes of a text, and what it leaves alone."""
+
+import pytest
+
+from mlx_tutor.dataset.mining import reading
+from mlx_tutor.dataset.split import split_examples
+from mlx_tutor.records import Block
+from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXY"
+VARIANCE = """# Spread
+
+## Variance
+
+The **variance** is the mean squared distance of the values from their mean. It grows with the square of the unit.
+Large distances dominate it because they enter as squares. Therefore, a single outlier can double the variance of a
+small sample. The mean stays near the centre, whereas the outlier stands far outside. The standard deviation is the
+square root of the variance and has the unit of the values.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "answer"),
+    [
+        ("A **residual** is the gap between fit and value.", "residual", "A residual is the gap between"),
+        ("Lasso refers to a regression that drops features.", "lasso", "Lasso refers to"),
+        ("Many trees that vote together are called a **forest**.", "forest", "Many trees that vote"),
+        ("- **Bias**: the error that stays on average", "bias", "Bias is the error that stays"),
+        ("**Gini impurity** measures how mixed a group is. The Gini impurity is zero for pure groups.",
+         "Gini impurity", "Gini impurity measures"),
+        ("Odds are the ratio of two chances and no share.", "odds", "Odds are the ratio"),
+        ("Simpson's paradox is the reversal of a relation.", "Simpson's paradox", "Simpson's paradox"),
+    ],
+)  # fmt: skip
+def test_definitions_are_found_in_many_forms(text: str, term: str, answer: str) -> None:
+    rows = make_rows(f"# Notes\n\n## Terms and their use\n\n{text}\n")
+    found = pick_rows(rows, "definition")
+    assert found and all(term in asked for asked, _ in found)
+    assert all(said.startswith(answer) for _, said in found)
+    assert len({asked for asked, _ in found}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is a long way to go before anything is said.",
+        "The result is a number that nobody expected at all.",
+        "It is the rate that matters here and nowhere else.",
+        "Is a mean a median, or what else could it be?",
+        "The following example is a case in point for all of us.",
+        "We have seen that regression is a method of great use.",
+    ],
+)
+def test_sentences_that_define_nothing_give_no_definition(text: str) -> None:
+    assert (
+        pick_rows(make_rows(f"# Notes\n\n## Terms and their use\n\nFirst comes an opening. {text}\n"), "definition")
+        == []
+    )
+
+
+def test_neighbouring_sentences_give_reason_consequence_and_contrast() -> None:
+    rows = make_rows(VARIANCE)
+    assert pick_rows(rows, "consequence") == [
+        (
+            "On variance: the course says: “Large distances dominate it because they enter as squares.” "
+            "What follows from this?",
+            "A single outlier can double the variance of a small sample.",
+        )
+    ]
+    assert pick_rows(rows, "contrast") == [
+        (
+            "On variance: the course says that the mean stays near the centre. What does it contrast this with?",
+            "The outlier stands far outside.",
+        )
+    ]
+    text = "# A\n\n## Scaling\n\nFeatures should be scaled first because the penalty treats all weights alike.\n"
+    assert pick_rows(make_rows(text), "reason") == [
+        (
+            "On scaling: what is the reason that features should be scaled first?",
+            "Because the penalty treats all weights alike.",
+        )
+    ]
+
+
+def test_examples_with_numbers_and_pointing_words_give_no_relation() -> None:
+    text = """# A
+
+## B
+
+The loaf rises from 2 to 3 euros, whereas the ticket falls from 5 to 4 euros. The rule is then confirmed because the
+evidence against it is not collected. The basket costs 44 euros. Therefore, the index is 110 in this year for all.
+"""
+    rows = make_rows(text)
+    assert [pick_rows(rows, method) for method in ("reason", "consequence", "contrast")] == [[], [], []]
+
+
+def test_a_section_is_explained_in_its_own_sentences() -> None:
+    [row] = [row for row in make_rows(VARIANCE) if row.qa_pair.type == "explain"]
+    assert row.qa_pair.answer == "The variance is the mean squared distance of the values from their mean."
+    assert row.qa_pair.thought_process[0] == "It grows with the square of the unit."
+    assert row.messages[2]["content"].startswith("Step by step:\n1. It grows with the square of the unit.\n2. ")
+    assert "\n\nAnswer: The variance is" in row.messages[2]["content"]
+
+
+def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sum(row.qa_pair.type in ("title", "summary") for row in make_rows(VARIANCE)) == 1
+    monkeypatch.setattr(reading, "MOST_PER_CHUNK", 9)
+    rows = [row for row in make_rows(VARIANCE) if row.qa_pair.context]
+    methods = {row.origin.method for row in rows}
+    assert methods >= {"definition in passage", "explanation in passage", "summary", "title"}
+    for row in rows:
+        user, system = row.messages[1]["content"], row.messages[0]["content"]
+        assert row.qa_pair.context in user and user.endswith(f"Question: {row.qa_pair.question}")
+        assert system.startswith("Tutor.\n\nAnswer from the passages")
+        if row.origin.method != "title":
+            assert row.qa_pair.answer in row.qa_pair.context
+    # One wording of the question stays without: the form is learned for plain questions too.
+    definitions = [row for row in make_rows(VARIANCE) if row.qa_pair.type == "concept"]
+    assert [bool(row.qa_pair.context) for row in definitions] == [False, True, True, True]
+    [title] = [row for row in rows if row.origin.method == "title"]
+    assert title.qa_pair.answer == "Variance"
+    assert title.messages[1]["content"].startswith("<passage 1: notes.md>\n")
+
+
+def test_from_memory_a_definition_tells_no_example() -> None:
+    text = """# A
+
+## Margin
+
+A **margin** is the price minus the cost of one unit. It pays for the rent and for all that no unit causes. A chair that
+sells for 90 euros and takes 50 euros of wood has one of 40 euros. Each further chair therefore adds as much.
+"""
+    plain, *quoted = (row.qa_pair for row in make_rows(text) if row.qa_pair.type == "concept")
+    assert not plain.context and not plain.thought_process
+    assert all(qa.context for qa in quoted)
+    explained = [qa for qa in quoted if not qa.question.startswith(("Define", "Give a short"))]
+    assert explained and all("A chair that sells" in qa.thought_process[0] for qa in explained)
+
+
+def test_who_asks_for_a_short_definition_gets_one() -> None:
+    rows = [row.qa_pair for seed in range(4) for row in make_rows(VARIANCE, seed) if row.qa_pair.type == "concept"]
+    assert {qa.question.split()[0] for qa in rows if not qa.thought_process} == {"Define", "Give"}
+    assert {qa.question.split()[0] for qa in rows if qa.thought_process} == {"What", "How"}
+
+
+POINTS = """# A
+
+## Key habits
+
+- Write a test before the change that it is about.
+- Read your own patch as you would read a stranger's.
+- Say in the message why, since the patch says what.
+"""
+
+
+def test_key_points_quote_their_passage_where_it_says_more() -> None:
+    [row] = [row for row in make_rows(POINTS) if row.qa_pair.type == "summary"]
+    assert row.origin.method == "key points" and not row.qa_pair.context
+    more = "Good programmers have habits that cost them nothing and save others much, and all of these can be learned."
+    [row] = [row for row in make_rows(POINTS.replace("- Write", f"{more}\n\n- Write")) if "point" in row.origin.method]
+    assert row.origin.method == "key points in passage"
+    assert row.qa_pair.context.startswith(more) and row.qa_pair.answer.strip() in row.qa_pair.context
+
+
+@pytest.mark.parametrize("point", ["What would you write in the message?", "and a note on what was left alone."])
+def test_questions_and_ends_of_sentences_are_no_key_points(point: str) -> None:
+    assert not [row for row in make_rows(f"{POINTS}- {point}\n") if row.qa_pair.type == "summary"]
+
+
+def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
+    fragments = "# A\n\n## Tools\n\n- hammer\n- a saw of any kind\n- nails, long and short\n"
+    assert {row.origin.method for row in make_rows(fragments)} <= {"key points"}
+    sentences = VARIANCE.replace("The **variance** is", "- The **variance** is").replace("It grows", "\n- It grows")
+    assert pick_rows(make_rows(sentences), "definition")
+
+
+def test_completion_leaves_a_clause_to_finish() -> None:
+    sentence = "A **forest** predicts better than its best tree because different errors cancel each other."
+    text = f"# A\n\n## Forest\n\n{sentence}\n"
+    assert [answer for _, answer in pick_rows(make_rows(text), "completion")] == [
+        "... because different errors cancel each other."
+    ]
+
+
+TERMS = "".join(f"- **Term{letter}**: the name of thing number {letter} in a list of many.\n" for letter in LETTERS)
+
+
+def test_a_long_glossary_is_quoted_around_each_term() -> None:
+    rows = [row.qa_pair for row in make_rows(f"# A\n\n## Glossary\n\n{TERMS}") if row.qa_pair.type == "concept"]
+    quoted = [qa for qa in rows if qa.context]
+    assert len(rows) == 4 * len(LETTERS) and len(quoted) == 3 * len(LETTERS)
+    for qa in quoted:
+        assert 35 <= len(qa.context.split()) <= 130
+        assert qa.answer.split()[0].lower() in qa.context.lower() and not qa.thought_process
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_glossary_is_not_most_of_validation(seed: int) -> None:
+    sections = "".join(VARIANCE.replace("# Spread\n", "").replace("ariance", f"ariance{i}") for i in range(20))
+    rows = make_rows(f"# A\n\n{sections}\n\n## Glossary\n\n{TERMS}")
+    dealt = split_examples(rows, 0.1, 0.1, seed)
+    assert all(0.05 < len(dealt[split]) / len(rows) < 0.15 for split in ("valid", "test"))
+    assert not any(row.origin.heading[-1] == "Glossary" for split in ("valid", "test") for row in dealt[split])
+
+
+CELL = "prices = [3, 4, 5]\ntotal = 0\nfor price in prices:\n    total += price\nprint(total)"
+
+
+def test_a_cell_is_explained_predicted_and_completed() -> None:
+    rows = make_notebook_rows(
+        Block("text", "The cell adds the prices of a basket one after the other, as a till does.", cell=1),
+        Block("code", CELL, cell=2),
+        Block("output", "12", cell=2),
+    )
+    [(asked, said)] = pick_rows(rows, "code purpose")
+    assert asked.endswith(f"```python\n{CELL}\n```") and said.startswith("The cell adds the prices")
+    assert pick_rows(rows, "code output")[0][1] == "It prints:\n\n```text\n12\n```"
+    [(asked, said)] = pick_rows(rows, "cell completion")
+    begin, rest = (
+        asked.split("```python\n")[1].split("\n```")[0],
+        said.removeprefix("```python\n").removesuffix("\n```"),
+    )
+    assert f"{begin}\n{rest}" == CELL
+    assert asked.endswith("```text\n12\n```")
+
+
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        ("import random\nprint(random.random())", "0.25"),
+        ("print(unknown)", "7"),
+        ("print(1 +", "7"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("print(object())", "<object object at 0x7fe0a011e3e0>"),
+    ],
+)
+def test_output_that_cannot_be_predicted_is_not_asked_for(code: str, output: str) -> None:
+    rows = make_notebook_rows(Block("code", code, cell=1), Block("output", output, cell=1))
+    assert pick_rows(rows, "code output") == pick_rows(rows, "cell completion") == []

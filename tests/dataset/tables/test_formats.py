@@ -1,0 +1,127 @@
+"""The forms in which somebody else's rows are written."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlx_tutor.dataset.mining.tongue import name_language
+from mlx_tutor.dataset.tables.formats import read_conversation
+
+ASKED = ["What is a mean?", "The sum divided by the count."]
+TWICE = [*ASKED, "And a median?", "The value in the middle."]
+
+
+def read(row: dict[str, Any], **columns: str) -> list[str]:
+    conversation = read_conversation(row, columns)
+    return [] if conversation is None else [turn["content"] for turn in conversation.turns]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"question": ASKED[0], "answer": ASKED[1]}, ASKED),
+        ({"Instruction": ASKED[0], "Context": "", "Response": ASKED[1], "category": "open_qa"}, ASKED),
+        ({"prompt": ASKED[0], "completion": f"{ASKED[1]}<|im_end|>"}, ASKED),
+        ({"instruction": "Add these.", "input": "1 and 2", "output": "3"}, ["Add these.\n\n1 and 2", "3"]),
+        ({"instruction": TWICE[2], "input": "", "output": TWICE[3], "history": [ASKED]}, TWICE),
+        ({"messages": [{"role": "user", "content": ASKED[0]}, {"role": "assistant", "content": ASKED[1]}]}, ASKED),
+        (
+            {"messages": json.dumps([{"role": "user", "content": [{"type": "text", "text": ASKED[0]}]},
+                                     {"role": "assistant", "content": ASKED[1]}])},
+            ASKED,
+        ),
+        ({"conversations": [{"from": "human", "value": ASKED[0]}, {"from": "gpt", "value": ASKED[1]}]}, ASKED),
+        (
+            {"text": "<|im_start|>system\nTutor.<|im_end|>\n<|im_start|>user\nWhat is a mean?<|im_end|>\n"
+                     "<|im_start|>assistant\nThe sum divided by the count.<|im_end|>"},
+            ASKED,
+        ),
+        (
+            {"text": "Below is a task.\n\n### Instruction:\nAdd these.\n\n### Input:\n1 and 2\n\n### Response:\n3"},
+            ["Add these.\n\n1 and 2", "3"],
+        ),
+        ({"text": "### Human: What is a mean?### Assistant: The sum divided by the count.</s>"}, ASKED),
+        (
+            {"dialogue": "Student: What is a mean? Teacher: The sum divided by the count.\n"
+                         "Student: And a median?\nTeacher: The value in the middle."},
+            TWICE,
+        ),
+    ],
+)  # fmt: skip
+def test_each_form_gives_the_same_turns(row: dict[str, Any], said: list[str]) -> None:
+    assert read(row) == said
+
+
+def test_a_conversation_begins_with_a_question_and_ends_with_an_answer() -> None:
+    said = [
+        ("assistant", "Hello!"),
+        ("user", "What is"),
+        ("user", "a mean?"),
+        ("assistant", "A sum."),
+        ("user", "Why?"),
+    ]
+    turns = [{"role": role, "content": text} for role, text in said]
+    assert read({"messages": turns}) == ["What is\n\na mean?", "A sum."]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "What is a mean?", "answer": "  "},
+        {"question": None, "answer": float("nan")},
+        {"text": "The mean is the sum divided by the count. Note: this is prose."},
+        {"messages": [{"role": "user", "content": "What is a mean?"}]},
+        {"messages": [1, None]},
+        {"title": "Means"},
+    ],
+)
+def test_a_row_without_question_and_answer_gives_none(row: dict[str, Any]) -> None:
+    assert read_conversation(row, {}) is None
+
+
+CELLS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), inner),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["messages", "conversations", "text", "question", "answer", "instruction", "input", "history"])
+
+
+@given(st.dictionaries(KEYS, CELLS))
+def test_no_row_is_too_odd_to_be_read(row: dict[str, Any]) -> None:
+    conversation = read_conversation(row, {})
+    if conversation is not None:
+        roles = [turn["role"] for turn in conversation.turns]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) and roles
+        assert all(turn["content"].strip() for turn in conversation.turns)
+
+
+def test_columns_are_found_by_the_names_of_the_recipe() -> None:
+    row = {"Frage": "Was ist das Mittel?", "Antwort": "Eine Summe.", "answer": "not this", "Text": "A passage."}
+    conversation = read_conversation(row, {"question": "Frage", "answer": "Antwort", "context": "Text"})
+    assert conversation is not None and conversation.context == "A passage."
+    assert [turn["content"] for turn in conversation.turns] == ["Was ist das Mittel?", "Eine Summe."]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the difference between a sample and the population that it is from?", "en"),
+        ("Was ist der Unterschied zwischen einer Stichprobe und der Grundgesamtheit?", "de"),
+        ("Quelle est la différence entre la moyenne et la médiane des données ?", "fr"),
+        ("¿Cuál es la diferencia entre la media y la mediana de los datos?", "es"),
+        ("Qual è la differenza tra la media e la mediana di una distribuzione?", "it"),
+        ("Qual é a diferença entre a média e a mediana dos dados em uma amostra?", "pt"),
+        ("Wat is het verschil tussen het gemiddelde en de mediaan van een steekproef?", "nl"),
+        ("平均値と中央値の違いは何ですか", "ja"),
+        ("均值和中位数有什么区别", "zh"),
+        ("Что такое среднее значение", "ru"),
+        ("y = x + y, see example.com", None),
+        ("ANOVA", None),
+    ],
+)
+def test_languages_are_told_apart_and_short_texts_are_not(text: str, language: str | None) -> None:
+    assert name_language(text) == language

@@ -1,0 +1,62 @@
+"""A real server before a tiny model, for the tests of page and API."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlx_tutor.evaluation.compare import Contender
+from mlx_tutor.models import load_model
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import CourseSettings, GenerateSettings
+from mlx_tutor.study.web.desk import Desk
+from mlx_tutor.study.web.guard import Gate
+from mlx_tutor.study.web.server import make_app, make_server, open_socket
+from mlx_tutor.study.web.site import Site
+from tests.study.search.test_index import write_course
+
+NOTES = """
+# Statistics
+
+## Mode
+
+The **mode** is the value that occurs most often in a sample.
+
+<script>document.title = 'run'</script>
+
+## Median
+
+A **median** is the value in the middle once all values are sorted.
+"""
+RECIPE = Recipe(CourseSettings(system_prompt="Tutor."), generate=GenerateSettings(max_tokens=12))
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running server."""
+
+    site: Site
+    address: str
+
+
+def make_site(folder: Path, model: Path, contenders: Sequence[Contender] = (), recipe: Recipe = RECIPE) -> Site:
+    """A site of a course of its own."""
+    course = write_course(folder, NOTES)
+    return Site(course, recipe, "demo", Desk(lambda: load_model(model)), lambda: contenders)
+
+
+@contextmanager
+def serve_site(site: Site, password: str | None = None) -> Iterator[Serving]:
+    """Answer on a free port until the end of the block."""
+    with open_socket("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        server = make_server(make_app(site, Gate("127.0.0.1", port, password)))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield Serving(site, f"http://127.0.0.1:{port}")
+        finally:
+            server.should_exit = True
+            thread.join(30)
+            site.desk.close()

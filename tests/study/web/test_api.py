@@ -1,0 +1,167 @@
+"""The OpenAI-compatible API, talked to by OpenAI's own client."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from mlx_tutor.errors import ServeError
+from mlx_tutor.generate import generate_answer
+from mlx_tutor.models import load_model
+from mlx_tutor.records import Message
+from mlx_tutor.study.web.api import read_wish
+from mlx_tutor.study.web.desk import Ticket
+from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
+
+ASKED: Any = [{"role": "user", "content": "What is the mode?"}]
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Serving]:
+    with serve_site(make_site(tmp_path_factory.mktemp("api"), tiny_model)) as running:
+        yield running
+
+
+@pytest.fixture
+def client(serving: Serving) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{serving.address}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_model: Path) -> str:
+    """What the model says by itself, under the recipe's system prompt."""
+    messages: list[Message] = [{"role": "system", "content": "Tutor."}, *ASKED]
+    return generate_answer(load_model(tiny_model), messages, RECIPE.generate).text
+
+
+def test_the_one_loaded_model_is_listed(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["demo"]
+    assert client.models.retrieve("demo").id == "demo"
+    with pytest.raises(openai.NotFoundError, match="loaded is 'demo'"):
+        client.models.retrieve("gpt-5")
+
+
+def test_an_answer_at_once(client: openai.OpenAI, expected: str) -> None:
+    reply = client.chat.completions.create(model="demo", messages=ASKED)
+    assert reply.choices[0].message.content == expected
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.usage is not None and reply.usage.completion_tokens == 12
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + 12
+
+
+def test_an_answer_in_pieces(client: openai.OpenAI, expected: str) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model="demo", messages=ASKED, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text.strip() == expected
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "length"
+    assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 12
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_request_changes_the_settings(client: openai.OpenAI) -> None:
+    def ask(**changes: Any) -> str:
+        reply = client.chat.completions.create(model="demo", messages=ASKED, **changes)
+        return reply.choices[0].message.content or ""
+
+    assert ask(temperature=1.0, seed=1) == ask(temperature=1.0, seed=1) != ask(temperature=1.0, seed=2)
+    usage = client.chat.completions.create(model="demo", messages=ASKED, max_completion_tokens=3).usage
+    assert usage is not None and usage.completion_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": "other"}, "No model 'other'"),
+        ({"messages": []}, "at least one message"),
+        ({"messages": "What?"}, "list"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "role has to be one of"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "text"),
+        ({"messages": [{"role": "user", "content": None}]}, "text"),
+        ({"messages": [*ASKED, {"role": "assistant", "content": "x"}]}, "user's"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "user's"),
+        ({"tools": [{"type": "function"}]}, "tools is not offered"),
+        ({"n": 2}, "n is not offered"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not offered"),
+        ({"temperature": "hot"}, "temperature has to be a number"),
+        ({"temperature": float("inf")}, "temperature has to be a number"),
+        ({"max_tokens": 0}, "max_tokens has to be a number"),
+        ({"max_tokens": True}, "max_tokens has to be a number"),
+        ({"seed": 1.5}, "seed has to be a number"),
+    ],
+)
+def test_what_is_not_offered_is_refused(serving: Serving, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ServeError, match=said):
+        read_wish({"model": "demo", "messages": ASKED, **changes}, serving.site)
+
+
+def test_text_in_parts_and_a_system_prompt_of_ones_own(serving: Serving) -> None:
+    parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "the mode?\x1b"}]
+    messages = [{"role": "developer", "content": "Mine."}, {"role": "user", "content": parts}]
+    wish = read_wish({"model": "demo", "messages": messages, "seed": -1}, serving.site)
+    assert wish.messages == [
+        {"role": "system", "content": "Mine."},
+        {"role": "user", "content": "What is\nthe mode?"},
+    ]
+    assert wish.settings.seed == 2**63 - 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_too_long_is_one_clear_message(serving: Serving, client: openai.OpenAI, stream: bool) -> None:
+    long: Any = [{"role": "user", "content": "mode " * 20_000}]
+    with pytest.raises(openai.APIError, match="context holds 1024"):
+        list(client.chat.completions.create(model="demo", messages=long, stream=stream))
+    assert client.chat.completions.create(model="demo", messages=ASKED).choices
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b"null"])
+def test_what_is_no_request_is_refused(serving: Serving, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    reply = httpx.post(f"{serving.address}/v1/chat/completions", content=body, headers=headers)
+    assert reply.status_code == 400 and reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    tickets, submit = list[Ticket](), serving.site.desk.submit
+
+    def submit_and_keep(work: Callable[[Ticket], Any]) -> Ticket:
+        tickets.append(submit(work))
+        return tickets[-1]
+
+    monkeypatch.setattr(serving.site.desk, "submit", submit_and_keep)
+    # At temperature 0, this model does not end by itself.
+    body = {"model": "demo", "messages": ASKED, "stream": stream, "max_tokens": 900}
+    with ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(timeout=0.2))
+        with pytest.raises(httpx.ReadTimeout):
+            reply = stack.enter_context(client.stream("POST", f"{serving.address}/v1/chat/completions", json=body))
+            next(reply.iter_lines())
+            # What a browser does whose tab is closed.
+            raise httpx.ReadTimeout("left")
+    assert tickets[0].take(30).finish_reason == "stopped"
+
+
+def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> None:
+    gate = threading.Event()
+    serving.site.desk.submit(lambda ticket: gate.wait(10))
+    with pytest.raises(httpx.ReadTimeout):
+        body = {"model": "demo", "messages": ASKED}
+        httpx.post(f"{serving.address}/v1/chat/completions", json=body, timeout=0.3)
+    deadline = time.monotonic() + 5
+    while (last := serving.site.desk.submit(lambda ticket: None)).count_ahead() > 1 and time.monotonic() < deadline:
+        last.stop()
+        time.sleep(0.05)
+    assert last.count_ahead() == 1
+    gate.set()
+    last.take(30)

@@ -1,0 +1,102 @@
+"""What the page shows: text that can neither run nor fetch."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from mlx_tutor.generate import Answer
+from mlx_tutor.study.chat.ask import CitedAnswer, Source
+from mlx_tutor.study.search.index import Passage
+from mlx_tutor.study.web.markup import (
+    MAX_SHOWN,
+    draw_sources,
+    draw_table,
+    link_source,
+    write_plain_markdown,
+    write_safe_markdown,
+    write_text_html,
+)
+
+READER = MarkdownIt("commonmark", {"html": True}).enable("table")
+TEXTS = st.text(alphabet="<>/!?abc`\\ \n[]():*_#&;@.w$~\x1b'\"", max_size=60)
+
+
+def list_tokens(markdown: str) -> set[str]:
+    """The kinds of all parts of a text as a Markdown reader sees them."""
+    return {token.type for block in READER.parse(markdown) for token in (block, *(block.children or ()))}
+
+
+@given(TEXTS)
+def test_nothing_runs_fetches_or_leads_anywhere(text: str) -> None:
+    for write in (write_safe_markdown, write_plain_markdown):
+        shown = write(text)
+        assert not list_tokens(shown) & {"html_block", "html_inline", "image", "link_open"}, shown
+        assert not re.search(r"[a-z]+://|\bwww\.", re.sub(r"(?s)`.*`", "", shown))
+        assert "\x1b" not in shown
+
+
+@given(st.text(alphabet="abc *_#`~>[]!|&;.", max_size=40))
+def test_what_was_typed_is_shown_as_it_is(text: str) -> None:
+    # Four blanks at the beginning of a line, and numbers, are Markdown too, and harmless.
+    shown = READER.render(write_plain_markdown("x" + text.replace("```", "")))
+    assert "<strong>" not in shown and "<em>" not in shown and "<h1>" not in shown and "<code>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It is $x^2$.", r"It is \(x^2\)."),
+        ("$5 and $6", "$5 and $6"),
+        ("from $5 to $10", "from $5 to $10"),
+        ("US$5, 5$", "US$5, 5$"),
+        ("$$x$$", "$$x$$"),
+        ("`$x$`", "`$x$`"),
+        ("```\n$x$\n```", "```\n$x$\n```"),
+        (r"\$x\$", r"\$x\$"),
+        ("$a$ and $b_1$", r"\(a\) and \(b_1\)"),
+    ],
+)
+def test_dollars_are_mathematics_or_money(text: str, shown: str) -> None:
+    assert write_safe_markdown(text) == shown
+
+
+def test_mathematics_in_a_question_keeps_its_marks() -> None:
+    assert write_plain_markdown("Why $a_1 * b & c$ and *this*?") == r"Why \(a_1 * b & c\) and \*this\*?"
+
+
+def test_long_text_is_cut_on_the_page() -> None:
+    assert write_plain_markdown("x" * (MAX_SHOWN + 5)).endswith("… (5 characters more)")
+
+
+def test_html_and_templates_are_text_in_html() -> None:
+    assert write_text_html("<b>${x} {{y}}\x07'") == "&lt;b&gt;&#36;&#123;x} &#123;&#123;y}}&#x27;"
+    assert "<script" not in draw_table(("<script>",), [("<script>",)])
+
+
+def test_a_source_leads_to_its_file_and_page() -> None:
+    assert link_source("week 1/a&b#.pdf", 3) == "/sources/week%201/a%26b%23.pdf#page=3"
+    assert link_source("notes.md", None) == "/sources/notes.md"
+    assert link_source('x"onclick="y', None) == "/sources/x%22onclick%3D%22y"
+
+
+def make_cited(sources: tuple[Source, ...], passages: tuple[Passage, ...], supported: bool | None) -> CitedAnswer:
+    answer = Answer("It is.", 1, 1, 1.0, 0.0, "stop", 0.0)
+    return CitedAnswer("What?", answer, passages, sources, supported, 1, 0.0, 0.0, 0.0)
+
+
+def test_quotes_are_marked_in_their_passages() -> None:
+    passage = Passage("a.pdf", 0, ("<i>",), "One. The **mode** is it. Two.", ((0, 4, None),))
+    other = Passage("b.md", 1, ("Else",), "Something else.", ((0, None, None),))
+    source = Source("a.pdf", 0, ("<i>",), 4, None, "The **mode** is it.", "x", 1.0)
+    drawn = draw_sources(make_cited((source,), (passage, other), True))
+    assert "One. <mark>The mode is it.</mark> Two." in drawn
+    assert "<b>a.pdf, page 4, &lt;i&gt;</b>" in drawn and "href='/sources/a.pdf#page=4'" in drawn
+    assert drawn.index("a.pdf") < drawn.index("Read on the question") < drawn.index("b.md")
+
+
+def test_what_is_not_supported_is_said() -> None:
+    assert "Not found in your course" in draw_sources(make_cited((), (), False))
+    assert "was not searched" in draw_sources(make_cited((), (), None))
