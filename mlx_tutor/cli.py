@@ -11,8 +11,8 @@ import click
 
 from mlx_tutor import __version__
 from mlx_tutor.commands import COMMANDS, load_command
-from mlx_tutor.commands.options import adapt_hints
 from mlx_tutor.errors import TutorError
+from mlx_tutor.stages.job import adapt_hints
 
 # Those whose time is matrix products, and doctor, which reports on them.
 COMPUTING = ("build", "train", "sweep", "fuse", "evaluate", "compare", "rate", "ask", "chat", "serve", "run", "doctor")

@@ -2,7 +2,8 @@
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Job, Options, open_job
 
 
 @click.command()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Options, open_job
 
 
 @click.command()

@@ -16,9 +16,10 @@ import click
 
 from mlx_tutor.commands.ask import pick_model, show_reply, warn_changes, warn_passages
 from mlx_tutor.commands.exam import hold_exam, prepare_exam, show_head
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 
 if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache

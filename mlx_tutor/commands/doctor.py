@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_screen
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Options, open_screen
 
 if TYPE_CHECKING:
     from mlx_tutor.doctor import Diagnosis

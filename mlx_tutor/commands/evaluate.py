@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run
 
 if TYPE_CHECKING:

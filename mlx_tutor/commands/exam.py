@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job, open_screen
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job, open_screen
 from mlx_tutor.study.exam.offline import prepare_offline
 from mlx_tutor.study.exam.record import Verdict, list_exams, make_code, read_code, read_lines, read_record, verify_lines
 

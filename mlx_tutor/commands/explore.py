@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ModelError
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.explore import Exploration

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.settings import ExtractSettings
+from mlx_tutor.stages.job import Options, open_job
 
 
 @click.command()

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, find_program, open_screen
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.files import disk_errors, write_text
 from mlx_tutor.recipe import list_settings, list_table_settings
+from mlx_tutor.stages.job import Options, find_program, open_screen
 from mlx_tutor.workspace import Course, check_name, find_workspace
 
 SHIPPED = ("small", "standard", "large")

@@ -2,7 +2,8 @@
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_job, open_screen
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Options, open_job, open_screen
 
 
 @click.command()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Job, Options, open_job
 
 if TYPE_CHECKING:
     from mlx_tutor.study.quiz.grade import Grade, Verdict

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.files import read_json
 from mlx_tutor.records import describe_bits
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 LONGEST_VALUE = 32

@@ -8,8 +8,9 @@ import click
 
 from mlx_tutor.commands.ask import pick_model, warn_changes
 from mlx_tutor.commands.exam import hold_exam, prepare_exam
-from mlx_tutor.commands.options import Job, Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ServeError
+from mlx_tutor.stages.job import Job, Options, open_job
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 if TYPE_CHECKING:

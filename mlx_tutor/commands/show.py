@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from mlx_tutor.commands.options import Options, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Options, open_job
 
 
 @click.command()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import RecipeError, TrainingError
 from mlx_tutor.files import hash_value
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 
 if TYPE_CHECKING:
     from mlx_tutor.training.sweep import SweepRow

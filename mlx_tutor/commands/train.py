@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from mlx_tutor.commands.options import Job, Options, adapt_hints, common_options, open_job
+from mlx_tutor.commands.options import common_options
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 
 
 @click.command()

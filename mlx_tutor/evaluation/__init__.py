@@ -1,0 +1,1 @@
+"""What training changed: losses, answers, facts, ratings, and the reports of them."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mlx_tutor.commands.options import Job, adapt_hints
 from mlx_tutor.files import read_json
+from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish, measure_memory
 from mlx_tutor.workspace import Course
 

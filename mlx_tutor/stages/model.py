@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlx_tutor.commands.options import Job, adapt_hints
 from mlx_tutor.errors import DatasetError, ModelError, RecipeError, TrainingError
 from mlx_tutor.files import read_json
 from mlx_tutor.records import describe_bits
+from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
 

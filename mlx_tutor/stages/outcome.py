@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlx_tutor.commands.options import Job
+from mlx_tutor.stages.job import Job
 
 
 @dataclass(frozen=True, slots=True)

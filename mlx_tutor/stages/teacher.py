@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mlx_tutor.commands.options import Job
 from mlx_tutor.errors import ModelError
 from mlx_tutor.settings import GenerateSettings, TeacherSettings
+from mlx_tutor.stages.job import Job
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.mining.gaps import Place

@@ -1,0 +1,1 @@
+"""Example -> adapter, through mlx-lm's trainer."""

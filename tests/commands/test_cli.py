@@ -11,7 +11,7 @@ import mlx_tutor.commands.runs
 from mlx_tutor import __version__
 from mlx_tutor.cli import find_openblas, set_quiet_environment
 from mlx_tutor.commands import COMMANDS, load_command
-from mlx_tutor.commands.options import adapt_hints, find_program
+from mlx_tutor.stages.job import adapt_hints, find_program
 from tests.commands.conftest import Invoke, run_program
 
 

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlx_tutor.cli import cli
-from mlx_tutor.commands.options import Options, open_job
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.rated import RatedAnswer, pick_rated, read_rated
 from mlx_tutor.evaluation.rate import SCHEMA
@@ -17,6 +16,7 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, Section
 from mlx_tutor.settings import DatasetSettings
 from mlx_tutor.stages.data import run_build
+from mlx_tutor.stages.job import Options, open_job
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import TERMS, make_course
 

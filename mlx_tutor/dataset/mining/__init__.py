@@ -1,0 +1,1 @@
+"""Rows mined from the text itself, without a model."""

@@ -1,0 +1,1 @@
+"""Rows that somebody else made, read from tables and written to them."""

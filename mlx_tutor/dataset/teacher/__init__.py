@@ -1,0 +1,1 @@
+"""Rows that a larger model writes, each with its evidence in the text."""

@@ -1,0 +1,1 @@
+"""Questions and conversations, answered from the course."""

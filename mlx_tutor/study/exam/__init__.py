@@ -1,0 +1,1 @@
+"""Exam mode: no network, and a record of all that was asked."""

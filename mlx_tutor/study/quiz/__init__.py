@@ -1,0 +1,1 @@
+"""Quiz and flash cards from the questions of a course."""

@@ -1,0 +1,72 @@
+"""What a command works on: the course, its settings, the options typed, and where to talk to the user."""
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlx_tutor.recipe import Recipe, load_recipe
+from mlx_tutor.workspace import Course, find_course, find_workspace
+
+if TYPE_CHECKING:
+    from mlx_tutor.display import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the common options said; commands without one of them see its default."""
+
+    course: str | None = None
+    run: str | None = None
+    overrides: tuple[str, ...] = ()
+    hosts: str | None = None
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A course with its settings, and where to talk to the user."""
+
+    course: Course
+    recipe: Recipe
+    options: Options
+    screen: "Screen"
+
+
+def open_screen(options: Options) -> "Screen":
+    """Where this command talks to the user."""
+    from mlx_tutor.display import Screen
+
+    return Screen(json=options.json, quiet=options.quiet, verbose=options.verbose)
+
+
+def open_job(options: Options) -> Job:
+    """Find the course and read its recipe.
+
+    Raises:
+        CorpusError: no such course.
+        RecipeError: a setting that cannot be.
+    """
+    course = find_course(find_workspace(), options.course)
+    return Job(course, load_recipe(course.recipe, options.overrides), options, open_screen(options))
+
+
+@cache
+def find_program() -> str:
+    """How this program is called in the user's shell: `mlx-tutor`, or its path when it is not on the PATH."""
+    called = sys.argv[0]
+    return called if shutil.which("mlx-tutor") is None and Path(called).name == "mlx-tutor" else "mlx-tutor"
+
+
+def adapt_hints(text: str) -> str:
+    """Commands in a message as they work in the user's shell, and its options as make takes them."""
+    if "MLX_TUTOR_MAKE" in os.environ:
+        text = text.replace("one with -c NAME", "one with COURSE=NAME")
+        text = text.replace("model: --set model.base=starter", "model: MODEL=starter")
+    return re.sub(r"(?<![/\w])mlx-tutor (?=[a-z])", f"{find_program()} ", text)
