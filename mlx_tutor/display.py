@@ -19,6 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mlx_tutor.records import describe_end
+
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
     from mlx_tutor.training.train import Metric
@@ -255,7 +257,7 @@ def draw_style(comparisons: "Sequence[Comparison]") -> Table:
     add("repeated 4-grams", lambda item: f"{100 * item.style.repeated_4grams:.0f} %")
     add("weights in memory", lambda item: describe_bytes(1e9 * item.weights_gb))
     add("peak memory", lambda item: describe_bytes(1e9 * item.answer.peak_memory_gb))
-    add("ended", lambda item: "by itself" if item.answer.finish_reason == "stop" else "cut at the limit")
+    add("ended", lambda item: describe_end(item.answer.finish_reason).removeprefix(", ") or "by itself")
     return table
 
 

@@ -1,6 +1,7 @@
 """The only place that produces text."""
 
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +15,19 @@ from mlx_tutor.settings import GenerateSettings
 
 # How far back the repetition penalty looks, in tokens.
 PENALIZED = 64
+# An answer has run away when of its last so many n-grams this share stand in it for the third time. Shorter windows
+# would end tables and matrices of equal numbers.
+NGRAM, WINDOW, REPEATED = 4, 64, 0.75
+# So many new n-grams one after another are new text, not a number that counts up inside a loop.
+NEW_TEXT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One generation.
 
-    `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, or "stopped" when the caller did.
+    `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, "stopped" when the caller did, or
+    "repetition" when it said the same over and over: `text` is then without the repeats, `tokens` counts them.
     `cached_tokens` are those of the prompt that were not computed again. `thoughts` is what a model that thinks wrote
     before the answer; `tokens` counts it too.
     """
@@ -37,7 +44,9 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """One line where the limit came before the answer, else nothing."""
+        """One line where something else than the model ended the answer too early, else nothing."""
+        if self.finish_reason == "repetition":
+            return "The model began to repeat itself, so the answer was ended there."
         thought = self.thoughts and not self.text and self.finish_reason == "length"
         limit = f"All {self.tokens} tokens went into thoughts, so there is no answer."
         return f"{limit} Raise generate.max_tokens, or --set model.thinking=false" if thought else ""
@@ -49,6 +58,36 @@ class PromptCache:
 
     tokens: list[int] = field(default_factory=list)
     layers: list[Any] = field(default_factory=list)
+
+
+class RepetitionDetector:
+    """Notices when the tokens of an answer run in a loop: see NGRAM, WINDOW and REPEATED."""
+
+    def __init__(self) -> None:
+        self._tokens: list[int] = []
+        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._again: list[bool] = []
+        self._recent: deque[bool] = deque(maxlen=WINDOW)
+
+    def feed(self, token: int) -> bool:
+        """Add the next token; whether the answer is in a loop now."""
+        self._tokens.append(token)
+        if len(self._tokens) < NGRAM:
+            return False
+        ngram = tuple(self._tokens[-NGRAM:])
+        self._again.append(self._seen[ngram] > 0)
+        self._recent.append(self._seen[ngram] > 1)
+        self._seen[ngram] += 1
+        return len(self._recent) == WINDOW and sum(self._recent) >= REPEATED * WINDOW
+
+    def count_before(self) -> int:
+        """How many tokens stand before the repeats: what came first, and the loop's first round."""
+        run = 0
+        for i in reversed(range(len(self._again))):
+            run = 0 if self._again[i] else run + 1
+            if run == NEW_TEXT:
+                return i + NEW_TEXT
+        return run
 
 
 class Listener:
@@ -124,6 +163,7 @@ def generate_answer(
     shared = cut_cache(cache, loaded, prompt)
     hear = Listener(on_text, find_opening(loaded.tokenizer, prompt), is_thinking(loaded.tokenizer))
     tokens: list[int] = []
+    loop, looped = RepetitionDetector(), False
     begun = time.perf_counter()
     first = 0.0
     for response in stream_generate(
@@ -139,10 +179,13 @@ def generate_answer(
         tokens.append(response.token)
         if response.text:
             hear.feed(response.text)
-        if stopped := is_stopped():
+        looped = settings.stop_repetition and loop.feed(response.token)
+        if (stopped := is_stopped()) or looped:
             break
     cache.tokens = prompt + tokens
     thoughts, text = hear.split()
+    if looped:
+        thoughts, text = read_answer(loaded.tokenizer, prompt, tokens[: loop.count_before()])
     # max_tokens is at least 1, so the loop has bound `response`.
     return Answer(
         text=text.strip(),
@@ -150,11 +193,22 @@ def generate_answer(
         tokens=response.generation_tokens,
         tokens_per_second=response.generation_tps,
         first_token_seconds=first,
-        finish_reason="stopped" if stopped and response.finish_reason is None else response.finish_reason or "stop",
+        finish_reason=response.finish_reason or ("stopped" if stopped else "repetition" if looped else "stop"),
         peak_memory_gb=response.peak_memory,
         cached_tokens=shared,
         thoughts=thoughts,
     )
+
+
+def read_answer(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> tuple[str, str]:
+    """Thoughts and answer in the tokens that a model wrote behind a prompt, the end token left out."""
+    detokenizer = tokenizer.detokenizer
+    for token in tokens:
+        if token not in tokenizer.eos_token_ids:
+            detokenizer.add_token(token)
+    detokenizer.finalize()
+    text = find_opening(tokenizer, prompt) + detokenizer.text
+    return split_thoughts(text) if is_thinking(tokenizer) else ("", text)
 
 
 def _make_processors(settings: GenerateSettings, cached: list[int]) -> list[Callable[[Any, Any], Any]]:

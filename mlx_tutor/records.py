@@ -132,6 +132,12 @@ def describe_bits(bits: float | None) -> str:
     return "full precision" if bits is None else "unrounded" if bits == UNROUNDED else f"{bits:.3g}-bit"
 
 
+def describe_end(reason: str) -> str:
+    """How something else than the model ended an answer, to stand behind other figures: `, cut at the limit`."""
+    ends = {"length": "cut at the limit", "stopped": "stopped", "repetition": "ended where it began to repeat itself"}
+    return f", {ends[reason]}" if reason in ends else ""
+
+
 def describe_place(source: str, page: int | None, cell: int | None, heading: tuple[str, ...]) -> str:
     """`week3.pdf, page 4, Regression > Assumptions`."""
     parts = [source, f"page {page}" if page else "", f"cell {cell}" if cell else "", " > ".join(heading)]

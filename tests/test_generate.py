@@ -8,7 +8,7 @@ import pytest
 from mlx_tutor.errors import ModelError
 from mlx_tutor.evaluation.compare import Contender, compare_models
 from mlx_tutor.evaluation.style import count_style, measure_repetition
-from mlx_tutor.generate import generate_answer
+from mlx_tutor.generate import RepetitionDetector, generate_answer
 from mlx_tutor.models import load_model
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
@@ -69,3 +69,54 @@ def test_repetition_is_the_share_of_runs_seen_before() -> None:
     assert measure_repetition("one two three") == 0.0
     assert measure_repetition("a b c d e f g h") == 0.0
     assert measure_repetition("a b c d a b c d") == pytest.approx(1 / 5)
+
+
+def hear(tokens: list[int]) -> tuple[int | None, int]:
+    """After how many tokens a loop is noticed, and how many stand before its repeats."""
+    detector = RepetitionDetector()
+    noticed = next((count for count, token in enumerate(tokens, 1) if detector.feed(token)), None)
+    return noticed, detector.count_before()
+
+
+OPENING, LOOP = list(range(100, 140)), [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
+
+
+def test_a_loop_is_noticed_and_its_first_round_kept() -> None:
+    noticed, before = hear(OPENING + LOOP * 20)
+    assert noticed is not None and noticed < 140
+    assert before == len(OPENING + LOOP)
+    # One token said again and again.
+    noticed, before = hear(OPENING + [5] * 200)
+    assert noticed is not None and noticed < 120 and before <= len(OPENING) + 4
+
+
+def test_a_list_that_only_counts_up_is_a_loop() -> None:
+    noticed, before = hear(OPENING + [token for n in range(40) for token in (200 + n, 1, *LOOP, 2)])
+    assert noticed is not None and before < len(OPENING) + 2 * (len(LOOP) + 3)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        # Said in steps, and again as the answer.
+        OPENING + LOOP * 3 + OPENING,
+        # A small matrix of zeros.
+        OPENING + [3, 4] * 16 + list(range(200, 300)),
+        # A table: each row has words of its own.
+        OPENING + [token for n in range(40) for token in (1, 200 + 3 * n, 1, 201 + 3 * n, 1, 202 + 3 * n, 1, 2)],
+    ],
+)
+def test_what_is_said_twice_is_no_loop(tokens: list[int]) -> None:
+    assert hear(tokens)[0] is None
+
+
+def test_an_answer_that_runs_in_a_loop_is_ended_and_says_so(tiny_model: Path) -> None:
+    loaded = load_model(tiny_model)
+    # Without a penalty, random weights fall into a loop soon.
+    settings = replace(SETTINGS, max_tokens=700, repetition_penalty=1.0)
+    endless = generate_answer(loaded, QUESTION, replace(settings, stop_repetition=False))
+    answer = generate_answer(loaded, QUESTION, settings)
+    assert endless.finish_reason == "length" and endless.problem == ""
+    assert answer.finish_reason == "repetition" and answer.tokens < 700
+    assert endless.text.startswith(answer.text) and len(answer.text) < len(endless.text)
+    assert "repeat itself" in answer.problem

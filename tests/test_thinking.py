@@ -66,7 +66,7 @@ def test_answers_written_several_at_once_are_measured_without_thoughts(thinker: 
     replies = answer_questions(
         thinker, "base", "it", questions, SETTINGS, tmp_path / "answers.jsonl", lambda done: None
     )
-    assert replies == [Reply(ANSWER, len(ANSWER), False)] * 2
+    assert replies == [Reply(ANSWER, len(ANSWER), "stop")] * 2
     cut: list[Reply] = []
     prompts = [question.prompt for question in questions]
     generate_replies(thinker, prompts, replace(SETTINGS, max_tokens=12), lambda _, reply: cut.append(reply))

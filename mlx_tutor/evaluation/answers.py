@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlx_tutor.files import disk_errors, hash_value, read_jsonl, write_text
-from mlx_tutor.generate import PENALIZED
-from mlx_tutor.models import LoadedModel, context_length, find_opening, is_thinking, render_tokens
-from mlx_tutor.records import Message, split_thoughts
+from mlx_tutor.generate import PENALIZED, RepetitionDetector, read_answer
+from mlx_tutor.models import LoadedModel, context_length, is_thinking, render_tokens
+from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
@@ -44,11 +44,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model answered, without its thoughts. `cut` when the limit of tokens ended it, not the model."""
+    """What a model answered, without its thoughts. `ended` is "stop", "length" or "repetition", as in `Answer`."""
 
     text: str
     tokens: int
-    cut: bool
+    ended: str
+
+    @property
+    def cut(self) -> bool:
+        """Whether the limit of tokens ended it, not the model."""
+        return self.ended == "length"
 
 
 def count_unanswered(replies: Mapping[str, Sequence[Reply]]) -> dict[str, int]:
@@ -94,7 +99,7 @@ def generate_replies(
     Args:
         loaded: The model.
         prompts: Tokens, each shorter than the model's context.
-        settings: Limit of tokens and repetition penalty; sampling settings are not used.
+        settings: Limit of tokens, repetition penalty and stop; sampling settings are not used.
         on_reply: Called with the index of the prompt and its answer, in the order in which they end.
         batch: How many at once.
     """
@@ -117,36 +122,28 @@ def generate_replies(
     uids = generator.insert([list(prompts[i]) for i in order], limits)
     index_of = dict(zip(uids, order, strict=True))
     written: dict[int, list[int]] = {uid: [] for uid in uids}
+    loops = {uid: RepetitionDetector() for uid in uids}
     try:
         while responses := generator.next_generated():
             for response in responses:
                 tokens = written[response.uid]
                 tokens.append(response.token)
-                if response.finish_reason is not None:
-                    index, cut = index_of[response.uid], response.finish_reason == "length"
-                    on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, cut=cut))
-                    del written[response.uid]
+                looped = settings.stop_repetition and loops[response.uid].feed(response.token)
+                if looped and response.finish_reason is None:
+                    generator.remove([response.uid])
+                    tokens = tokens[: loops[response.uid].count_before()]
+                if ended := response.finish_reason or ("repetition" if looped else ""):
+                    index = index_of[response.uid]
+                    on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, ended))
+                    del written[response.uid], loops[response.uid]
     finally:
         generator.close()
 
 
-def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], *, cut: bool) -> Reply:
-    text = _write_text(tokenizer, tokens)
-    if not is_thinking(tokenizer):
-        return Reply(text, len(tokens), cut)
-    _, answer = split_thoughts(find_opening(tokenizer, prompt) + text)
-    return Reply(answer, len(tokenizer.encode(answer, add_special_tokens=False)), cut)
-
-
-def _write_text(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """Token by token, as `generate_answer` shows them, the end token left out."""
-    detokenizer = tokenizer.detokenizer
-    for token in tokens:
-        if token not in tokenizer.eos_token_ids:
-            detokenizer.add_token(token)
-    detokenizer.finalize()
-    text: str = detokenizer.text
-    return text.strip()
+def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], ended: str) -> Reply:
+    answer = read_answer(tokenizer, prompt, tokens)[1].strip()
+    count = len(tokenizer.encode(answer, add_special_tokens=False)) if is_thinking(tokenizer) else len(tokens)
+    return Reply(answer, count, ended)
 
 
 def read_replies(path: Path) -> dict[str, Reply]:
@@ -157,7 +154,8 @@ def read_replies(path: Path) -> dict[str, Reply]:
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         write_text(path, whole.decode(errors="replace"))
-    return {row["key"]: Reply(row["answer"], row["tokens"], row["cut"]) for row in read_jsonl(path)}
+    # Replies of older versions do not say how they ended, and their keys are other ones.
+    return {row["key"]: Reply(row["answer"], row["tokens"], row["ended"]) for row in read_jsonl(path) if "ended" in row}
 
 
 def answer_questions(
@@ -172,7 +170,7 @@ def answer_questions(
     """The replies in the order of the questions; those that `path` holds are not written again.
 
     Each new reply is appended to `path` at once: its key (a hash of fingerprint, prompt and settings), model, line in
-    test.jsonl, question, answer, tokens, and whether the limit cut it.
+    test.jsonl, question, answer, tokens, and how it ended.
 
     Args:
         loaded: The model.
@@ -183,7 +181,7 @@ def answer_questions(
         path: A JSON lines file.
         on_done: Called with how many replies are there.
     """
-    of_settings = [settings.max_tokens, settings.repetition_penalty]
+    of_settings = [settings.max_tokens, settings.repetition_penalty, settings.stop_repetition]
     keys = [hash_value([fingerprint, question.prompt, of_settings]) for question in questions]
     replies = read_replies(path)
     # The same prompt twice gets the same answer.
@@ -196,7 +194,7 @@ def answer_questions(
             key = names[index]
             question = missing[key]
             row = {"key": key, "model": label, "line": question.line, "question": question.text}
-            row |= {"answer": reply.text, "tokens": reply.tokens, "cut": reply.cut}
+            row |= {"answer": reply.text, "tokens": reply.tokens, "ended": reply.ended}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
             replies[key] = reply

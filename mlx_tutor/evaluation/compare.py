@@ -170,7 +170,7 @@ def _describe(model: Contender, found: Sequence[tuple[Prompt, Comparison]]) -> d
         "tokens": fmean(answer.tokens for answer in answers),
         "tokens_per_second": fmean(answer.tokens_per_second for answer in answers),
         "first_token_seconds": fmean(answer.first_token_seconds for answer in answers),
-        "cut": fmean(answer.finish_reason == "length" for answer in answers),
+        "cut": fmean(answer.finish_reason != "stop" for answer in answers),
         "repeated_4grams": fmean(item.style.repeated_4grams for _, item in found),
         "style": summarize_style([answer.text for answer in answers], [prompt.reference for prompt, _ in found]),
     }

@@ -11,6 +11,7 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.evaluation.html import escape, write_facts, write_name, write_page, write_shares, write_table
 from mlx_tutor.evaluation.style import ASPECTS
 from mlx_tutor.files import write_text
+from mlx_tutor.records import describe_end
 
 SUFFIXES = (".html", ".md", ".json")
 PIECE = re.compile(r"\s+|\w+|[^\w\s]")
@@ -105,7 +106,7 @@ def list_facts(model: Mapping[str, Any]) -> dict[str, str]:
         "tokens an answer": f"{model['tokens']:.0f}",
         "tokens/s": f"{model['tokens_per_second']:.1f}",
         "time to first token": f"{model['first_token_seconds']:.2f} s",
-        "cut at the limit": f"{100 * model['cut']:.0f} %",
+        "not ended by itself": f"{100 * model['cut']:.0f} %",
         "repeated 4-grams": f"{100 * model['repeated_4grams']:.0f} %",
         "weights in memory": f"{1000 * model['weights_gb']:,.1f} MB",
         "peak memory": f"{1000 * model['peak_memory_gb']:,.1f} MB",
@@ -164,9 +165,9 @@ def _write_prompt(prompt: Mapping[str, Any]) -> str:
 
 
 def describe_timing(found: Mapping[str, Any]) -> str:
-    """`64 tokens, 35.1 tokens/s, first after 0.02 s, cut`."""
+    """`64 tokens, 35.1 tokens/s, first after 0.02 s, cut at the limit`."""
     answer = found["answer"]
-    cut = ", cut" if answer["finish_reason"] == "length" else ""
+    cut = describe_end(answer["finish_reason"])
     speed = f"{answer['tokens_per_second']:.1f} tokens/s, first after {answer['first_token_seconds']:.2f} s"
     return f"{answer['tokens']} tokens, {speed}{cut}"
 

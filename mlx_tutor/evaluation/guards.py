@@ -250,7 +250,7 @@ def summarize_guards(
         copied = text.find_copied(reply.text, guard.question)
         refused = is_refused(reply.text, guard.kind, taught)
         answers.append(
-            {"kind": guard.kind, "question": guard.question, "answer": reply.text, "cut": reply.cut,
+            {"kind": guard.kind, "question": guard.question, "answer": reply.text, "ended": reply.ended,
              "refused": refused, "as_taught": is_taught(reply.text, taught), "copied": asdict(copied)}
         )  # fmt: skip
     for kind in KINDS:

@@ -42,7 +42,7 @@ MEASURES = (
     Measure("chrf", "chrF", 1, 1, "runs of one to six characters shared with the references, of 100, over all"),
     Measure("tokens", "tokens an answer", 0, 1, "length of the generated answers"),
     Measure("repetition", "repeated 4-grams %", -1, 1, "share of runs of four words that stood in the answer before"),
-    Measure("cut", "cut at the limit %", -1, 1, "share of answers that generate.max_tokens ended"),
+    Measure("cut", "not ended by itself %", -1, 1, "share of answers that generate.max_tokens or a loop ended"),
     Measure(
         "format", "format kept %", 1, 1, "share that has the parts of a worked answer, where the reference has them"
     ),
@@ -104,7 +104,7 @@ def make_samples(
         **{name: sample_corpus(metric, references, texts) for name, metric in make_corpus_metrics().items()},
         "tokens": Sample(mean([reply.tokens for reply in replies]), score_ratio),
         "repetition": Sample(mean([measure_repetition(text) for text in texts]), score_percent),
-        "cut": Sample(mean([reply.cut for reply in replies]), score_percent),
+        "cut": Sample(mean([reply.ended != "stop" for reply in replies]), score_percent),
         "format": Sample(np.column_stack([kept * asked, asked]), score_percent),
     }
 

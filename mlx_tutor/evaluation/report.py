@@ -20,7 +20,7 @@ from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
 from mlx_tutor.fuse.fuse import list_trials
-from mlx_tutor.records import split_question
+from mlx_tutor.records import describe_end, split_question
 from mlx_tutor.workspace import Course, Run
 
 
@@ -232,7 +232,7 @@ def _write_samples(answers: Mapping[str, Any]) -> str:
             f'<div><h4>reference, line {shown["line"]}</h4><div class="text">{escape(shown["reference"])}</div></div>'
         ]
         for label, reply in shown["answers"].items():
-            note = f"{reply['tokens']} tokens{', cut' if reply['cut'] else ''}"
+            note = f"{reply['tokens']} tokens{describe_end(reply.get('ended', 'stop'))}"
             head = f'<h4>{write_name(label)} <span class="soft">{note}</span></h4>'
             values = measured.get((shown["line"], shown["question"]), {}).get(label, {})
             below = f'<p class="soft">{escape(describe_answer(values))}</p>' if values else ""

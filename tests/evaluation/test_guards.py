@@ -146,7 +146,7 @@ def test_guards_are_counted_by_kind() -> None:
     guards = [Guard("out of domain", "Bread?"), Guard("unanswerable", "Who?"), Guard("course", "Variance?")]
     texts = ["The course does not cover bread.", "It was a Monday.", SOURCE]
     losses = np.array([0.5, 3.0, 1.0])
-    found = summarize_guards(guards, [Reply(text, 5, False) for text in texts], losses, [], SourceText([SOURCE]))
+    found = summarize_guards(guards, [Reply(text, 5, "stop") for text in texts], losses, [], SourceText([SOURCE]))
     kinds = found["kinds"]
     assert [kinds[kind]["refused"] for kind in ("out of domain", "unanswerable", "course")] == [1, 0, 0]
     assert kinds["course"]["longest_run"] == 17 and kinds["course"]["copied_share"] == 1.0

@@ -192,7 +192,7 @@ def test_a_model_that_learned_its_facts_knows_them(tmp_path: Path) -> None:
     choices = write_choices(loaded.tokenizer, facts, range(len(facts)))
 
     def count_known() -> tuple[int, int]:
-        replies = [Reply("", 0, False)] * len(facts)
+        replies = [Reply("", 0, "stop")] * len(facts)
         known = measure_knowledge(facts, measure_choices(loaded, choices), replies, set())
         found = [
             [k.is_known for fact, k in zip(facts, known, strict=True) if fact.trained == trained]

@@ -83,7 +83,7 @@ def test_corpus_scores_are_those_of_sacrebleu() -> None:
 def test_samples_of_answers() -> None:
     token_row = TokenRow((1, 2, 3), 1)
     questions = [Question(1, (), FORMATTED, token_row), Question(2, (), "Free text.", token_row)]
-    replies = [Reply(FORMATTED, 10, False), Reply("a b c d a b c d", 30, True)]
+    replies = [Reply(FORMATTED, 10, "stop"), Reply("a b c d a b c d", 30, "length")]
     losses = np.array([[2.0, 2, 6, 3], [6.0, 2, 6, 3]])
     samples = make_samples(questions, replies, losses, has_format)
     assert set(samples) == {measure.key for measure in MEASURES}

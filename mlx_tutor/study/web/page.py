@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from mlx_tutor.errors import TutorError
+from mlx_tutor.records import describe_end
 from mlx_tutor.study.chat.conversation import STYLES, Conversation, Turn, find_style
 from mlx_tutor.study.exam.mode import describe_head
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
@@ -322,14 +323,12 @@ def draw_progress(ticket: Ticket, turns: int) -> str:
 def draw_result(turn: Turn, ticket: Ticket) -> str:
     """How an answer came to its end."""
     answer = turn.cited.answer
-    ends = {"stopped": "stopped", "length": "cut at the longest answer that the recipe allows"}
     parts = [
         f"{answer.tokens} tokens",
         f"{answer.tokens_per_second:.0f} a second",
         f"the first after {turn.cited.search_seconds + answer.first_token_seconds:.2f} s",
-        *([ends[answer.finish_reason]] if answer.finish_reason in ends else []),
     ]
-    return f"{', '.join(parts)}. {_describe_dropped(ticket)}"
+    return f"{', '.join(parts)}{describe_end(answer.finish_reason)}. {_describe_dropped(ticket)}"
 
 
 def _describe_dropped(ticket: Ticket) -> str:

@@ -29,7 +29,8 @@ The **mode** is the value that occurs most often in a sample.
 
 A **median** is the value in the middle once all values are sorted.
 """
-RECIPE = Recipe(CourseSettings(system_prompt="Tutor."), generate=GenerateSettings(max_tokens=12))
+# Random weights run in loops.
+RECIPE = Recipe(CourseSettings(system_prompt="Tutor."), generate=GenerateSettings(max_tokens=12, stop_repetition=False))
 
 
 @dataclass(frozen=True, slots=True)
