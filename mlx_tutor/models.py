@@ -5,7 +5,7 @@ need a model: finding and hashing one must stay quick.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,13 +251,14 @@ def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int
     return prompt_tokens + answer, len(prompt_tokens)
 
 
-def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: Message) -> str:
+def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: Mapping[str, Any]) -> str:
     """What the assistant says behind a prompt."""
     whole = _render(tokenizer, history, turn)
     if whole.startswith(prompt):
         return whole[len(prompt) :]
     # Templates that rewrite a finished turn (thoughts, trimming) fail the prefix test.
-    text = turn["content"]
+    turn = _defuse_turn(tokenizer, turn)
+    text: str = turn["content"]
     if is_thinking(tokenizer):
         thought = f"{THINK}\n{turn.get('reasoning_content', '')}\n{END_THINK}\n\n{text}"
         text = thought.removeprefix(f"{_open_thought(prompt)}\n")
@@ -281,17 +282,35 @@ def _open_thought(prompt: str) -> str:
     return THINK if prompt.rstrip().endswith(THINK) else ""
 
 
-def _render(tokenizer: Any, history: Sequence[Message], turn: Message | None = None) -> str:
+def _render(tokenizer: Any, history: Sequence[Message], turn: Mapping[str, Any] | None = None) -> str:
     """A conversation as text, with the assistant's turn or up to where it begins."""
     # Generation knows no thoughts of earlier turns.
-    turns = [{key: value for key, value in told.items() if key != "reasoning_content"} for told in history]
+    turns: list[Mapping[str, Any]] = [
+        {key: value for key, value in told.items() if key != "reasoning_content"} for told in history
+    ]
     text: str = tokenizer.apply_chat_template(
-        turns if turn is None else [*turns, turn],
+        [_defuse_turn(tokenizer, told) for told in (turns if turn is None else [*turns, turn])],
         tokenize=False,
         add_generation_prompt=turn is None,
         enable_thinking=is_thinking(tokenizer),
     )
     return text
+
+
+def _defuse_turn(tokenizer: Any, turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn whose texts hold none of the template's own tokens: a blank behind the first character breaks them up.
+
+    Only the assistant's `<think>` stays: rows that were made for thinking models carry their thoughts in the text.
+    """
+    own = [token for token in tokenizer.get_added_vocab() if len(token.strip()) > 2]
+    if turn["role"] == "assistant":
+        own = [token for token in own if token not in (THINK, END_THINK)]
+    defused = dict(turn)
+    for key in ("content", "reasoning_content"):
+        for token in own:
+            if token in defused.get(key, ""):
+                defused[key] = defused[key].replace(token, f"{token[0]} {token[1:]}")
+    return defused
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

@@ -93,3 +93,27 @@ def test_a_row_that_says_nothing_is_dropped_and_never_trained_for_its_end_token(
     assert found.dropped == {"empty answer": 2 if knows else 1}
     with pytest.raises(DatasetError, match=r"0 training rows are left \(2 empty answer\)|1 training rows are left"):
         check_rows(found, found)
+
+
+def test_no_text_becomes_a_token_of_the_template(tokenizer: Any) -> None:
+    """A lesson about chat templates: question, answer and thoughts quote the template's own tokens."""
+    own = [token for token in tokenizer.get_added_vocab() if len(token) > 2]
+    assert "<|im_start|>" in own and "<|im_end|>" in own
+    quoted = "".join(f"{token} " for token in own if "think" not in token)
+    plain = make_chat([("Why?", "", "So."), ("How?", "Hm.", "Thus.")])
+    forged = make_chat([(f"Why {quoted}?", "", f"So {quoted} it is."), (f"How{quoted}?", f"Hm {quoted}.", f"{quoted}")])
+    # Only the thoughts of a model that thinks may hold its tags.
+    forged[1]["content"] = f"{forged[1]['content']} </think> <think>"
+    expected = tokenize_rows([{"messages": plain}], tokenizer, 4096).rows
+    found = tokenize_rows([{"messages": forged}], tokenizer, 4096).rows
+    special = {tokenizer.convert_tokens_to_ids(token) for token in own}
+    assert len(found) == len(expected) == 2
+    for row, like in zip(found, expected, strict=True):
+        assert [token for token in row.tokens if token in special] == [
+            token for token in like.tokens if token in special
+        ]
+        assert row.tokens[-1] == like.tokens[-1] in tokenizer.eos_token_ids
+    # What is asked is what was trained.
+    assert list(found[1].tokens[: found[1].offset]) == render_prompt(
+        tokenizer, [{"role": m["role"], "content": m["content"]} for m in forged[:-1]]
+    )

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mlx_tutor.dataset.messages import GROUNDING, write_passages
+from mlx_tutor.dataset.messages import GROUNDING, defuse_marks, write_passages
 from mlx_tutor.dataset.mining.language import strip_bold
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
@@ -172,8 +172,7 @@ def fit_passages(
 ) -> tuple[list[Message], tuple[Passage, ...]]:
     """The prompt with as many whole passages, best first, as leave room for `generate.max_tokens`; and those."""
     room = context_length(loaded.config) - recipe.generate.max_tokens
-    special = list_special(loaded)
-    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe, special), room)
+    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe), room)
 
 
 def pick_passages(
@@ -189,17 +188,12 @@ def pick_passages(
     return messages, tuple(given)
 
 
-def list_special(loaded: LoadedModel) -> list[str]:
-    """The template's own tokens, which no text may hold."""
-    return [token for token in loaded.tokenizer.get_added_vocab() if len(token.strip()) > 2]
-
-
-def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe, special: Sequence[str]) -> list[Message]:
+def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe) -> list[Message]:
     """System prompt, and a user turn of the passages and the question; without passages, the question alone.
 
-    Neither passages nor question can close the quotation or hold one of the template's own tokens (`special`).
+    Neither passages nor question can close the quotation.
     """
-    user = write_question(question, passages, special)
+    user = write_question(question, passages)
     return [*write_system(recipe.course.system_prompt, bool(passages)), {"role": "user", "content": user}]
 
 
@@ -210,21 +204,13 @@ def write_system(system: str, grounded: bool) -> list[Message]:
     return [{"role": "system", "content": system}] if system else []
 
 
-def write_question(question: str, passages: Sequence[Passage], special: Sequence[str]) -> str:
+def write_question(question: str, passages: Sequence[Passage]) -> str:
     """The user turn of `write_prompt`."""
-    user = defuse_text(question, special)
     if not passages:
-        return user
+        return defuse_marks(question)
     # Without bold type, as the passages of the training rows.
     quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
-    return write_passages([(defuse_text(place, special), defuse_text(text, special)) for place, text in quoted], user)
-
-
-def defuse_text(text: str, special: Sequence[str]) -> str:
-    """`text` with the template's own tokens and the marks of a quoted passage broken up."""
-    for token in special:
-        text = text.replace(token, f"{token[0]} {token[1:]}")
-    return re.sub(r"<(?=/?passage)", "< ", text, flags=re.IGNORECASE)
+    return write_passages(quoted, question)
 
 
 def describe_place(place: Passage | Source) -> str:

@@ -22,9 +22,7 @@ from mlx_tutor.study.chat.ask import (
     cite_answer,
     clean_question,
     clean_text,
-    defuse_text,
     describe_place,
-    list_special,
     pick_passages,
     write_question,
     write_system,
@@ -183,13 +181,12 @@ def plan_turn(
     query = question if topic == question else f"{topic} {question}"
     found = index.search(query, SEARCHED) if index is not None else []
     room = context_length(loaded.config) - recipe.generate.max_tokens
-    special = list_special(loaded)
     system = f"{recipe.course.system_prompt} {STYLES[style]}".strip() if style else recipe.course.system_prompt
 
     def write(first: int, given: Sequence[Passage]) -> list[Message]:
         grounded = bool(given) or any(turn.given for turn in turns[first:])
-        user: Message = {"role": "user", "content": write_question(question, given, special)}
-        return [*write_system(system, grounded), *write_turns(turns[first:], special), user]
+        user: Message = {"role": "user", "content": write_question(question, given)}
+        return [*write_system(system, grounded), *write_turns(turns[first:]), user]
 
     def count(first: int) -> int:
         return len(render_prompt(loaded.tokenizer, write(first, ())))
@@ -224,13 +221,13 @@ def find_topic(question: str, turns: Sequence[Turn]) -> str:
     return turns[-1].topic if turns and refers_back else question
 
 
-def write_turns(turns: Sequence[Turn], special: Sequence[str]) -> list[Message]:
+def write_turns(turns: Sequence[Turn]) -> list[Message]:
     """Turns as the model reads them again."""
     messages: list[Message] = []
     for turn in turns:
-        user = write_question(turn.cited.question, turn.given, special)
+        user = write_question(turn.cited.question, turn.given)
         messages.append({"role": "user", "content": user})
-        messages.append({"role": "assistant", "content": defuse_text(turn.cited.answer.text, special)})
+        messages.append({"role": "assistant", "content": turn.cited.answer.text})
     return messages
 
 
