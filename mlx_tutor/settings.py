@@ -49,7 +49,7 @@ class CourseSettings:
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     base: str = setting(
-        "mlx-community/Qwen2.5-0.5B-Instruct-4bit", "`starter`, a folder, or a model of the Hugging Face Hub"
+        "smollm2", "`smollm2`, a model folder, a GGUF file, a model of the Hugging Face Hub, or `starter`, for tests"
     )
     thinking: bool = setting(
         False, "steps go into `<think>` before the answer, in training and in answers; for bases that can, as Qwen3"

@@ -93,6 +93,15 @@ def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
         ModelError: the named run is not fused, or the model is not there.
         TutorError: no such run.
     """
+    from mlx_tutor.stages.model import note_starter
+
+    picked = find_model(job, base, adapter)
+    note_starter(job, picked[1])
+    return picked
+
+
+def find_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
+    """The adapter or run that the options name; else the newest fused run; else the base."""
     from mlx_tutor.errors import ModelError
     from mlx_tutor.models import resolve_model
     from mlx_tutor.stages.model import find_base

@@ -59,6 +59,7 @@ def command(
     from mlx_tutor.evaluation.compare import compare_prompts, record_comparison
     from mlx_tutor.evaluation.compare_report import check_report, write_report
     from mlx_tutor.evaluation.prompts import make_prompt
+    from mlx_tutor.stages.model import note_starter
 
     if report is not None:
         check_report(report)
@@ -67,6 +68,7 @@ def command(
     )
     job = open_job(replace(options, overrides=(*options.overrides, *overrides)))
     contenders = find_contenders(job, only, extra)
+    note_starter(job, *(contender.path for contender in contenders))
     if prompt is None:
         from mlx_tutor.commands.rate import list_prompts
 

@@ -41,11 +41,9 @@ def list_facts(found: "Diagnosis") -> list[tuple[str, str]]:
     from mlx_tutor.display import describe_bytes
 
     models = [f"{model.name} ({describe_bytes(model.bytes)})" for model in found.cached_models]
-    slow = "; without a GPU, begin with the starter" if found.backend == "CPU" else ""
+    slow = "; without a GPU, begin with smollm2" if found.backend == "CPU" else ""
     recipe = (
-        f"{found.recipe} (mlx-tutor init NAME --recipe {found.recipe}){slow}"
-        if found.recipe
-        else "none: use the starter"
+        f"{found.recipe} (mlx-tutor init NAME --recipe {found.recipe}){slow}" if found.recipe else "none: use smollm2"
     )
     return [
         ("chip", f"{found.chip}, {found.cores} cores"),

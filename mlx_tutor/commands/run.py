@@ -26,7 +26,7 @@ def command(options: Options) -> None:
     Reads corpora/COURSE, writes its dataset, adapters/RUN and fused_models/RUN. What is up to date is left as it
     is, and a training that was interrupted goes on.
 
-    Example: mlx-tutor run -c statistics --set model.base=starter
+    Example: mlx-tutor run -c statistics --set model.base=smollm2
     """
     from mlx_tutor.stages import model as stages
     from mlx_tutor.stages.data import run_build, run_extract
@@ -51,7 +51,7 @@ def command(options: Options) -> None:
 def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
     """The table at the end, and what to type next."""
     from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
-    from mlx_tutor.stages.model import describe_retention
+    from mlx_tutor.stages.model import describe_retention, note_starter
 
     if all(outcome.up_to_date for outcome in outcomes):
         job.screen.show(f"All is up to date: run {run.name}.")
@@ -66,6 +66,7 @@ def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
         for item in outcomes
     ]
     job.screen.show(draw_rows(("stage", "time", "peak memory"), costs, numbers=True))
+    note_starter(job, run.fused)
     job.screen.show(f"Next: {name_next_command(job, run)}")
 
 

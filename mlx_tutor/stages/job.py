@@ -68,5 +68,5 @@ def adapt_hints(text: str) -> str:
     """Commands in a message as they work in the user's shell, and its options as make takes them."""
     if "MLX_TUTOR_MAKE" in os.environ:
         text = text.replace("one with -c NAME", "one with COURSE=NAME")
-        text = text.replace("model: --set model.base=starter", "model: MODEL=starter")
+        text = re.sub(r"model: --set model\.base=(\w+)", r"model: MODEL=\1", text)
     return re.sub(r"(?<![/\w])mlx-tutor (?=[a-z])", f"{find_program()} ", text)

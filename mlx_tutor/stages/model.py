@@ -194,6 +194,15 @@ def find_base(job: Job, run: Run) -> Path:
     return base
 
 
+def note_starter(job: Job, *models: Path) -> None:
+    """Say what the starter is, when it is among the models that answer."""
+    from mlx_tutor.models import SMOLLM2, is_starter
+
+    if any(map(is_starter, models)):
+        hint = f"Train on a real model: --set model.base={SMOLLM2}"
+        job.screen.say(adapt_hints(f"The starter is a model for tests, and what it answers is nonsense. {hint}"))
+
+
 def check_thinking(job: Job, run: Run) -> None:
     """See that a run is asked as it was trained; raises RecipeError when it is not."""
     trained = run.read().get("recipe", {}).get("model", {}).get("thinking", False)

@@ -52,10 +52,10 @@ def test_two_backends_are_a_problem() -> None:
 def test_what_makes_a_cpu_slow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     problems = find_problems({}, "CPU", "/x/mlx_cpu.libs/libblas-1.so", None, 2)
-    assert [word for word in ("OpenBLAS", "g++", "starter") if any(word in text for text in problems)] == [
+    assert [word for word in ("OpenBLAS", "g++", "smollm2") if any(word in text for text in problems)] == [
         "OpenBLAS",
         "g++",
-        "starter",
+        "smollm2",
     ]
 
 
@@ -70,4 +70,4 @@ def test_pull_checks_a_folder_and_tells_its_size(invoke: Invoke, tiny_model: Pat
 def test_pull_of_something_that_is_no_model(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("pull", str(tmp_path / "nothing"))
     assert result.exit_code == 1
-    assert "starter" in result.stderr
+    assert "smollm2" in result.stderr

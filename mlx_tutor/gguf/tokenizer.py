@@ -1,0 +1,182 @@
+"""GGUF fields -> tokenizer.json and tokenizer_config.json, chat template included."""
+
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from mlx_tutor.files import write_json
+from mlx_tutor.gguf.read import GGUFFile
+
+
+class Kind(IntEnum):
+    """`tokenizer.ggml.token_type`."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+# Where text is cut before its pieces are merged, by `tokenizer.ggml.pre`; the expressions are those of the models.
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+# Tokens that end a turn, where the file names only the end of a document.
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
+
+
+def write_tokenizer(file: GGUFFile, folder: Path, context: int) -> list[int]:
+    """Write the tokenizer into a model folder; returns the tokens that end an answer, the turn's first.
+
+    Raises:
+        ModelError: no chat template, or a vocabulary that cannot be turned into a tokenizer.json of the same ids.
+    """
+    template = file.get("tokenizer.chat_template")
+    if not template:
+        raise file.refuse("has no chat template", "Take the Instruct or Chat model instead of the base model.")
+    vocabulary = _Vocabulary(file)
+    tokenizer = vocabulary.build()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    ends = vocabulary.find_ends(template)
+    special = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+    names = {ours: vocabulary.find_named(theirs) for ours, theirs in special.items()} | {"eos": ends[0]}
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{f"{name}_token": vocabulary.tokens[index] for name, index in names.items() if index is not None},
+        "chat_template": template,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": context,
+    }
+    write_json(folder / "tokenizer_config.json", config)
+    return ends
+
+
+class _Vocabulary:
+    """The tokens of a file, their kinds and what they mean."""
+
+    def __init__(self, file: GGUFFile) -> None:
+        self.file = file
+        self.tokens: list[str] = file.need("tokenizer.ggml.tokens")
+        self.kinds: list[int] = file.get("tokenizer.ggml.token_type", [Kind.NORMAL] * len(self.tokens))
+        if len(self.kinds) != len(self.tokens):
+            raise file.refuse(f"has {len(self.tokens)} tokens and says of {len(self.kinds)} what they are")
+
+    def build(self) -> Tokenizer:
+        """The tokenizer; its ids are those of the file."""
+        model = self.file.need("tokenizer.ggml.model")
+        if model != "gpt2":
+            raise self.file.refuse(f"has a tokenizer of the kind {model!r}, which mlx-tutor does not convert")
+        tokenizer = self._build_byte_level()
+        self._add_tokens(tokenizer)
+        return tokenizer
+
+    def find_named(self, name: str) -> int | None:
+        """The id of the bos, eos, unknown or padding token, where the file names one."""
+        index: int | None = self.file.get(f"tokenizer.ggml.{name}_token_id")
+        if index is not None and not 0 <= index < len(self.tokens):
+            raise self.file.refuse(f"names token {index} as its {name} token, of {len(self.tokens)}")
+        return index
+
+    def find_ends(self, template: str) -> list[int]:
+        """The tokens that end an answer: of the turn as the template writes it, then what the file names."""
+        turns = [
+            index
+            for index, (token, kind) in enumerate(zip(self.tokens, self.kinds, strict=True))
+            if kind == Kind.CONTROL and token in TURN_ENDS and token in template
+        ]
+        named = [index for name in ("eot", "eos") if (index := self.find_named(name)) is not None]
+        if not (ends := list(dict.fromkeys(turns + named))):
+            raise self.file.refuse("names no token that ends an answer")
+        return ends
+
+    def _build_byte_level(self) -> Tokenizer:
+        """Byte-level BPE, as of GPT-2, Qwen, Llama 3 and SmolLM."""
+        pre = self.file.get("tokenizer.ggml.pre", "")
+        if pre not in CUTS:
+            known = ", ".join(sorted(CUTS))
+            named = f"cuts its text by {pre!r}" if pre else "does not say how it cuts its text (tokenizer.ggml.pre)"
+            raise self.file.refuse(named, f"mlx-tutor knows {known}: take a file made by a newer llama.cpp.")
+        merges = [tuple(merge.split(" ", 1)) for merge in self.file.need("tokenizer.ggml.merges")]
+        words = {token: index for index, token in self._list_words()}
+        if lost := next((m for m in merges if len(m) != 2 or not {*m, "".join(m)} <= words.keys()), None):
+            raise self.file.refuse(f"merges {' and '.join(lost)!r}, which are not in its vocabulary")
+        # Llama 3 has whole words that its merges do not reach.
+        model = models.BPE(vocab=words, merges=merges, ignore_merges=CUTS[pre] is _cut_llama3)
+        tokenizer = Tokenizer(model)
+        if self.file.architecture.startswith("qwen"):
+            tokenizer.normalizer = normalizers.NFC()
+        tokenizer.pre_tokenizer = CUTS[pre]()
+        tokenizer.decoder = decoders.ByteLevel()
+        self._begin_texts(tokenizer)
+        return tokenizer
+
+    def _list_words(self) -> list[tuple[int, str]]:
+        """Ids and tokens but those that only fill the weights up; each token once."""
+        words = [(i, token) for i, token in enumerate(self.tokens) if self.kinds[i] != Kind.UNUSED]
+        if len({token for _, token in words}) < len(words):
+            raise self.file.refuse("has a token twice in its vocabulary")
+        return words
+
+    def _begin_texts(self, tokenizer: Tokenizer) -> None:
+        """Put the bos token before each text where the file says so; conversations get it from their template."""
+        index = self.find_named("bos")
+        if index is not None and self.file.get("tokenizer.ggml.add_bos_token", False):
+            bos = self.tokens[index]
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, index)]
+            )
+
+    def _add_tokens(self, tokenizer: Tokenizer) -> None:
+        """Tokens that are cut out of the text before all else: control tokens, and those that somebody added."""
+        for index, token in self._list_words():
+            kind = self.kinds[index]
+            if kind not in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN):
+                continue
+            special = kind != Kind.USER_DEFINED
+            add: Callable[[list[AddedToken]], int] = tokenizer.add_special_tokens if special else tokenizer.add_tokens
+            add([AddedToken(token, special=special, normalized=False)])
+        for index, token in self._list_words():
+            if tokenizer.token_to_id(token) != index:
+                raise self.file.refuse(
+                    f"has {token!r} as token {index}, and it would become {tokenizer.token_to_id(token)}"
+                )
+
+
+def _cut_by(expression: str) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(expression), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def _cut_qwen2() -> pre_tokenizers.PreTokenizer:
+    return _cut_by(QWEN2)
+
+
+def _cut_llama3() -> pre_tokenizers.PreTokenizer:
+    return _cut_by(LLAMA3)
+
+
+def _cut_gpt2() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False)
+
+
+def _cut_smollm() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _cut_gpt2()])
+
+
+CUTS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
+    "gpt-2": _cut_gpt2,
+    "llama-bpe": _cut_llama3,
+    "qwen2": _cut_qwen2,
+    "smollm": _cut_smollm,
+}
