@@ -1,8 +1,11 @@
 """Which examples stay: no duplicates, no near duplicates, of another place or in other words, none too long."""
 
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain
+from math import ceil
 
 from mlx_tutor.records import Example, Message
 
@@ -22,9 +25,9 @@ def curate_examples(
     kept: list[Example] = []
     dropped: list[tuple[Example, str]] = []
     seen: set[tuple[str, str, bool]] = set()
-    near = _NearDuplicates()
+    near = NearDuplicates(examples)
     asked: dict[tuple[Place, bool], list[tuple[str, str]]] = defaultdict(list)
-    for example in examples:
+    for number, example in enumerate(examples):
         qa = example.qa_pair
         key = (normalize(qa.question), normalize(qa.answer), bool(qa.context))
         place = (example.origin.source, example.origin.section)
@@ -32,12 +35,12 @@ def curate_examples(
             dropped.append((example, "exact duplicate"))
         elif example.origin.row is None and _is_reworded(key[:2], asked[place, key[2]]):
             dropped.append((example, "near duplicate of another wording"))
-        elif near.is_known(example, place):
+        elif near.is_known(number, place):
             dropped.append((example, "near duplicate of another section"))
         elif count_tokens(example.messages) > max_seq_length:
             dropped.append((example, f"longer than {max_seq_length} tokens"))
         else:
-            near.add(example, place)
+            near.add(number, place)
             asked[place, key[2]].append(key[:2])
             kept.append(example)
         seen.add(key)
@@ -58,32 +61,47 @@ def _is_reworded(pair: tuple[str, str], others: Sequence[tuple[str, str]]) -> bo
     return any(fuzz.ratio(pair[1], others[number][1]) >= SAME for _, _, number in near)
 
 
-class _NearDuplicates:
-    """Finds answers of other sections that share most of their runs of words (Jaccard over shingles)."""
+class NearDuplicates:
+    """Finds answers of other sections that share most of their runs of words (Jaccard over shingles).
 
-    def __init__(self) -> None:
-        self.holders: dict[str, set[int]] = defaultdict(set)
-        self.known: list[tuple[Place, frozenset[str]]] = []
+    Only the rarest shingles of an answer are indexed, as many as two answers that near cannot all differ in (prefix
+    filtering, Chaudhuri et al., ICDE 2006): what a template writes into every row is never looked up.
+    """
 
-    def is_known(self, example: Example, place: Place) -> bool:
-        shingles = _cut_shingles(example)
-        shared: Counter[int] = Counter(number for shingle in shingles for number in self.holders.get(shingle, ()))
-        for number, count in shared.items():
-            other, theirs = self.known[number]
-            if other != place and count / (len(shingles) + len(theirs) - count) >= NEAR:
-                return True
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.cut = [array("q", {hash(shingle) for shingle in _cut_shingles(example)}) for example in examples]
+        counts = Counter(chain.from_iterable(self.cut))
+        for number, shingles in enumerate(self.cut):
+            self.cut[number] = array("q", sorted(shingles, key=lambda shingle: (counts[shingle], shingle)))
+        self.holders: dict[int, list[tuple[Place, int]]] = defaultdict(list)
+
+    def is_known(self, number: int, place: Place) -> bool:
+        """Whether an answer added before, of another section, is near that of the example with this number."""
+        shingles = set(self.cut[number])
+        for shingle in self._rarest(number):
+            for other, known in self.holders.get(shingle, ()):
+                theirs = self.cut[known]
+                shorter, longer = sorted((len(shingles), len(theirs)))
+                if other == place or shorter < NEAR * longer:
+                    continue
+                shared = sum(shingle in shingles for shingle in theirs)
+                if shared / (shorter + longer - shared) >= NEAR:
+                    return True
         return False
 
-    def add(self, example: Example, place: Place) -> None:
-        shingles = _cut_shingles(example)
-        for shingle in shingles:
-            self.holders[shingle].add(len(self.known))
-        self.known.append((place, shingles))
+    def add(self, number: int, place: Place) -> None:
+        """Keep the example with this number to compare others with."""
+        for shingle in self._rarest(number):
+            self.holders[shingle].append((place, number))
+
+    def _rarest(self, number: int) -> "array[int]":
+        shingles = self.cut[number]
+        return shingles[: len(shingles) - ceil(NEAR * len(shingles)) + 1]
 
 
-def _cut_shingles(example: Example) -> frozenset[str]:
+def _cut_shingles(example: Example) -> list[str]:
     words = normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
     if example.origin.row is not None:
         # Rows of tables often share an answer, as "4" or "There are no prerequisites", and mean another thing.
         words = normalize(example.qa_pair.question).split() + words
-    return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1)))
+    return [" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))]
