@@ -5,16 +5,14 @@ table, a gap between words or a short last line can be told. Operators: ISO 3200
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mlx_tutor.extract.characters import clean_run
+from mlx_tutor.extract.fonts import Type, read_type
+from mlx_tutor.extract.layers import Layers
 
-DINGBATS = re.compile(r"dingbats|wingdings|webdings", re.IGNORECASE)
-MONO = re.compile(r"mono|courier|consol|cmtt|sftt|typewriter|menlo|monaco|\bcode|code\b", re.IGNORECASE)
-BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|cmssbx|sfb|-bd|-sb", re.IGNORECASE)
 # A gap of this share of the type size parts words; a kern inside a word is smaller.
 WORD_GAP = 0.17
 # Where no space is drawn, a gap this wide may part cells of a table; where one is, only a line drawn in pieces does.
@@ -54,35 +52,6 @@ def is_cell_gap(gap: float, size: float, space: float) -> bool:
     return gap > max(CELL_GAP * size, 1.8 * space)
 
 
-@dataclass(slots=True)
-class Type:
-    """A font as it is needed here: its characters and widths (in text space, for size 1) by code."""
-
-    font: Any
-    scale: float
-    bold: bool
-    mono: bool
-    glyphs: dict[str, tuple[str, float]]
-    is_ornament: bool
-
-    def read(self, data: bytes) -> list[tuple[str, float, bool]]:
-        """Text, width and whether it is the space of word spacing, for each code of a string."""
-        encoding = self.font.encoding
-        if isinstance(encoding, str):
-            codes = data.decode(encoding, "replace" if len(data) % 2 else "surrogatepass")
-            return [(*self._find(code, code), False) for code in codes]
-        return [(*self._find(chr(byte), encoding.get(byte, chr(byte))), byte == 32) for byte in data]
-
-    def _find(self, code: str, character: str) -> tuple[str, float]:
-        known = self.glyphs.get(code)
-        if known is None:
-            font = self.font
-            width = font.space_width if code == font.space_char else font.get_text_width(code)
-            text = "•" if self.is_ornament and character.isalnum() else font.character_map.get(character, character)
-            known = self.glyphs[code] = (clean_run(str(text)), float(width) * self.scale)
-        return known
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """The graphics state, as far as it moves text."""
@@ -111,6 +80,7 @@ class PageReader:
 
     def __init__(self, reader: Any) -> None:
         self.reader = reader
+        self.layers = Layers(reader.trailer.get("/Root"))
         self.types: dict[Any, Type | None] = {}
         self.runs: list[Run] = []
         self.forms = 0
@@ -156,7 +126,7 @@ class PageReader:
                     marks.append(self._read_mark(operands, resources))
                 case b"EMC" if marks:
                     self._close_mark(marks.pop())
-                case b"Do" if operands:
+                case b"Do" if operands and None not in marks:
                     self._draw_form(operands[0], resources, state, depth)
                 case _:
                     state = _change(state, operator, operands)
@@ -166,6 +136,8 @@ class PageReader:
 
         form = _get(_get(resources.get("/XObject")).get(name))
         self.forms += 1
+        if "/OC" in form and self.layers.is_hidden(form.raw_get("/OC")):
+            return
         if form.get("/Subtype") != "/Form" or depth >= DEEPEST_FORM or self.forms > MOST_FORMS:
             return
         matrix = multiply(_matrix(_get(form.get("/Matrix"), [])), state.matrix)
@@ -173,30 +145,26 @@ class PageReader:
         self._draw(ContentStream(form, self.reader, "bytes"), inner, replace(state, matrix=matrix), depth + 1)
 
     def _find_type(self, fonts: Any, name: Any) -> Type | None:
-        # pypdf offers no public way to a font's characters and widths; the major version is pinned.
-        from pypdf.generic._font import Font
-
         raw = fonts.raw_get(name) if name in fonts else None
         resource = _get(raw)
         if not resource:
             return None
         key = getattr(raw, "idnum", None) or id(resource)
         if key not in self.types:
-            font = Font.from_font_resource(resource)
             scale = 0.001
             if resource.get("/Subtype") == "/Type3":
                 scale = abs(_matrix(_get(resource.get("/FontMatrix"), []))[0])
-            name = str(resource.get("/BaseFont", ""))
-            # Without a map, the characters of an ornament are letters that nobody sees.
-            is_ornament = bool(DINGBATS.search(name)) and "/ToUnicode" not in resource
-            self.types[key] = Type(font, scale, bool(BOLD.search(name)), bool(MONO.search(name)), {}, is_ornament)
+            self.types[key] = read_type(resource, scale)
         return self.types[key]
 
     def _read_mark(self, operands: Sequence[Any], resources: Any) -> tuple[str | None, int] | None:
-        """None for headers and footers that say that they are; else the text that stands for the drawing."""
+        """None for layers that are off, and for headers that say so; else the text that stands for the drawing."""
         properties = operands[1] if len(operands) > 1 else None
         if isinstance(properties, str):
-            properties = _get(resources.get("/Properties")).get(properties)
+            named = _get(resources.get("/Properties"))
+            properties = named.raw_get(properties) if properties in named else None
+        if operands and operands[0] == "/OC" and self.layers.is_hidden(properties):
+            return None
         properties = _get(properties)
         if operands and operands[0] == "/Artifact" and properties.get("/Type") == "/Pagination":
             return None

@@ -17,7 +17,9 @@ from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 5
+EXTRACTOR = 6
+# Kinds of pages that give no text.
+LOST = ("scanned", "unreadable", "broken")
 # Text of fewer bytes is read faster than a process starts.
 SMALL = 300_000
 
@@ -32,11 +34,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The scanned pages of a source: those that tesseract read, and those that are not in the course."""
+    """Pages of a source without text of their own: those that tesseract read, and those left out of the course.
+
+    `unread` are pictures, `unreadable` are set in glyphs without characters, `broken` fail in the reader.
+    """
 
     source: str
     read: tuple[int, ...]
     unread: tuple[int, ...]
+    unreadable: tuple[int, ...] = ()
+    broken: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def extract_course(
     changed: dict[str, Path] = {}
     for source, path in paths.items():
         old = earlier.get(source)
-        if old is not None and _is_unchanged(path, old) and not (ocr and old["unread"] and old["ocr"] != ocr):
+        if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
             read[source] = {**old, **_stat(path)}, documents.get(source)
         else:
             changed[source] = path
@@ -126,9 +133,9 @@ def extract_course(
         skipped=tuple(path.relative_to(course.sources).as_posix() for path in others),
         is_current=reused == len(known) and len(earlier) == len(known),
         scans=tuple(
-            Scan(entry["source"], tuple(entry["recognized"]), tuple(entry["unread"]))
+            Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
             for entry in entries
-            if not entry["reason"] and (entry["recognized"] or entry["unread"])
+            if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
         ),
     )
 
@@ -155,9 +162,15 @@ def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple
 
 
 def _begin_entry(path: Path, source: str, ocr: str) -> dict[str, Any]:
-    """The line of a file in the manifest before it is read; `recognized` and `unread` are its scanned pages."""
-    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "ocr": ocr, "recognized": [], "unread": []}
-    return {"source": source, "sha256": hash_file(path), **_stat(path), **counts}
+    """The line of a file in the manifest before it is read; `recognized` and LOST are its pages without text."""
+    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "ocr": ocr}
+    pages: dict[str, list[int]] = {state: [] for state in ("recognized", *LOST)}
+    return {"source": source, "sha256": hash_file(path), **_stat(path), **counts, **pages}
+
+
+def _find_lost(entry: dict[str, Any]) -> list[int]:
+    """The pages of a source that are not in the course."""
+    return [page for state in LOST for page in entry[state]]
 
 
 def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any], Document | None]:
@@ -166,10 +179,10 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
     read = READERS[path.suffix.lower()]
     if read is read_pdf:
 
-        def note_scan(page: int, is_read: bool) -> None:
-            entry["recognized" if is_read else "unread"].append(page)
+        def note_page(page: int, state: str) -> None:
+            entry[state].append(page)
 
-        read = partial(read_pdf, ocr=ocr, on_scan=note_scan)
+        read = partial(read_pdf, ocr=ocr, on_page=note_page)
     try:
         title, sections = read(path)
     except CorpusError as err:

@@ -6,11 +6,12 @@ import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.characters import clean_characters
-from mlx_tutor.extract.content import PageReader
+from mlx_tutor.extract.content import PageReader, Run
+from mlx_tutor.extract.fonts import UNREADABLE
 from mlx_tutor.extract.lines import Line, drop_running_lines, make_lines
 from mlx_tutor.extract.ocr import has_picture, recognize_page
 from mlx_tutor.extract.paragraphs import add_lines
@@ -18,6 +19,10 @@ from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Section
 
 LONGEST_OUTLINE = 5000
+# Share of the glyphs of a page.
+MOST_UNREADABLE = 0.2
+# Pages that give no text by themselves, and one that tesseract read.
+PageState = Literal["scanned", "unreadable", "broken", "recognized"]
 # What pypdf raises on malformed files, besides its own errors.
 BROKEN = (
     ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError, ZeroDivisionError, OverflowError,
@@ -26,14 +31,15 @@ BROKEN = (
 
 
 def read_pdf(
-    path: Path, ocr: str = "", on_scan: Callable[[int, bool], None] = lambda page, is_read: None
+    path: Path, ocr: str = "", on_page: Callable[[int, PageState], None] = lambda page, state: None
 ) -> tuple[str, tuple[Section, ...]]:
     """A .pdf file, through pypdf; headings by size of type and outline, page numbers on every block.
 
     Args:
         path: The file.
-        ocr: Languages of tesseract ("eng+deu") for pages without text; empty: leave those out.
-        on_scan: Called with the number of each scanned page, and whether it could be read.
+        ocr: Languages of tesseract ("eng+deu") for pages without readable text; empty: leave those out.
+        on_page: Called with the number of each page that is scanned, broken or set in glyphs without characters, and
+            what became of it.
     """
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, PyPdfError
@@ -48,13 +54,12 @@ def read_pdf(
             reader = PdfReader(path)
             if reader.is_encrypted and not reader.decrypt(""):
                 raise CorpusError("encrypted; open it with its password and save it without one")
-            pages = read_pages(reader)
-            scanned = [n for n, lines in enumerate(pages, 1) if not lines and has_picture(reader.pages[n - 1])]
-            for number in scanned:
+            pages, lost = read_pages(reader)
+            for number, state in lost.items():
                 if ocr:
                     runs, width, height = recognize_page(path, number, ocr)
                     pages[number - 1] = make_lines(runs, number, width, height)
-                on_scan(number, bool(pages[number - 1]))
+                on_page(number, "recognized" if pages[number - 1] else state)
             title, outline = _read_title(reader), read_outline(reader)
     except DependencyError as err:
         raise CorpusError("encrypted; open it with its password and save it without one") from err
@@ -65,13 +70,19 @@ def read_pdf(
     except BROKEN as err:
         raise CorpusError(f"broken PDF ({type(err).__name__})") from err
     if not any(pages):
-        count = len(pages)
-        hint = "" if not scanned else ", and tesseract finds none either" if ocr else "; extract --ocr reads them"
-        raise CorpusError(f"looks scanned: {count} page{'s' if count != 1 else ''} without text{hint}")
+        raise CorpusError(_explain_empty(pages, lost, ocr))
     builder = SectionBuilder()
     add_lines(builder, [line for page in drop_running_lines(pages) for line in page], outline)
     title = title or builder.find_title(path.stem)
     return title, builder.finish(title)
+
+
+def _explain_empty(pages: Sequence[Sequence[Line]], lost: dict[int, PageState], ocr: str) -> str:
+    """Why no page has a text."""
+    hint = "" if not lost else ", and tesseract finds none either" if ocr else "; extract --ocr reads them"
+    if "unreadable" in lost.values():
+        return f"its fonts do not say which characters they draw{hint}"
+    return f"looks scanned: {len(pages)} page{'s' if len(pages) != 1 else ''} without text{hint}"
 
 
 def _read_title(reader: Any) -> str:
@@ -83,14 +94,42 @@ def _read_title(reader: Any) -> str:
     return "" if looks_like_file else clean_characters(title)
 
 
-def read_pages(reader: Any) -> list[list[Line]]:
-    """The lines of each page in the order of reading."""
+def read_pages(reader: Any) -> tuple[list[list[Line]], dict[int, PageState]]:
+    """The lines of each page in the order of reading, and the pages (from 1) that give none although they should.
+
+    Raises what pypdf raises where no page can be read.
+    """
+    from pypdf.errors import PyPdfError
+
     drawn = PageReader(reader)
-    pages = []
-    for number, page in enumerate(reader.pages, 1):
-        width, height = float(page.mediabox.width), float(page.mediabox.height)
-        pages.append(make_lines(drawn.read_page(page), number, width, height))
-    return pages
+    pages: list[list[Line]] = []
+    lost: dict[int, PageState] = {}
+    failure: Exception | None = None
+    for number in range(1, len(reader.pages) + 1):
+        lines: list[Line] = []
+        try:
+            page = reader.pages[number - 1]
+            runs = drawn.read_page(page)
+            if _is_unreadable(runs):
+                lost[number] = "unreadable"
+            else:
+                width, height = float(page.mediabox.width), float(page.mediabox.height)
+                lines = make_lines(runs, number, width, height)
+                if not lines and has_picture(page):
+                    lost[number] = "scanned"
+        except (PyPdfError, *BROKEN) as err:
+            failure = err
+            lost[number] = "broken"
+        pages.append(lines)
+    if failure and set(lost.values()) == {"broken"} and len(lost) == len(pages):
+        raise failure
+    return pages, lost
+
+
+def _is_unreadable(runs: Sequence[Run]) -> bool:
+    """Whether many glyphs of a page have no characters, as text; a few are signs in formulas."""
+    text = "".join(run.text for run in runs)
+    return text.count(UNREADABLE) > MOST_UNREADABLE * len(text.replace(" ", ""))
 
 
 def read_outline(reader: Any) -> list[tuple[int, int, str]]:

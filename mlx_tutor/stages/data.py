@@ -38,10 +38,15 @@ def run_extract(job: Job) -> Outcome:
     if report.failures:
         summary += f", {len(report.failures)} unreadable"
     for scan in report.scans:
-        if scan.unread:
-            hint = adapt_hints(f"Read them with: mlx-tutor extract -c {job.course.name} --ocr")
-            hint = "Tesseract finds none either." if job.recipe.extract.ocr else hint
-            job.screen.warn(f"{scan.source}: {describe_pages(scan.unread)} scanned, without text. {hint}")
+        hint = adapt_hints(f"Read with OCR: mlx-tutor extract -c {job.course.name} --ocr")
+        hint = "Tesseract finds no text either." if job.recipe.extract.ocr else hint
+        for pages, what in (
+            (scan.unread, "scanned, without text"),
+            (scan.unreadable, "set in fonts that do not say which characters they draw; left out"),
+            (scan.broken, "broken; left out"),
+        ):
+            if pages:
+                job.screen.warn(f"{scan.source}: {describe_pages(pages)} {what}. {hint}")
         if scan.read:
             job.screen.explain(f"{scan.source}: read {describe_pages(scan.read)} by OCR")
     if report.skipped:

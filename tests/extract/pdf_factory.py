@@ -2,7 +2,21 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+from pypdf import PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    BooleanObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NumberObject,
+    PdfObject,
+    StreamObject,
+    TextStringObject,
+)
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
@@ -34,3 +48,49 @@ def stack(
 ) -> list[tuple[float, float, float, str]]:
     """Lines of running text below each other."""
     return [(x, top + 14 * i, size, line) for i, line in enumerate(lines)]
+
+
+def write_pdf(
+    path: Path,
+    streams: list[str],
+    *,
+    fonts: dict[str, dict[str, Any]] | None = None,
+    resources: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+    box: tuple[float, float] = A4,
+) -> Path:
+    """Write pages from their operators (Latin-1); F1 is Helvetica, `fonts` are dictionaries of plain values."""
+    writer = PdfWriter()
+    known = {"F1": {"/Subtype": "/Type1", "/BaseFont": "/Helvetica", "/Encoding": "/WinAnsiEncoding"}, **(fonts or {})}
+    named = {}
+    for name, font in known.items():
+        values = {k: writer._add_object(v) if isinstance(v, StreamObject) else v for k, v in font.items()}
+        named[name] = writer._add_object(to_pdf({"/Type": "/Font", **values}))
+    for stream in streams:
+        page = writer.add_blank_page(*box)
+        content = DecodedStreamObject()
+        content.set_data(stream.encode("latin-1"))
+        page[NameObject("/Contents")] = writer._add_object(content)
+        named_fonts = DictionaryObject({NameObject(f"/{name}"): font for name, font in named.items()})
+        page[NameObject("/Resources")] = to_pdf({"/Font": named_fonts, **(resources or {})})
+    for key, value in (catalog or {}).items():
+        writer.root_object[NameObject(key)] = to_pdf(value)
+    writer.write(path)
+    return path
+
+
+def to_pdf(value: Any) -> PdfObject:
+    """Plain values as objects of pypdf; text that begins with / is a name."""
+    match value:
+        case PdfObject():
+            return value
+        case dict():
+            return DictionaryObject({NameObject(key): to_pdf(item) for key, item in value.items()})
+        case list():
+            return ArrayObject([to_pdf(item) for item in value])
+        case bool():
+            return BooleanObject(value)
+        case int() | float():
+            return FloatObject(value) if isinstance(value, float) else NumberObject(value)
+        case _:
+            return NameObject(value) if value.startswith("/") else TextStringObject(value)

@@ -1,0 +1,142 @@
+"""Fonts of a PDF as they are needed here: the characters and widths of their glyphs, by code.
+
+Names of glyphs: Adobe Glyph List Specification, section 2. Fonts: ISO 32000-2, 9.5 to 9.10.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_tutor.extract.characters import clean_run
+
+# Stands for a glyph that says nothing about its character.
+UNREADABLE = "\ufffd"
+BULLET = "\u2022"
+ORNAMENTS = re.compile(r"dingbats|wingdings|webdings|(?:open|star)symbol|marlett", re.IGNORECASE)
+SYMBOL = re.compile(r"^/(?:[A-Z]{6}\+)?Symbol(?:MT|PS)?\b")
+ZAPF = re.compile(r"^/(?:[A-Z]{6}\+)?(?:ITC)?Zapf.?Dingbats")
+MONO = re.compile(r"mono|courier|consol|cmtt|sftt|typewriter|menlo|monaco|\bcode|code\b", re.IGNORECASE)
+BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|cmssbx|sfb|-bd|-sb", re.IGNORECASE)
+# Signs of Wingdings that say more than a bullet.
+WINGDINGS = {0x4A: "☺", 0xDF: "←", 0xE0: "→", 0xE8: "→", 0xF0: "⇨", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑"}
+# Adobe's private places: old style digits, small capitals, dotless j, pieces of brackets. The bullet of Helvetica and
+# Times comes out of pypdf as 7f; Word's is Symbol's or Wingdings' in a font of another name.
+PRIVATE = str.maketrans(
+    {
+        **{chr(0xF730 + n): str(n) for n in range(10)},
+        **{chr(0xF760 + n): chr(0x40 + n) for n in range(1, 27)},
+        **dict(zip("\uf8eb\uf8ec\uf8ed\uf8ee\uf8ef\uf8f0\uf8f1\uf8f2\uf8f3\uf8f4", "⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪", strict=True)),
+        **dict(zip("\uf8f6\uf8f7\uf8f8\uf8f9\uf8fa\uf8fb\uf8fc\uf8fd\uf8fe", "⎞⎟⎠⎤⎥⎦⎫⎬⎭", strict=True)),
+        **dict.fromkeys("\x7f\uf0b7\uf0a7\uf0d8\uf076\uf0a8\uf06e\uf06c\uf071\uf075\uf097\uf09f", BULLET),
+        "\uf6be": "ȷ", "\uf8e5": "", "\uf8e6": "", "\uf8e7": "", "\t": " ", "\n": " ", "\r": " ",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Type:
+    """A font: its characters and widths (in text space, for size 1) by code; `correct` mends what pypdf says."""
+
+    font: Any
+    scale: float
+    bold: bool
+    mono: bool
+    glyphs: dict[str, tuple[str, float]]
+    correct: Callable[[str, str], str]
+
+    def read(self, data: bytes) -> list[tuple[str, float, bool]]:
+        """Text, width and whether it is the space of word spacing, for each code of a string."""
+        encoding = self.font.encoding
+        if isinstance(encoding, str):
+            codes = data.decode(encoding, "replace" if len(data) % 2 else "surrogatepass")
+            return [(*self._find(code, code), False) for code in codes]
+        return [(*self._find(chr(byte), encoding.get(byte, chr(byte))), byte == 32) for byte in data]
+
+    def _find(self, code: str, character: str) -> tuple[str, float]:
+        known = self.glyphs.get(code)
+        if known is None:
+            font = self.font
+            width = font.space_width if code == font.space_char else font.get_text_width(code)
+            text = self.correct(code, character)
+            known = self.glyphs[code] = (clean_run(text), float(width) * self.scale)
+        return known
+
+
+def read_type(resource: Any, scale: float) -> Type:
+    """The font of a resource dictionary; `scale` is the width of one of its units in text space."""
+    # pypdf offers no public way to a font's characters and widths; the major version is pinned.
+    from pypdf.generic import DictionaryObject, NameObject
+    from pypdf.generic._font import Font
+
+    name = str(resource.get("/BaseFont", ""))
+    has_map = "/ToUnicode" in resource
+    family = "/Symbol" if SYMBOL.search(name) else "/ZapfDingbats" if ZAPF.search(name) else ""
+    if family and not has_map and "/Encoding" not in resource:
+        # pypdf knows their characters by the bare name alone.
+        resource = DictionaryObject(resource)
+        resource[NameObject("/BaseFont")] = NameObject(family)
+    font = Font.from_font_resource(resource)
+    # Numbers of glyphs are no characters; a map that is a name says that they are.
+    encoding = resource.get("/Encoding", "")
+    encoding = encoding.get_object() if hasattr(encoding, "get_object") else encoding
+    is_code = isinstance(encoding, str) and encoding not in ("/Identity-H", "/Identity-V")
+    numbered = resource.get("/Subtype") == "/Type0" and not is_code
+    numbered = numbered and not (has_map and isinstance(resource["/ToUnicode"], str))
+    is_ornament, is_wingdings = bool(ORNAMENTS.search(name)), "wingdings" in name.lower()
+
+    def correct(code: str, character: str) -> str:
+        mapped = font.character_map.get(character)
+        if mapped is None and numbered:
+            # Some maps leave out the space.
+            return " " if code in ("\x03", " ") and font.character_map else UNREADABLE
+        text = str(character if mapped is None else mapped)
+        if len(text) > 1 and text.startswith("/"):
+            text = find_character(text)
+        if is_ornament and len(text) == 1 and not text.isspace():
+            place = ord(text) & 0xFF if 0xF000 <= ord(text) < 0xF100 else ord(text)
+            if is_wingdings and place in WINGDINGS:
+                return WINGDINGS[place]
+            # Without a map, the characters of an ornament are letters that nobody sees.
+            return BULLET if (ord(text) < 0x250 and not has_map) or is_private(text) else text
+        if SYMBOL.search(name) and len(text) == 1 and 0xF020 <= ord(text) < 0xF100:
+            return find_symbol(ord(text) & 0xFF)
+        return clean_glyph(text)
+
+    return Type(font, scale, bool(BOLD.search(name)), bool(MONO.search(name)), {}, correct)
+
+
+def find_symbol(code: int) -> str:
+    """The character at a code of the font Symbol."""
+    from pypdf._codecs import charset_encoding
+
+    return clean_glyph(charset_encoding["/Symbol"][code])
+
+
+def find_character(name: str) -> str:
+    """The characters that the name of a glyph says ("/f_i.alt" says "fi"); UNREADABLE for each part that says none."""
+    from pypdf._codecs.adobe_glyphs import adobe_glyphs
+
+    parts = name.removeprefix("/").split(".")[0].split("_")
+    return "".join(adobe_glyphs.get(f"/{part}") or _read_number(part) for part in parts)
+
+
+def _read_number(name: str) -> str:
+    match = re.fullmatch(r"uni((?:[0-9A-Fa-f]{4})+)|u([0-9A-Fa-f]{4,6})", name)
+    if not match:
+        return UNREADABLE
+    numbers = re.findall("....", match[1]) if match[1] else [match[2]]
+    places = [int(number, 16) for number in numbers]
+    is_valid = all(place < 0x110000 and not 0xD800 <= place < 0xE000 for place in places)
+    return "".join(map(chr, places)) if is_valid else UNREADABLE
+
+
+def is_private(character: str) -> bool:
+    """Whether a character has no meaning of its own: a private one, a control, an unassigned one."""
+    return unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs")
+
+
+def clean_glyph(text: str) -> str:
+    """The characters of a glyph, with UNREADABLE for those that mean nothing outside of their font."""
+    return "".join(UNREADABLE if is_private(character) else character for character in text.translate(PRIVATE))
