@@ -103,8 +103,9 @@ def test_one_unknown_sign_does_not_cost_a_page(tmp_path: Path) -> None:
 
 
 def test_a_broken_page_costs_one_page(tmp_path: Path) -> None:
-    page = [(72, 80, 20, "Mass"), *stack(["It is measured in kilograms."])]
-    writer = PdfWriter(draw_pdf(tmp_path / "a.pdf", [page] * 3))
+    words = ("Mass", "Time", "Force")
+    pages = [[(72.0, 80.0, 20.0, word), *stack([f"{word} has a unit of its own."])] for word in words]
+    writer = PdfWriter(draw_pdf(tmp_path / "a.pdf", pages))
     # Operators that draw a form of which there is no stream.
     content = DecodedStreamObject()
     content.set_data(b"/X Do")
