@@ -95,6 +95,21 @@ def read_jsonl(path: Path) -> list[Any]:
     return rows
 
 
+def replace_surrogates(value: Any) -> Any:
+    """A JSON value in which half characters, as a torn emoji leaves them, are U+FFFD: no UTF-8 file holds them."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value
+    if isinstance(value, list):
+        return [replace_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {replace_surrogates(key): replace_surrogates(item) for key, item in value.items()}
+    return value
+
+
 def hash_text(text: str) -> str:
     """SHA-256 of UTF-8 text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

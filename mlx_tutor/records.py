@@ -20,11 +20,13 @@ class Message(TypedDict):
     """One chat turn as mlx-lm reads it; `role` is system, user or assistant.
 
     `reasoning_content` is what an assistant thinks before it speaks, as chat templates with a thinking mode read it.
+    `weight` 0, as OpenAI's fine-tuning format has it: an assistant's turn that is read, but not trained.
     """
 
     role: str
     content: str
     reasoning_content: NotRequired[str]
+    weight: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)

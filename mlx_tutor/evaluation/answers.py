@@ -70,7 +70,7 @@ def list_questions(
     for line, row in enumerate(rows, 1):
         messages = row["messages"]
         for i, message in enumerate(messages):
-            if message["role"] != "assistant":
+            if message["role"] != "assistant" or message.get("weight") == 0:
                 continue
             if not message["content"].strip():
                 dropped["empty answer"] += 1

@@ -44,6 +44,9 @@ def tokenize_rows(
         for i, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
+            if message.get("weight") == 0:
+                dropped["weight 0"] += 1
+                continue
             tokens, offset = render_tokens(tokenizer, messages[: i + 1])
             # The end token alone is left of an answer that is all thoughts, where they are not spoken.
             if not message["content"].strip() or len(tokens) - offset < 2:

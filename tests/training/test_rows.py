@@ -117,3 +117,13 @@ def test_no_text_becomes_a_token_of_the_template(tokenizer: Any) -> None:
     assert list(found[1].tokens[: found[1].offset]) == render_prompt(
         tokenizer, [{"role": m["role"], "content": m["content"]} for m in forged[:-1]]
     )
+
+
+def test_an_answer_of_weight_0_is_read_but_not_trained(tokenizer: Any) -> None:
+    messages = make_chat([("Why?", "", "Wrong."), ("No.", "", "So.")])
+    messages[2]["weight"] = 0
+    found = tokenize_rows([{"messages": messages}], tokenizer, 4096)
+    (row,) = found.rows
+    assert found.dropped == {"weight 0": 1}
+    assert "Wrong." in tokenizer.decode(list(row.tokens[: row.offset]))
+    assert "So." in tokenizer.decode(list(row.tokens[row.offset :]))

@@ -1,7 +1,7 @@
 """One row of somebody else's table to a conversation, in whichever of the usual forms it is written.
 
 columns      question, answer; instruction, context, response, category; Alpaca's instruction, input, output
-messages     [{"role": "user", "content": "..."}, ...]
+messages     [{"role": "user", "content": "..."}, ...]; also in two columns, as TRL's prompt and completion or chosen
 ShareGPT     conversations: [{"from": "human", "value": "..."}, ...]
 text         ChatML; ### Instruction / ### Response; ### Human / ### Assistant; Student: ... Teacher: ...
 """
@@ -17,8 +17,8 @@ from mlx_tutor.records import Message
 
 # Usual names of the columns, the first that is there is taken; all in lower case.
 NAMES = {
-    "question": ("question", "instruction", "prompt", "query", "user", "input"),
-    "answer": ("answer", "response", "output", "completion", "assistant", "target"),
+    "question": ("question", "questions", "instruction", "prompt", "query", "user", "input"),
+    "answer": ("answer", "answers", "response", "output", "completion", "assistant", "target", "chosen"),
     "context": ("context", "passage"),
     "category": ("category", "type", "topic"),
     "text": ("text", "dialogue", "dialog", "conversation", "chat"),
@@ -54,6 +54,12 @@ class Conversation:
     context: str = ""
     category: str = ""
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The first answer that is trained, and what it answers."""
+        turns = zip(self.turns[::2], self.turns[1::2], strict=True)
+        return next((asked["content"], told["content"]) for asked, told in turns if told.get("weight") != 0)
+
 
 def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation | None:
     """The conversation of a row, or None when there is no question with an answer in it.
@@ -63,52 +69,67 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
         columns: Names of columns where they are not the usual ones, as `dataset.import` has them.
     """
     context, category = (read_cell(row, find_column(row, name, columns)) for name in ("context", "category"))
-    listed = row.get(find_column(row, "messages", columns))
-    if isinstance(listed, str) and listed.lstrip().startswith("["):
-        listed = _load_list(listed)
-    if isinstance(listed, Sequence) and not isinstance(listed, str):
-        said = [_read_turn(item) for item in listed]
-    else:
+    said = _read_list(row.get(find_column(row, "messages", columns)))
+    if not said:
         said = _read_columns(row, columns)
         text = read_cell(row, find_column(row, "text", columns))
         if "text" in columns or not said:
-            said = split_text(text)
+            said = [{"role": role, "content": said} for role, said in split_text(text)]
             # The passage of such a text stands in its question, unless the recipe says where else.
             context = context if "context" in columns else ""
-    system = "\n\n".join(text for role, text in said if role == "system" and text)
+    system = "\n\n".join(turn["content"] for turn in said if turn["role"] == "system" and turn["content"])
     turns = _take_turns(said)
     return Conversation(turns, system, context, category) if turns else None
 
 
 def find_column(row: TableRow, name: str, columns: Mapping[str, str]) -> str:
-    """The column of `row` that holds `name`; "" when none does."""
+    """The column of `row` that holds `name`; "" when none does: no reader hands on a column without a name."""
     if name in columns:
         return columns[name]
     known = {str(column).strip().lower(): str(column) for column in row}
     return next((known[usual] for usual in NAMES.get(name, (name,)) if usual in known), "")
 
 
-def _load_list(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+def explain_unread(row: TableRow, columns: Mapping[str, str]) -> str:
+    """Why `read_conversation` found none in a row."""
+    for name in ("question", "answer", "messages"):
+        column = find_column(row, name, columns)
+        if row.get(column) and not read_cell(row, column):
+            return f"column {column!r} holds no text"
+    return "no question with an answer"
 
 
-def _read_turn(item: Any) -> tuple[str, str]:
-    """Role and text of one turn, in the words of chat APIs or of ShareGPT; no role for one that is neither."""
-    if not isinstance(item, Mapping):
-        return "", ""
+def _read_list(value: Any) -> list[Message]:
+    """The turns of a list of messages, which may be written as JSON; none for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return []
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        return []
+    return [_read_turn(item) for item in value if {"role", "from"} & item.keys()]
+
+
+def _read_turn(item: Mapping[str, Any]) -> Message:
+    """One turn in the words of chat APIs or of ShareGPT; no role for one that is neither."""
     content = item.get("content", item.get("value"))
     if isinstance(content, list):
         content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
-    role = ROLES.get(str(item.get("role", item.get("from"))).lower(), "")
-    return role, content.strip() if isinstance(content, str) else ""
+    turn: Message = {
+        "role": ROLES.get(str(item.get("role", item.get("from"))).lower(), ""),
+        "content": content.strip() if isinstance(content, str) else "",
+    }
+    return {**turn, "weight": 0} if item.get("weight") == 0 else turn
 
 
-def _read_columns(row: TableRow, columns: Mapping[str, str]) -> list[tuple[str, str]]:
+def _read_columns(row: TableRow, columns: Mapping[str, str]) -> list[Message]:
     """Question and answer, with what Alpaca puts beside them: an input, a system prompt, earlier turns."""
     asked, answered = (find_column(row, name, columns) for name in ("question", "answer"))
+    if told := _read_list(row.get(answered)):
+        # A chosen answer of TRL may repeat what led to it.
+        whole = any(turn["role"] == "user" for turn in told)
+        return told if whole else [*(_read_list(row.get(asked)) or _write_pair(read_cell(row, asked))), *told]
     question, answer = read_cell(row, asked), read_cell(row, answered)
     if not question or not answer:
         return []
@@ -117,9 +138,13 @@ def _read_columns(row: TableRow, columns: Mapping[str, str]) -> list[tuple[str, 
         question = "\n\n".join(part for part in (question, read_cell(row, extra)) if part)
     history = row.get("history")
     pairs = [pair for pair in history if isinstance(pair, list) and len(pair) == 2] if isinstance(history, list) else []
-    earlier = [turn for user, assistant in pairs for turn in (("user", str(user)), ("assistant", str(assistant)))]
-    system = read_cell(row, find_column(row, "system", {}))
-    return [("system", system), *earlier, ("user", question), ("assistant", answer)]
+    earlier = [turn for user, assistant in pairs for turn in _write_pair(str(user), str(assistant))]
+    system: Message = {"role": "system", "content": read_cell(row, find_column(row, "system", {}))}
+    return [system, *earlier, *_write_pair(question, answer)]
+
+
+def _write_pair(question: str, answer: str = "") -> list[Message]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def split_text(text: str) -> list[tuple[str, str]]:
@@ -140,14 +165,20 @@ def _clean(text: str) -> str:
     return END_MARKS.sub("", text).strip()
 
 
-def _take_turns(said: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
-    """User and assistant by turns; neighbours of one role become one, and what has no question or answer goes."""
+def _take_turns(said: Sequence[Message]) -> tuple[Message, ...]:
+    """User and assistant by turns; neighbours of one role become one, and what has no question or answer goes.
+
+    Nothing is left where no answer is to be trained.
+    """
     turns: list[Message] = []
-    for role, text in ((role, _clean(text)) for role, text in said):
+    for turn in said:
+        role, text = turn["role"], _clean(turn["content"])
         if role not in ("user", "assistant") or not text or (not turns and role == "assistant"):
             continue
         if turns and turns[-1]["role"] == role:
-            turns[-1] = {"role": role, "content": f"{turns[-1]['content']}\n\n{text}"}
+            turns[-1] = {**turns[-1], **turn, "content": f"{turns[-1]['content']}\n\n{text}"}
         else:
-            turns.append({"role": role, "content": text})
-    return tuple(turns[: len(turns) - (bool(turns) and turns[-1]["role"] == "user")])
+            turns.append({**turn, "content": text})
+    whole = turns[: len(turns) - (bool(turns) and turns[-1]["role"] == "user")]
+    trained = any(turn["role"] == "assistant" and turn.get("weight") != 0 for turn in whole)
+    return tuple(whole) if trained else ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.dataset.mining.tongue import name_language
-from mlx_tutor.dataset.tables.formats import Conversation, find_column, read_conversation
+from mlx_tutor.dataset.tables.formats import Conversation, explain_unread, find_column, read_conversation
 from mlx_tutor.dataset.tables.read import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.recipe import Recipe
@@ -67,7 +67,7 @@ def import_rows(course: Course, settings: ImportSettings, number: int, recipe: R
             break
         conversation = read_conversation(row, settings.columns)
         if conversation is None:
-            dropped[f"{source}: no question with an answer"] += 1
+            dropped[f"{source}: {explain_unread(row, settings.columns)}"] += 1
         elif not is_wanted(row, settings):
             dropped[f"{source}: not wanted by {where}"] += 1
         else:
@@ -161,8 +161,8 @@ def _choose_group(
 
 
 def _name_answer(conversation: Conversation) -> str:
-    """The words of the first answer, so that wordings of one question stay together; "" for a short one."""
-    words = re.findall(r"\w+", conversation.turns[1]["content"].lower())
+    """The words of the first trained answer, so that wordings of one question stay together; "" for a short one."""
+    words = re.findall(r"\w+", conversation.pair[1].lower())
     return " ".join(words) if len(words) >= LEAST_WORDS else ""
 
 
@@ -181,7 +181,7 @@ def _make_example(
     group: str,
     line: int,
 ) -> Example:
-    first, answer = conversation.turns[0]["content"], conversation.turns[1]["content"]
+    first, answer = conversation.pair
     qa = _read_own_pair(row) or QaPair(
         first, (), answer, conversation.category.lower() or "imported", (), conversation.context
     )

@@ -9,18 +9,20 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.files import hash_value, write_jsonl
+from mlx_tutor.files import hash_value, replace_surrogates, write_jsonl
 from mlx_tutor.settings import ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
 TableRow = dict[str, Any]
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+SEPARATOR = re.compile(r'"?sep=(.)"?\s*$')
 # What people write into a cell that has nothing to say.
 EMPTY = frozenset(["", *"- -- — – ? n/a na n.a. nan null none nil tba tba. tbd".split()])
 
@@ -71,37 +73,70 @@ def read_table(path: Path) -> list[TableRow]:
             raise DatasetError(f"{path}, row {number} has no columns: {str(row)[:60]!r}. Each row must be an object.")
     if not rows:
         raise DatasetError(f"{path} has no rows.")
-    return rows
+    # A column without a name is the index that pandas wrote.
+    return [{name: value for name, value in row.items() if str(name).strip()} for row in rows]
 
 
 def _read_csv(path: Path) -> list[Any]:
+    """Rows below the header; a line `sep=;` as Excel reads it, and titles above the header are passed over."""
     # Cells with whole texts are longer than csv's own limit.
     csv.field_size_limit(sys.maxsize)
     with path.open(encoding="utf-8-sig", newline="") as file:
         head = file.readline()
-        file.seek(0)
-        delimiter = max("\t;,", key=head.count)
-        reader = csv.DictReader(file, delimiter=delimiter, restkey="", restval="", strict=True)
+        separator = SEPARATOR.match(head)
+        if separator is None:
+            file.seek(0)
+            lines = [head, *islice(file, 4)]
+            head = next((line for line in lines if any(map(line.count, "\t;,"))), "")
+            file.seek(0)
+        delimiter = separator[1] if separator else max("\t;,", key=head.count)
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            rows = list(reader)
+            rows = [row for row in reader if _count_filled(row)]
         except csv.Error as err:
-            raise DatasetError(
-                f"{path}, line {reader.reader.line_num} is not valid CSV ({err}). Mend or delete it."
-            ) from err
-    for number, row in enumerate(rows, 1):
-        if isinstance(row.get(""), list):
+            raise DatasetError(f"{path}, line {reader.line_num} is not valid CSV ({err}). Mend or delete it.") from err
+    while len(rows) > 1 and _count_filled(rows[0]) < 2 <= _count_filled(rows[1]):
+        rows = rows[1:]
+    return _name_cells(path, rows, delimiter)
+
+
+def _count_filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _name_cells(path: Path, rows: Sequence[list[str]], delimiter: str) -> list[Any]:
+    """The rows below the first one, by its names."""
+    header = [name.strip() for name in rows[0]] if rows else []
+    doubled = [name for name, count in Counter(header).items() if name and count > 1]
+    if doubled:
+        raise DatasetError(f"{path} has more than one column {doubled[0]!r}. Rename or delete one.")
+    for number, row in enumerate(rows[1:], 1):
+        if any(row[len(header) :]):
             hint = f"Put texts with {delimiter!r} in quotes."
             raise DatasetError(f"{path}, row {number} has more cells than columns. {hint}")
-    return rows
+    return [dict(zip_longest(header, row, fillvalue="")) for row in rows[1:]]
 
 
 def _read_json(path: Path) -> list[Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = replace_surrogates(json.loads(path.read_text(encoding="utf-8-sig")))
     except json.JSONDecodeError as err:
         raise DatasetError(f"{path} is not valid JSON ({err}). Mend it and run again.") from err
+    if isinstance(value, dict):
+        value = _list_rows(value)
     if not isinstance(value, list):
         raise DatasetError(f"{path} holds no list of rows. Write it as a list of objects, or as .jsonl.")
+    return value
+
+
+def _list_rows(value: dict[str, Any]) -> Any:
+    """The rows in an object: under its one key that has a list, or by column, as pandas writes a table."""
+    lists = [item for item in value.values() if isinstance(item, list)]
+    if len(lists) == 1 and not any(isinstance(item, dict) for item in value.values()):
+        return lists[0]
+    columns = list(value.values())
+    if columns and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        return [{name: column[key] for name, column in value.items()} for key in columns[0]]
     return value
 
 
@@ -110,7 +145,7 @@ def _read_jsonl(path: Path) -> list[Any]:
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
             try:
-                rows.append(json.loads(line))
+                rows.append(replace_surrogates(json.loads(line)))
             except json.JSONDecodeError as err:
                 raise DatasetError(f"{path}, line {number} is not valid JSON ({err}). Mend or delete it.") from err
     return rows
@@ -174,12 +209,21 @@ def _is_plain(value: Any) -> bool:
 
 
 def read_cell(row: TableRow, column: str) -> str:
-    """A cell as text without surrounding space; nothing for a missing column or value."""
-    value = row.get(column)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    """A cell as text without surrounding space; nothing for a missing column or value, or one that is no text.
+
+    Of an object the text in it, as SQuAD writes answers: the first of several.
+    """
+    return _write_value(row.get(column))
+
+
+def _write_value(value: Any) -> str:
+    if value is None or isinstance(value, bytes) or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, dict):
+        said = next((value[key] for key in ("text", "value", "content") if key in value), None)
+        return _write_value(said[0] if isinstance(said, list) and said else said)
     if isinstance(value, list):
-        return ", ".join(str(item).strip() for item in value)
+        return ", ".join(filter(None, map(_write_value, value)))
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.dataset.mining.tongue import name_language
-from mlx_tutor.dataset.tables.formats import read_conversation
+from mlx_tutor.dataset.tables.formats import explain_unread, read_conversation
 
 ASKED = ["What is a mean?", "The sum divided by the count."]
+TOLD = {"role": "assistant", "content": ASKED[1]}
 TWICE = [*ASKED, "And a median?", "The value in the middle."]
 
 
@@ -43,6 +44,11 @@ def read(row: dict[str, Any], **columns: str) -> list[str]:
             {"text": "Below is a task.\n\n### Instruction:\nAdd these.\n\n### Input:\n1 and 2\n\n### Response:\n3"},
             ["Add these.\n\n1 and 2", "3"],
         ),
+        ({"prompt": [{"role": "user", "content": ASKED[0]}], "completion": [TOLD]}, ASKED),
+        ({"prompt": ASKED[0], "chosen": [TOLD], "rejected": [{"role": "assistant", "content": "No."}]}, ASKED),
+        ({"chosen": [{"role": "user", "content": ASKED[0]}, {"role": "assistant", "content": ASKED[1]}]}, ASKED),
+        ({"question": ASKED[0], "answers": {"text": [ASKED[1], "a sum"], "answer_start": [3, 9]}}, ASKED),
+        ({"Questions": ASKED[0], "Answers": ASKED[1]}, ASKED),
         ({"text": "### Human: What is a mean?### Assistant: The sum divided by the count.</s>"}, ASKED),
         (
             {"dialogue": "Student: What is a mean? Teacher: The sum divided by the count.\n"
@@ -125,3 +131,27 @@ def test_columns_are_found_by_the_names_of_the_recipe() -> None:
 )
 def test_languages_are_told_apart_and_short_texts_are_not(text: str, language: str | None) -> None:
     assert name_language(text) == language
+
+
+def test_a_turn_of_weight_0_is_read_and_not_trained() -> None:
+    told = [{"role": "user", "content": ASKED[0]}, {"role": "assistant", "content": "Wrong.", "weight": 0},
+            {"role": "user", "content": "No."}, {"role": "assistant", "content": ASKED[1], "weight": 1}]  # fmt: skip
+    found = read_conversation({"messages": told}, {})
+    assert found is not None
+    assert [turn.get("weight", 1) for turn in found.turns] == [1, 0, 1, 1]
+    assert found.pair == ("No.", ASKED[1])
+    assert read_conversation({"messages": told[:2]}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"question": ASKED[0], "answer": b"\x89PNG"}, "column 'answer' holds no text"),
+        ({"question": {"id": 3}, "answer": ASKED[1]}, "column 'question' holds no text"),
+        ({"messages": [{"name": "Ann"}]}, "column 'messages' holds no text"),
+        ({"question": ASKED[0], "answer": ""}, "no question with an answer"),
+    ],
+)
+def test_a_row_that_holds_no_conversation_is_refused_with_the_reason(row: dict[str, Any], reason: str) -> None:
+    assert read_conversation(row, {}) is None
+    assert explain_unread(row, {}) == reason

@@ -88,6 +88,7 @@ def test_the_same_rows_in_every_kind_of_file(tmp_path: Path, suffix: str) -> Non
         ("a.csv", b'a,b\n1,"2\n', "line 2 is not valid CSV"),
         ("a.csv", b"a,b\n", "has no rows"),
         ("a.csv", b"a,b\n\xff\xfe\n", "is not UTF-8 text"),
+        ("a.csv", b"question,answer,answer\n1,2,3\n", "has more than one column 'answer'"),
         ("a.parquet", b"PAR1", "is not a Parquet file that can be read"),
     ],
 )
@@ -97,6 +98,37 @@ def test_a_broken_table_is_named_with_what_is_wrong(tmp_path: Path, name: str, c
         read_table(tmp_path / name)
     with pytest.raises(DatasetError, match="No file"):
         read_table(tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("index.csv", ",question,answer\n0,Why?,So.\n1,How?,Thus.\n"),
+        ("excel.csv", "sep=;\nquestion;answer\nWhy?;So.\nHow?;Thus.\n"),
+        ("titled.csv", "Questions of week 3,,\n,,\nquestion,answer,\nWhy?,So.,\nHow?,Thus.,\n"),
+        ("columns.json", '{"question": {"0": "Why?", "1": "How?"}, "answer": {"0": "So.", "1": "Thus."}}'),
+        (
+            "wrapped.json",
+            '{"v": 2, "data": [{"question": "Why?", "answer": "So."}, {"question": "How?", "answer": "Thus."}]}',
+        ),
+        (
+            "index.jsonl",
+            '{"": 0, "question": "Why?", "answer": "So."}\n{"": 1, "question": "How?", "answer": "Thus."}\n',
+        ),
+    ],
+)
+def test_what_programs_write_around_the_rows_is_left_out(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_table(tmp_path / name) == [
+        {"question": "Why?", "answer": "So."},
+        {"question": "How?", "answer": "Thus."},
+    ]
+
+
+def test_half_characters_become_the_replacement_character(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "Why \\ud83d?", "answer": "A whole \\ud83d\\ude00 and \\udc00."}\n', encoding="utf-8")
+    assert read_table(path) == [{"question": "Why \ufffd?", "answer": "A whole \U0001f600 and \ufffd."}]
 
 
 @pytest.mark.parametrize("cell", ["", "N/A", " na ", "None", "TBA", "TBA at TBA", "tba, tba", "-", "null", "NaN"])
