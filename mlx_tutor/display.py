@@ -4,6 +4,8 @@ Progress, remarks and warnings go to stderr; results go to stdout, or to stderr 
 """
 
 import json
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mlx_tutor.records import describe_end
+from mlx_tutor.records import describe_end, describe_share
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # Narrower than this, an answer is not read well beside another.
 ANSWER_WIDTH = 50
+# Where there is no terminal, a line about progress is written at most so often.
+SECONDS_A_LINE = 10.0
 
 
 class Screen:
@@ -79,6 +83,25 @@ class Screen:
             yield update
 
     @contextmanager
+    def follow(self, label: str) -> Iterator[Callable[[str, float, float], None]]:
+        """How far a long work is, and how long the rest takes: a bar on a terminal, else a line now and then.
+
+        Call what it gives with what is done at the moment, how much is done, and of how much.
+        """
+        pace = Pace()
+        columns = (TextColumn(label), BarColumn(), TextColumn("{task.fields[doing]}"))
+        with Progress(*columns, console=self.remarks, transient=True, disable=not self._is_live) as progress:
+            task = progress.add_task(label, total=None, doing="")
+
+            def update(doing: str, done: float, total: float) -> None:
+                text = f"{doing}{pace.describe_left(done, total)}"
+                progress.update(task, completed=done, total=total, doing=escape(text))
+                if not self._is_live and pace.is_due():
+                    self.say(f"  {100 * done / total:.0f} %  {text}")
+
+            yield update
+
+    @contextmanager
     def wait(self, label: str) -> Iterator[Callable[[str], None]]:
         """A sign that work goes on; call what it gives with each step that is done."""
         if not self._is_live:
@@ -95,8 +118,14 @@ class Screen:
     def watch_training(self, run: str) -> Iterator[Callable[["Metric"], None]]:
         """A live panel on a terminal, else plain lines; call what it gives with each metric."""
         latest: dict[str, Metric] = {}
+        pace = Pace()
+
+        def tell(metric: "Metric") -> None:
+            if metric["kind"] != "progress" or (metric["doing"] == "validating" and pace.is_due()):
+                self.say(describe_metric(metric, latest))
+
         if not self._is_live:
-            yield lambda metric: self.say(describe_metric(metric, latest))
+            yield tell
             return
         with Live(Text(f"loading the model of {run} ..."), console=self.remarks, transient=True) as live:
 
@@ -126,16 +155,23 @@ class Screen:
 
 
 def describe_metric(metric: "Metric", latest: "dict[str, Metric]") -> str:
-    """One line for a metric; `latest` keeps the newest of each kind, and the best validation."""
+    """One line for a metric; `latest` keeps the newest of each kind, and the best and the first validation."""
     kind = metric["kind"]
+    if kind == "progress" and ("progress" not in latest or latest["progress"]["doing"] != metric["doing"]):
+        latest["begun"] = metric
     latest[kind] = metric
     if kind == "valid" and metric["best"]:
         latest["best"] = metric
-    if metric["iteration"] == 0:
+    if metric["iteration"] == 0 and kind == "valid":
         latest["start"] = metric
     place = f"  {metric['iteration']:>5}/{metric['iterations']}"
+    if kind == "progress":
+        return f"{place}  {describe_progress(metric, latest)}"
     if kind == "valid":
-        return f"{place}  validation loss {metric['loss']:.3f}{', the best so far' if metric['best'] else ''}"
+        best = ", the best so far" if metric["best"] else ""
+        return (
+            f"{place}  validation loss {metric['loss']:.3f} on {describe_share(metric['rows'], metric['total'])}{best}"
+        )
     left = (
         f", {describe_seconds(estimate_left(metric, latest))} left"
         if metric["iteration"] < metric["iterations"]
@@ -145,6 +181,37 @@ def describe_metric(metric: "Metric", latest: "dict[str, Metric]") -> str:
         f"{place}  training loss {metric['loss']:.3f}  {metric['tokens_per_second']:,.0f} tokens/s  "
         f"{describe_bytes(1e9 * metric['peak_memory_gb'])}{left}"
     )
+
+
+def describe_progress(metric: "Metric", latest: "dict[str, Metric]") -> str:
+    """`validating, 12 of 64 rows, 20 s left`."""
+    if metric["doing"] == "training":
+        return f"step {metric['rows']} of {metric['total']}"
+    seconds = metric["seconds"] - latest["begun"]["seconds"] if "begun" in latest else 0.0
+    left = describe_left(seconds, metric["rows"], metric["total"])
+    return f"{metric['doing']}, {metric['rows']} of {metric['total']} rows{left}"
+
+
+def describe_left(seconds: float, done: float, total: float) -> str:
+    """`, 12 s left` after so many seconds; empty at the beginning and at the end."""
+    return f", {describe_seconds(seconds / done * (total - done))} left" if 0 < done < total else ""
+
+
+class Pace:
+    """When the next line about a long work is due, and how long the rest of it takes."""
+
+    def __init__(self) -> None:
+        self.begun, self.told = time.monotonic(), -math.inf
+
+    def is_due(self) -> bool:
+        """At once, and then now and then."""
+        due = time.monotonic() - self.told >= SECONDS_A_LINE
+        self.told = time.monotonic() if due else self.told
+        return due
+
+    def describe_left(self, done: float, total: float) -> str:
+        """`, 12 s left`."""
+        return describe_left(time.monotonic() - self.begun, done, total)
 
 
 def estimate_left(metric: "Metric", latest: "dict[str, Metric]") -> float:
@@ -162,6 +229,8 @@ def draw_training(run: str, metric: "Metric", latest: "dict[str, Metric]", width
     train, best = latest.get("train"), latest.get("best")
     left = describe_seconds(estimate_left(metric, latest)) if metric["iteration"] else "-"
     facts.add_row("iteration", f"{metric['iteration']} of {metric['iterations']}", "time left", left)
+    if metric["kind"] == "progress" and metric["doing"] == "validating":
+        facts.add_row("now", describe_progress(metric, latest))
     facts.add_row(
         "training loss",
         f"{train['loss']:.3f}" if train else "-",

@@ -129,6 +129,11 @@ def split_question(text: str) -> tuple[str, str]:
     return passages.strip(), question
 
 
+def describe_share(rows: int, total: int) -> str:
+    """How much of a split a figure rests on: `64 of 186 rows`, or `all 28 rows`."""
+    return f"all {total} rows" if rows == total else f"{rows} of {total} rows"
+
+
 def describe_bits(bits: float | None) -> str:
     """How the layers that a fuse changed are stored, on average; None: as all others, in full precision."""
     return "full precision" if bits is None else "unrounded" if bits == UNROUNDED else f"{bits:.3g}-bit"

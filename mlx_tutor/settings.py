@@ -160,6 +160,10 @@ class TrainSettings:
     grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
     steps_per_report: int = setting(10, "steps between two reports", low=1)
     steps_per_eval: int = setting(50, "steps between two validations", low=1)
+    val_batches: int = setting(
+        25, "validation batches of `batch_size` rows, always the same, spread over the split; -1: all", low=-1
+    )
+    test_batches: int = setting(500, "the same for the losses of `evaluate`, of the test rows; -1: all", low=-1)
     steps_per_save: int = setting(50, "steps between two checkpoints, from which a killed training goes on", low=1)
     patience: int = setting(5, "validations without a better loss before training ends", low=1)
     min_gain: float = setting(0.0, "nats by which a loss must fall to count as better for `patience`", low=0.0)

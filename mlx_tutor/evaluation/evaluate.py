@@ -1,4 +1,4 @@
-"""Did it help? Losses of base, adapter and fused on the whole test split."""
+"""Did it help? Losses of base, adapter and fused on the test split."""
 
 import math
 import time
@@ -13,10 +13,12 @@ import mlx.core as mx
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json
 from mlx_tutor.fuse.agreement import measure_retention
-from mlx_tutor.models import hash_model, load_model
+from mlx_tutor.models import hash_model, lend_adapter, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import describe_share
 from mlx_tutor.training.loss import measure_loss
+from mlx_tutor.training.lower import LowerLayers, find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 
@@ -32,13 +34,14 @@ class ModelLoss:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Losses on the test split: the same rows and tokens for every model.
+    """Losses on `rows` of the `total_rows` rows of the test split: the same rows and tokens for every model.
 
     `retention` is the share of the training's gain that the fused model keeps; None without one, or without a gain.
     """
 
     run: str
     rows: int
+    total_rows: int
     tokens: int
     dropped: dict[str, int]
     models: tuple[ModelLoss, ...]
@@ -61,10 +64,16 @@ def hash_weights(run: Run, path: Path, adapter: Path | None) -> str:
     return hash_value([hash_model(path), None if adapter is None else hash_inputs(run, [])["adapter"]])
 
 
-def is_evaluation_current(run: Run, test_rows: Sequence[dict[str, Any]]) -> bool:
+def is_evaluation_current(run: Run, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> bool:
     """Whether `evaluation.json` speaks of exactly these models and rows."""
     path = run.adapter / "evaluation.json"
-    return path.is_file() and bool(read_json(path)["inputs"] == hash_inputs(run, test_rows))
+    return path.is_file() and bool(read_json(path)["inputs"] == _hash_losses(run, recipe, test_rows))
+
+
+def _hash_losses(run: Run, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`hash_inputs`, and how many of the rows are measured where it is not all."""
+    most = recipe.train.test_batches * recipe.train.batch_size
+    return hash_inputs(run, test_rows) | ({"rows_measured": most} if 0 < most < len(test_rows) else {})
 
 
 def evaluate_run(
@@ -73,8 +82,11 @@ def evaluate_run(
     recipe: Recipe,
     test_rows: Sequence[dict[str, Any]],
     on_event: Callable[[str], None],
+    on_progress: Callable[[str, float, float], None] = lambda doing, done, total: None,
 ) -> EvaluationReport:
     """Measure base, adapter and, when there is one, the fused model; writes `adapters/<run>/evaluation.json`.
+
+    All of them start from what the layers below the adapter make of the rows, computed once.
 
     Raises:
         DatasetError: no test row that fits.
@@ -82,23 +94,48 @@ def evaluate_run(
     """
     begun = time.perf_counter()
     mx.reset_peak_memory()
-    contenders: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
-    if run.is_fused:
-        contenders.append(("fused", run.fused, None))
-    losses = []
-    for label, path, adapter in contenders:
-        loaded = load_model(path, adapter, thinking=recipe.model.thinking)
-        tokens = tokenize_rows(test_rows, loaded.tokenizer, recipe.train.max_seq_length)
-        if not tokens.rows:
-            raise DatasetError("No test row fits into train.max_seq_length. Add course files, or raise it.")
-        loss = measure_loss(loaded.model, tokens.rows, recipe.train.batch_size)
+    count = 3 if run.is_fused else 2
+    settings = recipe.train
+    if test_rows:
+        on_progress("loading the base", 0, 1)
+    loaded = load_model(base, thinking=recipe.model.thinking)
+    whole = tokenize_rows(test_rows, loaded.tokenizer, settings.max_seq_length)
+    tokens, size = whole.take_batches(settings.test_batches, settings.batch_size), settings.batch_size
+    if not tokens.rows:
+        raise DatasetError("No test row fits into train.max_seq_length. Add course files, or raise it.")
+    losses: list[ModelLoss] = []
+
+    def measure(label: str, model: Any, lower: LowerLayers | None) -> None:
+        def tell(done: int) -> None:
+            share = describe_share(len(tokens.rows), tokens.total)
+            on_progress(f"{label} on {share}", len(losses) + done / len(tokens.rows), count)
+
+        tell(0)
+        loss = measure_loss(model, tokens.rows, size, lower, tell)
         losses.append(ModelLoss(label, loss, math.exp(min(loss, 700.0))))
         on_event(f"{label} {loss:.3f}")
+
+    with lend_adapter(loaded, run.adapter):
+        first = find_first_adapted(loaded.model)
+    with open_lower(loaded.model, [tokens.rows], size, run.adapter, settings.cache_gb, first) as [lower]:
+        measure("base", loaded.model, lower)
+        with lend_adapter(loaded, run.adapter):
+            measure("adapter", loaded.model, lower)
         del loaded
+        if lower is not None:
+            lower.forget_model()
         mx.clear_cache()
+        if run.is_fused:
+            fused = load_model(run.fused, thinking=recipe.model.thinking).model
+            # A fused model written without quantization has other layers below as well.
+            same = lower is not None and is_same_below(base, run.fused, first)
+            measure("fused", fused, lower if same else None)
+            del fused
+            mx.clear_cache()
     report = EvaluationReport(
         run=run.name,
         rows=len(tokens.rows),
+        total_rows=tokens.total,
         tokens=tokens.supervised,
         dropped=tokens.dropped,
         models=tuple(losses),
@@ -108,7 +145,7 @@ def evaluate_run(
     )
     record = {
         "result": asdict(report),
-        "inputs": hash_inputs(run, test_rows),
+        "inputs": _hash_losses(run, recipe, test_rows),
         "environment": describe_environment(),
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }

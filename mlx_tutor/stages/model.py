@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlx_tutor.errors import DatasetError, ModelError, RecipeError, TrainingError
 from mlx_tutor.files import read_json
-from mlx_tutor.records import describe_bits
+from mlx_tutor.records import describe_bits, describe_share
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
@@ -167,6 +167,8 @@ def pick_run(job: Job, inputs: dict[str, str], *, sweep: bool = False) -> tuple[
 def describe_training(result: Mapping[str, Any]) -> str:
     """Loss before and after, and where the best adapter comes from."""
     text = f"{result['run']}: validation loss {result['base_loss']:.3f} to {result['best_loss']:.3f}"
+    # Older runs have been validated on all rows.
+    text += f" on {describe_share(result['valid_rows'], result.get('valid_total', result['valid_rows']))}"
     where = f"iteration {result['best_iteration']} of {result['iterations']}"
     # Older runs have no note.
     note = f": {result['note']}" if result.get("note") else ""
@@ -260,12 +262,12 @@ def run_evaluate(job: Job, run: Run) -> Outcome:
     # Rows without steps are the same with thinking on and off, and what was measured would look current.
     check_thinking(job, run)
     rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
-    if is_evaluation_current(run, rows):
+    if is_evaluation_current(run, job.recipe, rows):
         result = read_json(run.adapter / "evaluation.json")["result"]
         return finish(job, Outcome("evaluate", describe_evaluation(result), result, up_to_date=True))
     base = find_base(job, run)
-    with job.screen.wait(f"evaluating {run.name}") as on_event:
-        report = evaluate_run(run, base, job.recipe, rows, on_event)
+    with job.screen.follow(f"evaluating {run.name}") as on_progress:
+        report = evaluate_run(run, base, job.recipe, rows, lambda text: job.screen.say(f"  {text}"), on_progress)
     result = asdict(report)
     outcome = Outcome(
         "evaluate", describe_evaluation(result), result, seconds=report.seconds, peak_memory_gb=report.peak_memory_gb
@@ -278,4 +280,5 @@ def describe_evaluation(result: Mapping[str, Any]) -> str:
     losses = ", ".join(f"{model['label']} {model['loss']:.3f}" for model in result["models"])
     # Older records have no retention.
     kept = "" if result.get("retention") is None else f", fused keeps {describe_retention(result['retention'])}"
-    return f"{result['run']}: test loss {losses} ({result['rows']} rows{kept})"
+    share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
+    return f"{result['run']}: test loss {losses} ({share}{kept})"

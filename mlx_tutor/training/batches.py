@@ -3,13 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
-
-if TYPE_CHECKING:
-    from mlx_tutor.training.lower import LowerLayers
 
 # Every new shape is traced and compiled again, so widths and counts are rounded up to few values, eight an octave:
 # padding is at most an eighth, and a sixteenth on average.
@@ -24,6 +21,8 @@ POOL_BATCHES = 64
 MOST_ROWS = 4
 
 Batch = tuple[mx.array, mx.array, mx.array, mx.array]
+# Row indices, rows and width of a batch -> what the layers below the adapter make of them.
+ReadHidden = Callable[[Sequence[int], int, int], mx.array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def iterate_batches(
     comm_group: Any = None,
     on_batch: Callable[[Sequence[int], float], bool] | None = None,
     start: int = 0,
-    lower: "LowerLayers | None" = None,
+    read_hidden: ReadHidden | None = None,
 ) -> Iterator[Batch | tuple[mx.array, ...]]:
     """mlx-lm's `iterate_batches` seam, on true lengths.
 
@@ -165,7 +164,7 @@ def iterate_batches(
         on_batch: Called before each batch with its row indices and its weight, those of all ranks together, at an
             exact step boundary; False ends the pass.
         start: Batches to pass over: where an earlier training stopped.
-        lower: Gives what the frozen layers make of the rows, in place of their tokens.
+        read_hidden: Gives what the layers below the adapter make of the rows, in place of their tokens.
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
     if longest > max_seq_length:
@@ -182,8 +181,8 @@ def iterate_batches(
         share = indices[rank::ranks]
         size = pad_count(len(share)) if loop else -(-batch_size // ranks)
         batch = make_batch([dataset[i] for i in share] or [NO_ROW], size)
-        if lower is not None:
-            batch = (lower.read(share, *batch[0].shape), *batch[1:])
+        if read_hidden is not None:
+            batch = (read_hidden(share, *batch[0].shape), *batch[1:])
         yield (*batch, mx.array(weigh_batch(dataset, share, tokens / ranks))) if loop else batch
 
 

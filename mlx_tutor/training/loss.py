@@ -1,6 +1,7 @@
 """The loss: logits only where a token is supervised, and never those of all tokens at once."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -22,17 +23,17 @@ def find_head(model: Any) -> Any:
     return model.model.embed_tokens if model.args.tie_word_embeddings else model.lm_head
 
 
-def compute_logits(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
-    """Logits (count, vocabulary) at `positions` of the flattened `inputs` (batch, width).
+def compute_logits(model: Any, inputs: mx.array, positions: mx.array, first: int = 0) -> mx.array:
+    """Logits (count, vocabulary) at `positions` of the flattened `inputs`, which are those of `compute_hidden`.
 
     The head is the largest product of a small model: prompts and padding skip it.
     """
-    return compute_head(model, pick_hidden(model, inputs, positions))
+    return compute_head(model, pick_hidden(model, inputs, positions, first))
 
 
-def pick_hidden(model: Any, inputs: mx.array, positions: mx.array) -> mx.array:
+def pick_hidden(model: Any, inputs: mx.array, positions: mx.array, first: int = 0) -> mx.array:
     """What the head makes logits of, far smaller than they are; the logits themselves where the head is not plain."""
-    last: mx.array = compute_hidden(model, inputs) if is_plain(model) else model(inputs)
+    last: mx.array = compute_hidden(model, inputs, first) if is_plain(model) else model(inputs)
     return last.reshape(-1, last.shape[-1])[positions]
 
 
@@ -53,18 +54,20 @@ def compute_loss(
     targets: mx.array,
     weights: mx.array,
     factor: mx.array | None = None,
+    *,
+    first: int = 0,
 ) -> tuple[mx.array, mx.array]:
     """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
 
-    Shapes as `make_batch` returns them; `inputs` may be what the frozen layers made of them. `factor` multiplies the
-    mean: the weight of this batch, as `weigh_batch` has it.
+    Shapes as `make_batch` returns them; `inputs` may be what the layers below `first` made of them. `factor` multiplies
+    the mean: the weight of this batch, as `weigh_batch` has it.
     """
-    if is_plain(model) and not tree_flatten(find_head(model).trainable_parameters()):
-        hidden = pick_hidden(model, inputs, positions)
+    if is_plain(model) and not (model.training and tree_flatten(find_head(model).trainable_parameters())):
+        hidden = pick_hidden(model, inputs, positions, first)
         size = max(PIECE_STEP, PIECE_LOGITS // model.args.vocab_size // PIECE_STEP * PIECE_STEP)
         total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training)
     else:
-        logits = compute_logits(model, inputs, positions)
+        logits = compute_logits(model, inputs, positions, first)
         total = (nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights).sum()
     count = weights.sum()
     # A rank may have no row of a short batch.
@@ -128,12 +131,31 @@ def _compute_piece(
     return loss, slope
 
 
-def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int, lower: LowerLayers | None = None) -> float:
-    """Mean loss in nats a supervised token over all rows, through mlx-lm's `evaluate`."""
+def measure_loss(
+    model: Any,
+    rows: Sequence[TokenRow],
+    batch_size: int,
+    lower: LowerLayers | None = None,
+    on_rows: Callable[[int], None] | None = None,
+) -> float:
+    """Mean loss in nats a supervised token over all rows, through mlx-lm's `evaluate`.
+
+    With `lower`, it starts from what the layers below the adapter make of the rows. `on_rows` is told how many rows are
+    done.
+    """
     from mlx_lm.tuner.trainer import evaluate
 
+    done = 0
+
     def iterate(dataset: Sequence[TokenRow], batch_size: int, max_seq_length: int, comm_group: Any = None) -> Any:
-        return iterate_batches(dataset, batch_size, max_seq_length, comm_group=comm_group, lower=lower)
+        read = lower.read if lower else None
+        return iterate_batches(dataset, batch_size, max_seq_length, comm_group=comm_group, read_hidden=read)
+
+    def count() -> None:
+        nonlocal done
+        done = min(done + batch_size, len(rows))
+        if on_rows is not None:
+            on_rows(done)
 
     loss: float = evaluate(
         model,
@@ -141,7 +163,8 @@ def measure_loss(model: Any, rows: Sequence[TokenRow], batch_size: int, lower: L
         batch_size,
         num_batches=-1,
         max_seq_length=max(len(row.tokens) for row in rows),
-        loss=compute_loss,
+        loss=partial(compute_loss, first=lower.first if lower else 0),
         iterate_batches=iterate,
+        progress_callback=count,
     )
     return loss

@@ -1,6 +1,10 @@
-"""The frozen layers below the trained ones: computed once for each row, kept on disk, read in every further pass."""
+"""The layers below the adapter: the same for base, adapter and fused model, so what they make of a row is kept on disk.
+
+Computed when a row is first asked for; training, validation, fuse and evaluate start from there.
+"""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,7 +14,6 @@ from typing import IO, Any
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
 
 from mlx_tutor.training.batches import TokenRow, make_batch, plan_batches
 
@@ -25,21 +28,21 @@ def is_plain(model: Any) -> bool:
     return model.model_type in PLAIN_MODELS and getattr(model.model, "swa_idx", None) is None
 
 
-def count_frozen(model: Any) -> int:
-    """How many layers from the bottom have nothing to train."""
-    trained = [bool(tree_flatten(layer.trainable_parameters())) for layer in model.layers]
-    return trained.index(True) if True in trained else len(trained)
+def find_first_adapted(model: Any) -> int:
+    """The number of the lowest layer with an adapter, which is how many layers lie below; all where none has one."""
+    adapted = [any(hasattr(module, "lora_a") for module in layer.modules()) for layer in model.layers]
+    return adapted.index(True) if True in adapted else len(adapted)
 
 
-def compute_hidden(model: Any, inputs: mx.array) -> mx.array:
+def compute_hidden(model: Any, inputs: mx.array, first: int = 0) -> mx.array:
     """Last hidden states (batch, width, hidden) of a plain model.
 
-    `inputs` are tokens (batch, width), or what the frozen layers made of them (batch, width, hidden).
+    `inputs` are tokens (batch, width), or what the layers below `first` made of them (batch, width, hidden).
     """
     if inputs.ndim == 2:
         hidden: mx.array = model.model(inputs)
         return hidden
-    normed: mx.array = model.model.norm(_run_layers(model.layers[count_frozen(model) :], inputs))
+    normed: mx.array = model.model.norm(_run_layers(model.layers[first:], inputs))
     return normed
 
 
@@ -53,11 +56,11 @@ def _run_layers(layers: Sequence[Any], hidden: mx.array) -> mx.array:
 
 
 class LowerLayers:
-    """What the frozen layers make of each row, computed when it is first asked for and kept in `file`."""
+    """What the layers below `first` make of each row, computed when it is first asked for and kept in `file`."""
 
-    def __init__(self, model: Any, rows: Sequence[TokenRow], batch_size: int, file: IO[bytes]) -> None:
-        self.model, self.rows, self.batch_size = model, rows, batch_size
-        self.layers = model.layers[: count_frozen(model)]
+    def __init__(self, model: Any, rows: Sequence[TokenRow], batch_size: int, file: IO[bytes], first: int) -> None:
+        self.rows, self.batch_size, self.first = rows, batch_size, first
+        self.layers = model.layers[:first]
         self.embed = model.model.embed_tokens
         # A row is always computed in the same company: other shapes would round otherwise, and a resumed training
         # would not end with the same bits.
@@ -85,6 +88,11 @@ class LowerLayers:
         """Hidden states (batch, width, hidden) of tokens (batch, width)."""
         return _run_layers(self.layers, self.embed(inputs))
 
+    def forget_model(self) -> None:
+        """Let go of the weights, once all rows are known."""
+        if len(self.known) == len(self.rows):
+            self.layers, self.embed = [], None
+
     def _keep(self, indices: Sequence[int]) -> None:
         inputs, *_ = make_batch([self.rows[index] for index in indices], self.batch_size)
         found = np.array(self.compute(inputs).view(mx.uint8))
@@ -92,6 +100,28 @@ class LowerLayers:
             length = self.starts[index + 1] - self.starts[index]
             _write(self.file, found[place, :length].tobytes(), self.starts[index] * self.token_bytes)
         self.known.update(indices)
+
+
+def is_same_below(base: Path, other: Path, first: int) -> bool:
+    """Whether two model folders hold the same embedding and the same layers below `first`, bit for bit."""
+    found = [_read_below(folder, first) for folder in (base, other)]
+    if found[0].keys() != found[1].keys():
+        return False
+    return all(
+        array.dtype == found[1][name].dtype and mx.array_equal(array, found[1][name]).item()
+        for name, array in found[0].items()
+    )
+
+
+def _read_below(folder: Path, first: int) -> dict[str, mx.array]:
+    """By name; nothing is read from the disk before it is looked at."""
+    arrays: dict[str, mx.array] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        found: Any = mx.load(str(file))
+        arrays |= found
+    layers = {name: re.search(r"\blayers\.(\d+)\.", name) for name in arrays}
+    below = {name for name, match in layers.items() if (int(match[1]) < first if match else "embed" in name)}
+    return {name: arrays[name] for name in below}
 
 
 def _write(file: int, data: bytes, offset: int) -> None:
@@ -103,18 +133,18 @@ def _write(file: int, data: bytes, offset: int) -> None:
 
 @contextmanager
 def open_lower(
-    model: Any, splits: Sequence[Sequence[TokenRow]], batch_size: int, folder: Path, most_gb: float
+    model: Any, splits: Sequence[Sequence[TokenRow]], batch_size: int, folder: Path, most_gb: float, first: int
 ) -> Iterator[list[LowerLayers | None]]:
-    """The frozen layers for each split; None where no layer is frozen, or where they would take too much disk.
+    """The layers below `first` for each split; None where there are none, or where they would take too much disk.
 
     The files have no name, so that they go with the process, however it ends.
     """
-    if not most_gb or not is_plain(model) or not count_frozen(model):
+    if not most_gb or not is_plain(model) or not first:
         yield [None] * len(splits)
         return
     with ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in splits]
-        found = [LowerLayers(model, rows, batch_size, file) for rows, file in zip(splits, files, strict=True)]
+        found = [LowerLayers(model, rows, batch_size, file, first) for rows, file in zip(splits, files, strict=True)]
         size = sum(lower.starts[-1] * lower.token_bytes for lower in found)
         fits = size <= min(1e9 * most_gb, DISK_SHARE * shutil.disk_usage(folder).free)
         yield list(found) if fits else [None] * len(splits)

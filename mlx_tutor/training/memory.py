@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from mlx_tutor.training.lower import count_frozen, is_plain
+from mlx_tutor.training.lower import find_first_adapted, is_plain
 
 # The system and other programs want some, where the machine does not say itself how much it gives.
 MEMORY_SHARE = 0.8
@@ -63,7 +63,7 @@ def read_shape(model: Any) -> Shape | None:
         heads=attention.n_heads * round(attention.scale**-2),
         scores=attention.n_heads,
         intermediate=args.intermediate_size,
-        trained_layers=len(model.layers) - count_frozen(model),
+        trained_layers=len(model.layers) - find_first_adapted(model),
         vocabulary=args.vocab_size,
         weight_bytes=sum(value.nbytes for _, value in tree_flatten(model.parameters())),
         item_bytes=model.layers[0].input_layernorm.weight.dtype.size,

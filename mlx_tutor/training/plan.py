@@ -26,7 +26,7 @@ from mlx_tutor.training.adapter import add_adapter, make_optimizer
 from mlx_tutor.training.batches import TokenRow, make_batch, pad_count, pad_width, plan_batches, plan_passes
 from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss
-from mlx_tutor.training.lower import LowerLayers, open_lower
+from mlx_tutor.training.lower import LowerLayers, find_first_adapted, open_lower
 from mlx_tutor.training.memory import read_memory
 from mlx_tutor.training.train import count_iterations, prepare_rows
 from mlx_tutor.training.watch import Promise
@@ -219,7 +219,9 @@ def measure_steps(
         slow, fast = _time_steps(loaded.model, settings, largest), _time_steps(loaded.model, settings, middling)
     with (
         TemporaryDirectory() as folder,
-        open_lower(loaded.model, [train, valid], size, Path(folder), settings.cache_gb) as [lower, _],
+        open_lower(
+            loaded.model, [train, valid], size, Path(folder), settings.cache_gb, find_first_adapted(loaded.model)
+        ) as [lower, _],
     ):
         lower_share = _time_lower(lower, middling) / min(fast[1:]) if lower else 0.0
     # A step costs a fixed part and one that grows with its tokens.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlx_tutor.errors import DatasetError
@@ -15,16 +15,26 @@ from mlx_tutor.workspace import Course
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """Rows ready to train on. `lines[i]` is the line in the dataset file that row `i` comes from."""
+    """Rows ready to train on. `lines[i]` is the line in the dataset file that row `i` comes from.
+
+    `total` counts the rows of the split that fit, where `rows` are some of them.
+    """
 
     rows: tuple[TokenRow, ...]
     lines: tuple[int, ...]
     dropped: dict[str, int]
+    total: int
 
     @property
     def supervised(self) -> int:
         """Tokens with a loss, over all rows."""
         return sum(row.supervised for row in self.rows)
+
+    def take_batches(self, batches: int, batch_size: int) -> "TokenRows":
+        """At most so many batches of rows, always the same and evenly spread over the split; below 1: all."""
+        count = self.total if batches < 1 else min(batches * batch_size, self.total)
+        picked = [i * self.total // count for i in range(count)]
+        return replace(self, rows=tuple(self.rows[i] for i in picked), lines=tuple(self.lines[i] for i in picked))
 
 
 def hash_rows(course: Course) -> str:
@@ -57,7 +67,7 @@ def tokenize_rows(
                 continue
             rows.append(TokenRow(tuple(tokens), offset if mask_prompt else 1))
             lines.append(line)
-    return TokenRows(tuple(rows), tuple(lines), dict(dropped))
+    return TokenRows(tuple(rows), tuple(lines), dict(dropped), len(rows))
 
 
 def check_rows(train: TokenRows, valid: TokenRows) -> None:

@@ -25,7 +25,7 @@ from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
 from mlx_tutor.training.guard import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.loss import compute_loss
-from mlx_tutor.training.lower import open_lower
+from mlx_tutor.training.lower import find_first_adapted, open_lower
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
 from mlx_tutor.training.watch import DivergedError, Metric, OnMetric, Promise, Stopped, Watch
@@ -33,12 +33,14 @@ from mlx_tutor.workspace import Run
 
 __all__ = ["Metric", "TrainReport", "hash_inputs", "is_run_current", "train_adapter"]
 # Settings that change what is written on the way, and not what is learned.
-SIDE_SETTINGS = ("report_to", "steps_per_save", "cache_gb")
+SIDE_SETTINGS = ("report_to", "steps_per_save", "cache_gb", "test_batches")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a training came to. Losses are answer losses on the whole validation split; `train_loss` is the last report.
+    """What a training came to; `train_loss` is the last report.
+
+    Losses are answer losses on `valid_rows` of the `valid_total` rows of the validation split, always the same.
 
     `note` says in words when validation got worse; `parameters` counts the base, `trained_parameters` the adapter.
     """
@@ -56,6 +58,7 @@ class TrainReport:
     peak_memory_gb: float
     train_rows: int
     valid_rows: int
+    valid_total: int
     train_tokens: int
     trained_parameters: int
     parameters: int
@@ -91,7 +94,7 @@ def is_run_resumable(run: Run, course: str, inputs: dict[str, str]) -> bool:
 def prepare_rows(
     loaded: LoadedModel, recipe: Recipe, train_rows: Sequence[dict[str, Any]], valid_rows: Sequence[dict[str, Any]]
 ) -> tuple[TokenRows, TokenRows]:
-    """Training and validation rows as tokens.
+    """Training rows as tokens, and those validation rows that losses are measured on.
 
     Raises:
         DatasetError: too few are left.
@@ -102,7 +105,7 @@ def prepare_rows(
         for rows in (train_rows, valid_rows)
     )
     check_rows(train, valid)
-    return train, valid
+    return train, valid.take_batches(settings.val_batches, settings.batch_size)
 
 
 def count_iterations(settings: TrainSettings, rows: int) -> int:
@@ -156,18 +159,19 @@ def train_adapter(
         (run.adapter / "run.json").unlink(missing_ok=True)
     write_json(run.adapter / "adapter_config.json", {"model": str(base), **adapter_config})
     optimizer = make_optimizer(settings)
-    # In a single pass, each row is needed once.
-    most = settings.cache_gb if settings.iters * settings.batch_size > len(rows[0].rows) else 0.0
-    splits = [split.rows for split in rows]
+    first = find_first_adapted(loaded.model)
+    # In a single pass, each training row is needed once.
+    repeated = settings.iters * settings.batch_size > len(rows[0].rows)
+    splits = [rows[0].rows if repeated else (), rows[1].rows]
     with (
         disk_errors(run.adapter),
-        open_lower(loaded.model, splits, settings.batch_size, run.adapter, most) as lower,
+        open_lower(loaded.model, splits, settings.batch_size, run.adapter, settings.cache_gb, first) as lower,
         keep_awake(),
         checkpoint_layers(loaded.model, always=settings.grad_checkpoint),
     ):
         watch = Watch(
             run, loaded.model, optimizer, rows, settings, identity, on_event,
-            lower=lower, callback=callback, promise=promise,
+            lower=(lower[0] if repeated else None, lower[1]), callback=callback, promise=promise,
         )  # fmt: skip
         with stop_cleanly(watch.request_stop):
             watch.begin(checkpoint)
@@ -187,7 +191,7 @@ def _run_trainer(watch: Watch) -> None:
     from mlx_lm.cli_ui import make_console
     from mlx_lm.tuner.trainer import TrainingArgs, train
 
-    settings = watch.settings
+    settings, lower = watch.settings, watch.lower[0]
     # The trainer draws on stdout, which belongs to results.
     make_console().quiet = True
     # What the trainer saves is the last state, not the best one, and not in one step.
@@ -207,13 +211,13 @@ def _run_trainer(watch: Watch) -> None:
             optimizer=watch.optimizer,
             train_dataset=watch.train.rows,
             args=args,
-            loss=compute_loss,
+            loss=partial(compute_loss, first=lower.first if lower else 0),
             iterate_batches=partial(
                 iterate_batches,
                 seed=settings.seed,
                 on_batch=watch.on_batch,
                 start=watch.start,
-                lower=watch.lower[0],
+                read_hidden=lower.read if lower else None,
             ),
             training_callback=watch,
         )
@@ -258,6 +262,7 @@ def _make_report(watch: Watch) -> TrainReport:
         peak_memory_gb=watch.peak_memory_gb,
         train_rows=len(watch.train.rows),
         valid_rows=len(watch.valid.rows),
+        valid_total=watch.valid.total,
         train_tokens=watch.train.supervised,
         trained_parameters=trained,
         parameters=parameters,

@@ -38,14 +38,18 @@ class DivergedError(TrainingError):
 class Metric(TypedDict, total=False):
     """One line of metrics.jsonl. Losses in nats a token; `iteration` counts updates done before it.
 
-    `note` is something that the user should know, in words.
+    `rows` of the `total` rows of the validation split were measured. `note` is something that the user should know, in
+    words. What is of kind `progress` is told and not written: `doing` says at what it is, `rows` of `total` are done.
     """
 
-    kind: Literal["train", "valid"]
+    kind: Literal["train", "valid", "progress"]
     iteration: int
     iterations: int
     loss: float
     best: bool
+    rows: int
+    total: int
+    doing: str
     learning_rate: float
     tokens_per_second: float
     peak_memory_gb: float
@@ -212,9 +216,14 @@ class Watch:
         write_checkpoint(self.run, state, self._read_adapter(), best, self.optimizer)
 
     def _validate(self) -> None:
-        """Measure the whole validation split, and keep the adapter when it is the best so far."""
-        progress = self.progress
-        loss = measure_loss(self.model, self.valid.rows, self.settings.batch_size, self.lower[1])
+        """Measure the validation rows, and keep the adapter when it is the best so far."""
+        progress, rows = self.progress, self.valid.rows
+
+        def tell(done: int) -> None:
+            self._tell("validating", done, len(rows))
+
+        tell(0)
+        loss = measure_loss(self.model, rows, self.settings.batch_size, self.lower[1], tell)
         self.model.train()
         self.validated = progress.iteration
         if not np.isfinite(loss):
@@ -233,7 +242,14 @@ class Watch:
             progress.misses += 1
         progress.rises = progress.rises + 1 if loss > progress.last_loss else 0
         progress.last_loss = loss
-        metric: Metric = {"kind": "valid", "iteration": progress.iteration, "loss": loss, "best": best}
+        metric: Metric = {
+            "kind": "valid",
+            "iteration": progress.iteration,
+            "loss": loss,
+            "best": best,
+            "rows": len(rows),
+            "total": self.valid.total,
+        }
         if progress.rises == RISES:
             metric["note"] = self.describe_rise()
         self._log(metric)
@@ -268,6 +284,7 @@ class Watch:
         progress.tokens += tokens
         progress.busy += tokens / max(train_info["tokens_per_second"], 1e-9)
         iteration = self.start + train_info["iteration"]
+        self._tell("training", iteration, self.settings.iters)
         if iteration % self.settings.steps_per_report and iteration < self.settings.iters:
             return
         progress.train_loss = progress.loss / max(progress.tokens, 1)
@@ -313,6 +330,21 @@ class Watch:
         with disk_errors(self.run.adapter), (self.run.adapter / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(metric) + "\n")
         self.on_event(metric)
+
+    def _tell(self, doing: str, rows: int, total: int) -> None:
+        """Pass on how far the work is: rows of a validation, or steps."""
+        self.on_event(
+            {
+                "kind": "progress",
+                "iteration": rows if doing == "training" else self.progress.iteration,
+                "iterations": self.settings.iters,
+                "doing": doing,
+                "rows": rows,
+                "total": total,
+                "peak_memory_gb": self.peak_memory_gb,
+                "seconds": self.seconds,
+            }
+        )
 
     def finish(self) -> None:
         """Validate what the last updates did, unless that is known."""

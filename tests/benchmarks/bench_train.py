@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ def list_shapes(side: str, case: Case, batch_size: int) -> Iterator[tuple[int, i
 
 def count_products(shapes: Iterable[tuple[int, int, int]], model: Any, *, cached: bool) -> float:
     """Multiplications and additions of one pass: layers forward, trained layers and head backward too."""
-    from mlx_tutor.training.lower import count_frozen
+    from mlx_tutor.training.lower import find_first_adapted
 
-    args, frozen, layers = model.args, count_frozen(model), len(model.layers)
+    args, frozen, layers = model.args, find_first_adapted(model), len(model.layers)
     head_dim = args.hidden_size // args.num_attention_heads
     kv = args.num_key_value_heads * head_dim
     layer = args.hidden_size * (2 * args.hidden_size + 2 * kv + 3 * args.intermediate_size)
@@ -142,7 +143,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
     from mlx_tutor.training.batches import TokenRow, iterate_batches
     from mlx_tutor.training.guard import checkpoint_layers
     from mlx_tutor.training.loss import compute_loss, measure_loss
-    from mlx_tutor.training.lower import open_lower
+    from mlx_tutor.training.lower import find_first_adapted, open_lower
 
     make_console().quiet = True
     loaded, rows = load_inputs(args.layers)
@@ -172,7 +173,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_lower(model, [train], args.batch_size, Path(folder), 4.0) as [lower],
+        open_lower(model, [train], args.batch_size, Path(folder), 4.0, find_first_adapted(model)) as [lower],
     ):
         training = trainer.TrainingArgs(
             batch_size=args.batch_size,
@@ -188,10 +189,11 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
         def iterate(dataset: Any, batch_size: int, max_seq_length: int, loop: bool, comm_group: Any) -> Any:
             if not mine:
                 return clock(trainer.iterate_batches(dataset, batch_size, max_seq_length, loop))
-            kept = lower if case.passes > 1 else None
-            return clock(iterate_batches(dataset, batch_size, max_seq_length, loop, seed=1, lower=kept))
+            read = lower.read if lower and case.passes > 1 else None
+            return clock(iterate_batches(dataset, batch_size, max_seq_length, loop, seed=1, read_hidden=read))
 
-        loss = compute_loss if mine else trainer.default_loss
+        kept_loss = partial(compute_loss, first=lower.first if lower else 0)
+        loss = kept_loss if mine else trainer.default_loss
         dataset = train if mine else as_stock(case.train)
         with checkpoint_layers(model, always=False):
             trainer.train(model, optim.AdamW(RATE), dataset, None, training, loss, iterate)

@@ -1,6 +1,7 @@
 """The frozen layers are computed once, and nothing else changes."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_tutor.models import load_model
-from mlx_tutor.settings import TrainSettings
+from mlx_tutor.evaluation.evaluate import evaluate_run, is_evaluation_current
+from mlx_tutor.fuse.fuse import fuse_run
+from mlx_tutor.models import load_model, load_tokenizer
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import FuseSettings, TrainSettings
 from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.batches import TokenRow, iterate_batches, make_batch
 from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss, sum_losses
-from mlx_tutor.training.lower import count_frozen, open_lower
+from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.memory import read_shape
+from mlx_tutor.training.rows import tokenize_rows
 from tests.model_factory import make_model
 from tests.training.test_resume import RESUMED, read_best, read_losses, stop_at
-from tests.training.test_train import SETTINGS, train
+from tests.training.test_train import SETTINGS, make_rows, train
 
 ROWS = [TokenRow(tuple(range(3, 3 + length)), length // 3) for length in (40, 9, 23, 61, 12, 30, 18)]
 
@@ -41,15 +46,15 @@ def adapted(request: pytest.FixtureRequest, deep_model: Path) -> Any:
 
 
 def test_losses_and_gradients_are_those_of_the_tokens(adapted: Any, tmp_path: Path) -> None:
-    assert count_frozen(adapted) == 3
+    assert find_first_adapted(adapted) == 3
     rough = adapted.layers[0].input_layernorm.weight.dtype == mx.bfloat16
-    with open_lower(adapted, [ROWS], 3, tmp_path, 1.0) as [lower]:
+    with open_lower(adapted, [ROWS], 3, tmp_path, 1.0, 3) as [lower]:
         assert lower is not None
         for _ in range(2):
             # The second time they are read.
-            plain, quick = (list(iterate_batches(ROWS, 3, 64, lower=source)) for source in (None, lower))
+            plain, quick = (list(iterate_batches(ROWS, 3, 64, read_hidden=source)) for source in (None, lower.read))
             for tokens, hidden in zip(plain, quick, strict=True):
-                (loss, _), slopes = nn.value_and_grad(adapted, compute_loss)(adapted, *hidden)
+                (loss, _), slopes = nn.value_and_grad(adapted, partial(compute_loss, first=3))(adapted, *hidden)
                 (wanted, _), expected = nn.value_and_grad(adapted, compute_loss)(adapted, *tokens)
                 assert loss.item() == pytest.approx(wanted.item(), abs=2e-2 if rough else 1e-5)
                 for (name, a), (_, b) in zip(tree_flatten(slopes), tree_flatten(expected), strict=True):
@@ -58,7 +63,7 @@ def test_losses_and_gradients_are_those_of_the_tokens(adapted: Any, tmp_path: Pa
 
 
 def test_a_row_is_the_same_bits_in_any_batch(adapted: Any, tmp_path: Path) -> None:
-    with open_lower(adapted, [ROWS, ROWS], 3, tmp_path, 1.0) as [one, other]:
+    with open_lower(adapted, [ROWS, ROWS], 3, tmp_path, 1.0, 3) as [one, other]:
         assert one is not None and other is not None
         one.read([0, 3], 2, 64)
         # A file without a name leaves nothing behind, however the process ends.
@@ -71,11 +76,11 @@ def test_too_little_disk_or_nothing_frozen_goes_on_without(deep_model: Path, tmp
     loaded = load_model(deep_model)
     add_adapter(loaded, TrainSettings(num_layers=1))
     for most in (0.0, 1e-9):
-        with open_lower(loaded.model, [ROWS], 3, tmp_path, most) as found:
+        with open_lower(loaded.model, [ROWS], 3, tmp_path, most, 3) as found:
             assert found == [None]
     loaded = load_model(deep_model)
     add_adapter(loaded, TrainSettings(num_layers=-1))
-    with open_lower(loaded.model, [ROWS], 3, tmp_path, 1.0) as found:
+    with open_lower(loaded.model, [ROWS], 3, tmp_path, 1.0, find_first_adapted(loaded.model)) as found:
         assert found == [None]
 
 
@@ -174,3 +179,33 @@ def test_only_batches_that_would_not_fit_are_recomputed(adapted: Any, monkeypatc
         measure_loss(adapted, [ROWS[3]], 1)
         assert not seen
     assert type(adapted.layers[0]).__call__ is call
+
+
+def test_evaluation_starts_above_the_shared_layers_and_comes_to_the_same(tmp_path: Path, deep_model: Path) -> None:
+    run, _ = train(tmp_path, deep_model, replace(SETTINGS, num_layers=1, iters=8))
+    recipe = Recipe(train=replace(SETTINGS, num_layers=1, test_batches=2))
+    test = make_rows(11, start=30)
+    fuse_run(run, deep_model, recipe, make_rows(22), make_rows(3, start=22), lambda message: None)
+    assert is_same_below(deep_model, run.fused, 3) and not is_same_below(deep_model, run.fused, 4)
+    told: list[tuple[str, float, float]] = []
+    report = evaluate_run(run, deep_model, recipe, test, lambda text: None, lambda *told_: told.append(told_))
+    assert (report.rows, report.total_rows) == (8, 11)
+    assert is_evaluation_current(run, recipe, test)
+    assert not is_evaluation_current(run, replace(recipe, train=replace(recipe.train, test_batches=-1)), test)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert told[-1] == ("fused on 8 of 11 rows", 3.0, 3)
+    rows = tokenize_rows(test, load_tokenizer(deep_model), 256).take_batches(2, 4).rows
+    for found, path, adapter in zip(
+        report.models, (deep_model, deep_model, run.fused), (None, run.adapter, None), strict=True
+    ):
+        assert found.loss == pytest.approx(measure_loss(load_model(path, adapter).model, rows, 4), abs=1e-5)
+
+
+def test_a_model_fused_without_quantization_is_measured_from_its_first_layer(tmp_path: Path, deep_model: Path) -> None:
+    run, _ = train(tmp_path, deep_model, replace(SETTINGS, num_layers=1, iters=4))
+    recipe = Recipe(train=replace(SETTINGS, num_layers=1), fuse=FuseSettings(dequantize=True))
+    fuse_run(run, deep_model, recipe, make_rows(22), make_rows(3, start=22), lambda message: None)
+    assert not is_same_below(deep_model, run.fused, 3)
+    report = evaluate_run(run, deep_model, recipe, make_rows(5, start=30), lambda text: None)
+    rows = tokenize_rows(make_rows(5, start=30), load_tokenizer(deep_model), 256).rows
+    assert report.models[2].loss == pytest.approx(measure_loss(load_model(run.fused).model, rows, 4), abs=1e-6)

@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
     folder = Run(tmp_path, "course").adapter
 
     def fill(metric: Metric) -> None:
-        if metric["iteration"] == 25:
+        if metric["kind"] == "train" and metric["iteration"] == 25:
             (folder / name).rename(folder / "kept") if (folder / name).exists() else None
             (folder / name).symlink_to(full_disk)
 
@@ -179,7 +179,7 @@ def test_a_vanished_folder_is_one_line_and_training_goes_on_once_it_is_back(
     folder, away = tmp_path / "adapters", tmp_path / "away"
 
     def take_out(metric: Metric) -> None:
-        if metric["iteration"] == 25:
+        if metric["kind"] == "train" and metric["iteration"] == 25:
             folder.rename(away)
 
     with pytest.raises(TrainingError, match=r"folder .*course is gone.*put it back and run again"):

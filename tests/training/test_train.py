@@ -75,7 +75,7 @@ def test_loss_falls_and_the_best_adapter_is_what_is_kept(tmp_path: Path, tiny_mo
     assert measure_loss(tuned.model, valid.rows, 4) == pytest.approx(report.best_loss, abs=1e-4)
     assert (run.adapter / "loss.png").read_bytes().startswith(b"\x89PNG")
     lines = [json.loads(line) for line in (run.adapter / "metrics.jsonl").read_text().splitlines()]
-    assert lines == events
+    assert lines == [m for m in events if m["kind"] != "progress"]
     assert run.read()["result"]["best_loss"] == report.best_loss
 
 
@@ -172,6 +172,27 @@ def test_a_broken_base_is_named_as_such(tmp_path: Path) -> None:
     mx.save_safetensors(str(base / "model.safetensors"), weights)
     with pytest.raises(TrainingError, match="base model's own loss"):
         train(tmp_path, base)
+
+
+def test_validation_rests_on_the_same_rows_each_time_and_says_how_many(tmp_path: Path, tiny_model: Path) -> None:
+    events: list[Metric] = []
+    valid = make_rows(23, start=22)
+    settings = replace(SETTINGS, iters=20, steps_per_eval=10, val_batches=2)
+    run, report = train(tmp_path, tiny_model, settings, on_event=events.append, valid=valid)
+    assert (report.valid_rows, report.valid_total) == (8, 23)
+    lines = list(map(json.loads, (run.adapter / "metrics.jsonl").read_text().splitlines()))
+    assert {m["kind"] for m in lines} == {"train", "valid"}
+    assert {(m["rows"], m["total"]) for m in lines if m["kind"] == "valid"} == {(8, 23)}
+    # The best loss is that of the kept adapter on every third row.
+    tuned = load_model(tiny_model, run.adapter)
+    rows = tokenize_rows(valid, tuned.tokenizer, settings.max_seq_length)
+    spread = [rows.rows[i] for i in (0, 2, 5, 8, 11, 14, 17, 20)]
+    assert measure_loss(tuned.model, spread, 4) == pytest.approx(report.best_loss, abs=1e-5)
+    # A sign of life before the first loss is known.
+    first = events[0]
+    assert (first["kind"], first["doing"], first["rows"], first["total"]) == ("progress", "validating", 0, 8)
+    assert [m["rows"] for m in events if m["kind"] == "progress" and m["doing"] == "training"] == list(range(1, 21))
+    assert train(tmp_path, tiny_model, replace(settings, val_batches=-1), valid=valid, name="all")[1].valid_rows == 23
 
 
 def test_too_few_rows_are_refused(tmp_path: Path, tiny_model: Path) -> None:
