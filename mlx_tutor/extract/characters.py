@@ -9,8 +9,19 @@ LIGATURES = str.maketrans(
         "\xa0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\t": " ",
     }
 )  # fmt: skip
+# Accents that stand alone, and those that join a letter.
+COMBINING = {
+    "`": "\u0300", "\u02cb": "\u0300", "´": "\u0301", "\u02ca": "\u0301", "^": "\u0302", "ˆ": "\u0302", "~": "\u0303",
+    "˜": "\u0303", "¯": "\u0304", "ˉ": "\u0304", "˘": "\u0306", "˙": "\u0307", "¨": "\u0308", "°": "\u030a",
+    "˚": "\u030a", "˝": "\u030b", "ˇ": "\u030c", "¸": "\u0327", "˛": "\u0328", "\u20d7": "\u20d7",
+}  # fmt: skip
 # Hebrew, Arabic and their neighbours.
 RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def is_accent(character: str) -> bool:
+    """Whether a glyph may be a part of the letter before or after it."""
+    return character in COMBINING or "\u0300" <= character <= "\u036f"
 
 
 def clean_characters(text: str) -> str:

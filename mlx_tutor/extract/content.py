@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlx_tutor.extract.characters import clean_run
+from mlx_tutor.extract.characters import clean_run, is_accent
 from mlx_tutor.extract.fonts import Type, read_type
 from mlx_tutor.extract.layers import Layers
+from mlx_tutor.extract.shapes import PATHS, Matrix, ShapeFinder
 
 # A gap of this share of the type size parts words; a kern inside a word is smaller.
 WORD_GAP = 0.17
@@ -24,8 +25,6 @@ MOST_FORMS = 5000
 IDENTITY = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 PARAMETERS = {b"Tc": "spacing", b"Tw": "word_spacing", b"TL": "leading", b"Ts": "rise"}
 
-Matrix = tuple[float, float, float, float, float, float]
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -33,7 +32,7 @@ class Run:
 
     `turn` is the direction in quarter turns; the coordinates are those of a page turned so that the run is upright,
     `y` grows upwards from 0. `x` and `end` are those of the first and last character that is seen; spaces around them
-    stay in the text. `space` is the width of a space.
+    stay in the text. `space` is the width of a space; `spaced` says whether one is drawn, as a character.
     """
 
     text: str
@@ -45,6 +44,7 @@ class Run:
     mono: bool
     turn: int
     space: float
+    spaced: bool = False
 
 
 def is_cell_gap(gap: float, size: float, space: float) -> bool:
@@ -83,20 +83,22 @@ class PageReader:
         self.layers = Layers(reader.trailer.get("/Root"))
         self.types: dict[Any, Type | None] = {}
         self.runs: list[Run] = []
+        self.shapes = ShapeFinder()
         self.forms = 0
 
     def read_page(self, page: Any) -> list[Run]:
-        """The runs of a page in the order in which it draws them."""
+        """The runs of a page in the order in which it draws them; `shapes` holds what it draws besides."""
         from pypdf.generic import ContentStream
 
-        self.runs, self.forms = [], 0
+        self.runs, self.forms, self.shapes = [], 0, ShapeFinder()
         box = [float(value) for value in page.mediabox]
-        self.box = (min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3]))
+        left, bottom = min(box[0], box[2]), min(box[1], box[3])
+        self.width, self.height = abs(box[2] - box[0]), abs(box[3] - box[1])
         # An empty page may have no contents at all.
         contents = page.get("/Contents")
         if contents is not None:
             stream = ContentStream(contents, self.reader, "bytes")
-            self._draw(stream, page.get("/Resources"), State(), 0)
+            self._draw(stream, page.get("/Resources"), State((1.0, 0.0, 0.0, 1.0, -left, -bottom)), 0)
         return self.runs
 
     def _draw(self, stream: Any, resources: Any, state: State, depth: int) -> None:
@@ -128,6 +130,9 @@ class PageReader:
                     self._close_mark(marks.pop())
                 case b"Do" if operands and None not in marks:
                     self._draw_form(operands[0], resources, state, depth)
+                case _ if operator in PATHS:
+                    numbers = [_number(operands, i) for i in range(len(operands))]
+                    self.shapes.follow(operator, numbers, state.matrix, is_hidden=None in marks)
                 case _:
                     state = _change(state, operator, operands)
 
@@ -138,10 +143,15 @@ class PageReader:
         self.forms += 1
         if "/OC" in form and self.layers.is_hidden(form.raw_get("/OC")):
             return
+        if form.get("/Subtype") == "/Image":
+            self.shapes.add_box((0, 0, 1, 1), state.matrix)
         if form.get("/Subtype") != "/Form" or depth >= DEEPEST_FORM or self.forms > MOST_FORMS:
             return
         matrix = multiply(_matrix(_get(form.get("/Matrix"), [])), state.matrix)
         inner = _get(form.get("/Resources")) or resources
+        box = _get(form.get("/BBox"), [])
+        if len(box) == 4:
+            self.shapes.add_box([_number(box, i) for i in range(4)], matrix)
         self._draw(ContentStream(form, self.reader, "bytes"), inner, replace(state, matrix=matrix), depth + 1)
 
     def _find_type(self, fonts: Any, name: Any) -> Type | None:
@@ -191,9 +201,11 @@ class PageReader:
         pen = begin = end = 0.0
         shown: list[str] = []
 
+        spaced = False
+
         def close() -> None:
             if shown and not is_hidden:
-                self._add_run("".join(shown), frame, (begin, end), space, font)
+                self._add_run("".join(shown), frame, (begin, end), space, font, spaced)
             shown.clear()
 
         for part in parts:
@@ -205,6 +217,10 @@ class PageReader:
                             close()
                         else:
                             shown.append(" ")
+                    # An accent is a run of its own: it may stand over its neighbour.
+                    if is_accent(character) or (shown and is_accent(shown[-1])):
+                        close()
+                    spaced = spaced or character == " "
                     if not any(not c.isspace() for c in shown):
                         begin = pen
                     shown.append(character)
@@ -219,18 +235,19 @@ class PageReader:
         moved = pen * state.size * state.stretch
         return multiply((1, 0, 0, 1, moved, 0), text)
 
-    def _add_run(self, text: str, frame: Matrix, pens: tuple[float, float], space: float, font: Type) -> None:
+    def _add_run(
+        self, text: str, frame: Matrix, pens: tuple[float, float], space: float, font: Type, spaced: bool
+    ) -> None:
         a, b, c, d, e, f = frame
         turn = round(math.atan2(b, a) / (math.pi / 2)) % 4 if a or b else 0
         places = []
         for pen in pens:
             x, y = e + pen * a, f + pen * b
-            left, bottom, right, top = self.box
-            places.append(
-                ((x - left, y - bottom), (y - bottom, right - x), (right - x, top - y), (top - y, x - left))[turn]
-            )
+            width, height = self.width, self.height
+            places.append(((x, y), (y, width - x), (width - x, height - y), (height - y, x))[turn])
         (x, y), (end, _) = places
-        self.runs.append(Run(text, x, end, y, math.hypot(c, d), font.bold, font.mono, turn, space * math.hypot(a, b)))
+        size, space = math.hypot(c, d), space * math.hypot(a, b)
+        self.runs.append(Run(text, x, end, y, size, font.bold, font.mono, turn, space, spaced))
 
 
 def _move(line: Matrix, state: State, operator: bytes, operands: Sequence[Any]) -> Matrix:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mlx_tutor.extract.joining import BULLET
-from mlx_tutor.extract.lines import Line
+from mlx_tutor.extract.segments import Line
 from mlx_tutor.extract.shape import ENDS_SENTENCE
 
 HEADING_RATIO = 1.12

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mlx_tutor.extract.lines import BULLETS, Line
+from mlx_tutor.extract.labels import BULLETS, CLEAR_BULLETS
+from mlx_tutor.extract.segments import Line
 
-BULLET = re.compile(rf"^(?:[{BULLETS}]|o(?= [A-Z]))\s+(?=\S)")
+BULLET = re.compile(rf"^(?:[{CLEAR_BULLETS}]\s*|(?:[{BULLETS}]|o(?= [A-Z]))\s+)(?=\S)")
 NUMBERED = re.compile(r"^(?:\(?\d{1,2}[.)]|\[\d{1,3}\]|\(?[a-z][.)])\s+(?=\S)")
 # A soft or typographic hyphen at the end of a line was put there by hyphenation and by nothing else.
 SOFT_HYPHENS = "\u00ad\u2010"
@@ -32,7 +33,7 @@ def join_paragraph(lines: Sequence[Line], vocabulary: Counter[str]) -> str:
     for line in lines:
         if match := BULLET.match(line.text):
             text += ("\n" if text else "") + "- " + line.text[match.end() :]
-        elif text and NUMBERED.match(line.text) and NUMBERED.match(lines[0].text):
+        elif text and NUMBERED.match(line.text) and (NUMBERED.match(lines[0].text) or BULLET.match(lines[0].text)):
             text += "\n" + line.text
         elif not text:
             text = line.text

@@ -14,8 +14,8 @@ from mlx_tutor.extract.joining import (
     join_paragraph,
     join_table,
 )
-from mlx_tutor.extract.lines import Line
 from mlx_tutor.extract.sections import SectionBuilder
+from mlx_tutor.extract.segments import Line
 from mlx_tutor.extract.shape import (
     ENDS_SENTENCE,
     FOOTNOTE,

@@ -12,10 +12,11 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.characters import clean_characters
 from mlx_tutor.extract.content import PageReader, Run
 from mlx_tutor.extract.fonts import UNREADABLE
-from mlx_tutor.extract.lines import Line, drop_running_lines, make_lines
+from mlx_tutor.extract.lines import drop_running_lines, make_lines
 from mlx_tutor.extract.ocr import has_picture, recognize_page
 from mlx_tutor.extract.paragraphs import add_lines
 from mlx_tutor.extract.sections import SectionBuilder
+from mlx_tutor.extract.segments import Line
 from mlx_tutor.records import Section
 
 LONGEST_OUTLINE = 5000
@@ -114,7 +115,7 @@ def read_pages(reader: Any) -> tuple[list[list[Line]], dict[int, PageState]]:
                 lost[number] = "unreadable"
             else:
                 width, height = float(page.mediabox.width), float(page.mediabox.height)
-                lines = make_lines(runs, number, width, height)
+                lines = make_lines(runs, number, width, height, drawn.shapes.boxes)
                 if not lines and has_picture(page):
                     lost[number] = "scanned"
         except (PyPdfError, *BROKEN) as err:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mlx_tutor.extract.lines import Line
+from mlx_tutor.extract.segments import Line
 
 ENDS_SENTENCE = re.compile(r"[.!?:;][\"'”’)\]]*$")
 CAPTION = re.compile(
