@@ -1,6 +1,7 @@
 """What stands beside the words of a PDF: accents, bullets, numbers of lines, gaps around emphasised words."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.records import Block
 from tests.extract.pdf_factory import draw_pdf, stack, write_pdf
 
-FONTS = {
+FONTS: dict[str, dict[str, Any]] = {
     "F2": {"/Subtype": "/Type1", "/BaseFont": "/Helvetica-Bold", "/Encoding": "/WinAnsiEncoding"},
     "F3": {
         "/Subtype": "/Type1",
@@ -131,8 +132,8 @@ TEXT = [
 
 
 @pytest.mark.parametrize(("x", "size", "step"), [(50, 11, 1), (52, 6, 1), (480, 8, 1)])
-def test_numbers_of_lines_are_left_out(tmp_path: Path, x: int, size: int, step: int) -> None:
-    numbers = [(x, 120 + 14 * i, size, str(8 + step * i)) for i in range(len(TEXT))]
+def test_numbers_of_lines_are_left_out(tmp_path: Path, x: float, size: float, step: int) -> None:
+    numbers = [(x, 120.0 + 14 * i, size, str(8 + step * i)) for i in range(len(TEXT))]
     lines = [piece for pair in zip(numbers, stack(TEXT), strict=True) for piece in pair]
     sections = read_pdf(draw_pdf(tmp_path / "a.pdf", [lines]))[1]
     assert [block.text for section in sections for block in section.blocks] == [" ".join(TEXT)]
