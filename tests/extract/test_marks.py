@@ -142,7 +142,7 @@ def test_numbers_of_lines_are_left_out(tmp_path: Path, x: float, size: float, st
 def test_numbers_of_rows_stay(tmp_path: Path) -> None:
     rows = [("1", "Mercury", "no moon"), ("2", "Venus", "no moon"), ("3", "Earth", "one moon"), ("4", "Mars", "two"),
             ("5", "Jupiter", "many of them"), ("6", "Saturn", "many of them")]  # fmt: skip
-    cells = [(72 + 60 * j, 200 + 18 * i, 11, cell) for i, row in enumerate(rows) for j, cell in enumerate(row)]
+    cells = [(72.0 + 60 * j, 200.0 + 18 * i, 11.0, cell) for i, row in enumerate(rows) for j, cell in enumerate(row)]
     (block,) = read_pdf(draw_pdf(tmp_path / "a.pdf", [cells]))[1][0].blocks
     assert block.kind == "table" and "| 5 | Jupiter | many of them |" in block.text
 
