@@ -75,12 +75,12 @@ check: $(READY) ## style, types, who may import whom, stale documentation
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m mlx_tutor.commands.reference --check README.md
+	@$(BIN)/python -m mlx_tutor.commands.reference --check
 
-fix: $(READY) ## mend style, and write the generated parts of the README
+fix: $(READY) ## mend style, and write the generated parts of the guides
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/python -m mlx_tutor.commands.reference --write README.md
+	@$(BIN)/python -m mlx_tutor.commands.reference --write
 
 bench: $(READY) ## run the benchmarks into build/bench.json (data: MLX_TUTOR_BENCH_DATA)
 	@mkdir -p build

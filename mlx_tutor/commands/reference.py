@@ -1,8 +1,8 @@
-"""Writes the generated parts of the README: `python -m mlx_tutor.commands.reference --check|--write FILE`."""
+"""Writes the generated parts of the guides: `python -m mlx_tutor.commands.reference --check|--write`."""
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from mlx_tutor.commands.init import write_value
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
 from mlx_tutor.recipe import list_settings, list_table_settings
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def list_commands() -> Iterator[tuple[str, click.Command]]:
@@ -31,7 +34,7 @@ def write_commands() -> str:
         usage = click.Context(
             command, info_name=f"mlx-tutor {name}", terminal_width=100, help_option_names=["-h", "--help"]
         )
-        parts.append(f"### `mlx-tutor {name}`\n\n```text\n{command.get_help(usage)}\n```")
+        parts.append(f"## `mlx-tutor {name}`\n\n```text\n{command.get_help(usage)}\n```")
     return "\n\n".join(parts)
 
 
@@ -44,37 +47,69 @@ def write_recipe_table() -> str:
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
-def renew(text: str) -> str:
-    """`text` with what stands between the markers written again.
+def make_anchor(heading: str) -> str:
+    """The fragment that GitHub gives a heading of a Markdown file."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def write_contents(text: str) -> str:
+    """A table of contents of a Markdown file: its headings of the second level."""
+    headings = re.findall(r"^## (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return "\n".join(f"- [{heading}](#{make_anchor(heading)})" for heading in headings)
+
+
+# Marker -> what stands between it and its end, made of the whole text. Contents come last: they list what was written.
+GENERATED: dict[str, Callable[[str], str]] = {
+    "commands": lambda _: write_commands(),
+    "recipe": lambda _: write_recipe_table(),
+    "contents": write_contents,
+}
+GUIDES = {
+    "mlx_tutor/commands/README.md": ("commands", "contents"),
+    "mlx_tutor/recipes/README.md": ("recipe",),
+    "mlx_tutor/dataset/README.md": ("contents",),
+    "mlx_tutor/training/README.md": ("contents",),
+    "mlx_tutor/fuse/README.md": ("contents",),
+    "mlx_tutor/evaluation/README.md": ("contents",),
+    "mlx_tutor/study/README.md": ("contents",),
+    "tests/benchmarks/README.md": ("contents",),
+}
+
+
+def renew(text: str, names: tuple[str, ...]) -> str:
+    """`text` with what stands between the markers of these `names` written again.
 
     Raises:
         TutorError: a marker is missing.
     """
-    for name, content in (("commands", write_commands()), ("recipe", write_recipe_table())):
+    for name in names:
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):
             raise TutorError(f"no <!-- {name} --> ... <!-- /{name} --> in it")
+        content = GENERATED[name](text)
         text = pattern.sub(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)  # type: ignore[misc]
     return text
 
 
-def main(arguments: list[str]) -> str | None:
-    """Check or write one file; returns what is wrong, for `sys.exit`."""
-    match arguments:
-        case ["--check" | "--write" as mode, name]:
-            path = Path(name)
-        case _:
-            return "usage: python -m mlx_tutor.commands.reference --check|--write FILE"
-    text = path.read_text(encoding="utf-8")
-    try:
-        renewed = renew(text)
-    except TutorError as err:
-        return f"{path}: {err}"
-    if mode == "--write":
-        write_text(path, renewed)
-    elif renewed != text:
-        return f"{path} is stale: its reference differs from the program. Run: make fix"
-    return None
+def main(arguments: list[str], root: Path = ROOT) -> str | None:
+    """Check or write all guides below `root`; returns what is wrong, for `sys.exit`."""
+    if arguments not in (["--check"], ["--write"]):
+        return "usage: python -m mlx_tutor.commands.reference --check|--write"
+    problems = []
+    for name, markers in GUIDES.items():
+        text = (root / name).read_text(encoding="utf-8")
+        try:
+            renewed = renew(text, markers)
+        except TutorError as err:
+            problems.append(f"{name}: {err}")
+            continue
+        if renewed == text:
+            continue
+        if arguments == ["--write"]:
+            write_text(root / name, renewed)
+        else:
+            problems.append(f"{name} is stale: its generated part differs from the program. Run: make fix")
+    return "\n".join(problems) or None
 
 
 if __name__ == "__main__":

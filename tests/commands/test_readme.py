@@ -1,4 +1,4 @@
-"""What the README tells people to type can be typed; CI itself runs `make train` and `make test`."""
+"""What README and guides tell people to type can be typed; CI itself runs `make train` and `make test`."""
 
 import re
 import shlex
@@ -8,15 +8,17 @@ import click
 import pytest
 
 from mlx_tutor.cli import cli
+from mlx_tutor.commands.reference import FENCE, ROOT, make_anchor
+from mlx_tutor.commands.reference import GUIDES as LISTED
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [ROOT / "README.md", *(ROOT / name for name in LISTED)]
+TEXT = "\n".join(guide.read_text(encoding="utf-8") for guide in GUIDES)
 # Whole lines of console blocks, code inside sentences, and the example of each command's help.
-CONSOLES = "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
+CONSOLES = "\n".join(re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL))
 TYPED = [
     *re.findall(r"^(?:mlx-tutor|make) .+$", CONSOLES, re.MULTILINE),
-    *re.findall(r"`((?:mlx-tutor|make) [^`]+)`", README.replace("\n", " ")),
-    *re.findall(r"^  Example: (mlx-tutor .+)$", README, re.MULTILINE),
+    *re.findall(r"`((?:mlx-tutor|make) [^`]+)`", TEXT.replace("\n", " ")),
+    *re.findall(r"^  Example: (mlx-tutor .+)$", TEXT, re.MULTILINE),
 ]
 
 
@@ -44,6 +46,21 @@ def test_a_target_of_the_readme_is_there(line: str) -> None:
     assert all(f"$({name})" in makefile or f"$$({name})" in makefile for name in (v.split("=")[0] for v in variables))
 
 
-def test_files_that_the_readme_links_are_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links and all((ROOT / link).exists() for link in links)
+def list_anchors(markdown: str) -> set[str]:
+    return {make_anchor(heading) for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", markdown), re.MULTILINE)}
+
+
+# The starter's page travels with the weights.
+@pytest.mark.parametrize("guide", [*GUIDES, *ROOT.glob(".github/*.md"), ROOT / "mlx_tutor/starter/README.md"])
+def test_links_lead_to_a_file_and_a_heading(guide: Path) -> None:
+    text = FENCE.sub("", guide.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = guide.parent / name if name else guide
+        assert target.exists(), link
+        assert not anchor or anchor in list_anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_guide_is_linked_in_the_readme() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(LISTED) <= set(links)
