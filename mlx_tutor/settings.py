@@ -3,6 +3,7 @@
 Training words are mlx-lm's own.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -131,6 +132,10 @@ class DatasetSettings:
     )
     imports: tuple[ImportSettings, ...] = tables("import")
     templates: tuple[TemplateSettings, ...] = tables("template")
+
+    def __post_init__(self) -> None:
+        # As the names of sources are written, whatever form the recipe's editor gave them.
+        object.__setattr__(self, "holdout", tuple(unicodedata.normalize("NFC", name) for name in self.holdout))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mlx_tutor.extract.extract import list_sources, read_source
+from mlx_tutor.extract.extract import read_source
+from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.workspace import Course
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ def test_made_files_are_what_their_sources_give(program: str) -> None:
 
 
 def test_the_course_has_all_formats_and_enough_to_read() -> None:
-    sources, _ = list_sources(Course(ROOT, "sample"))
+    sources = list_sources(Course(ROOT, "sample")).known.values()
     entries = [read_source(path, path.name)[0] for path in sources]
     assert [entry["reason"] for entry in entries] == [None] * len(entries)
     suffixes = [path.suffix for path in sources]
@@ -36,7 +37,7 @@ def test_the_course_has_all_formats_and_enough_to_read() -> None:
 
 
 def test_the_course_covers_six_domains_in_many_sections() -> None:
-    sources, _ = list_sources(Course(ROOT, "sample"))
+    sources = list_sources(Course(ROOT, "sample")).known.values()
     documents = {path.name: read_source(path, path.name)[1] for path in sources}
     titles = {name: document.title for name, document in documents.items() if document and name in DOMAINS}
     assert titles == DOMAINS

@@ -10,7 +10,8 @@ from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, writ
 from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
 from mlx_tutor.dataset.tables.read import find_path, find_table, name_source
 from mlx_tutor.dataset.tables.templates import fill_templates
-from mlx_tutor.extract.extract import list_sources, read_documents
+from mlx_tutor.extract.extract import read_documents
+from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Origin
@@ -31,7 +32,7 @@ def read_course(course: Course, recipe: Recipe) -> list[Document]:
         CorpusError: files that are not extracted yet.
     """
     extracted = (course.dataset / "documents.jsonl").is_file()
-    return [] if has_tables(recipe) and not extracted and not list_sources(course)[0] else read_documents(course)
+    return [] if has_tables(recipe) and not extracted and not list_sources(course).known else read_documents(course)
 
 
 def hash_tables(course: Course, recipe: Recipe) -> dict[str, str | None]:

@@ -1,7 +1,8 @@
 """All sources of a course to documents.jsonl; what did not change is not read again."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,25 +12,17 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
 from mlx_tutor.extract.ocr import check_ocr
 from mlx_tutor.extract.pdf import read_pdf
+from mlx_tutor.extract.sections import mend_surrogates
+from mlx_tutor.extract.sources import Failure, describe_os_error, list_sources
 from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 6
+EXTRACTOR = 7
 # Kinds of pages that give no text.
 LOST = ("scanned", "unreadable", "broken")
-# Text of fewer bytes is read faster than a process starts.
-SMALL = 300_000
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A source that could not be read, and why."""
-
-    source: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +53,6 @@ class ExtractReport:
     scans: tuple[Scan, ...]
 
 
-def list_sources(course: Course) -> tuple[list[Path], list[Path]]:
-    """Files with a known suffix, and the others; hidden files and folders are passed over."""
-    files = [
-        path
-        for path in sorted(course.sources.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(course.sources).parts)
-    ]
-    known = [path for path in files if path.suffix.lower() in READERS]
-    return known, [path for path in files if path not in set(known)]
-
-
 def extract_course(
     course: Course,
     on_file: Callable[[str, int, int], None] | None = None,
@@ -91,15 +73,16 @@ def extract_course(
     Raises:
         CorpusError: no source, none that could be read, or `ocr` without tesseract.
     """
-    known, others = list_sources(course)
-    suffixes = ", ".join(READERS)
-    if not known and not may_be_empty:
-        raise CorpusError(f"No course file in {course.sources}. Put {suffixes} files there and run again.")
+    found = list_sources(course)
+    paths = found.known
+    if not paths and not may_be_empty:
+        reasons = "".join(f" {failure.source}: {failure.reason}." for failure in found.refused)
+        suffixes = ", ".join(READERS)
+        raise CorpusError(f"No course file in {course.sources}.{reasons} Put {suffixes} files there and run again.")
     if ocr:
         check_ocr(ocr)
     earlier = _read_manifest(course)
     documents = {document.source: document for document in read_documents(course)} if earlier else {}
-    paths = {path.relative_to(course.sources).as_posix(): path for path in known}
     read: dict[str, tuple[dict[str, Any], Document | None]] = {}
     changed: dict[str, Path] = {}
     for source, path in paths.items():
@@ -112,15 +95,15 @@ def extract_course(
         for done, (source, result) in enumerate(_read_changed(changed, ocr), len(read) + 1):
             read[source] = result
             if on_file is not None:
-                on_file(source, done, len(known))
+                on_file(source, done, len(paths))
     except KeyboardInterrupt:
         _write_documents(course, [read[source] for source in paths if source in read])
         raise
     entries = [read[source][0] for source in paths]
     kept = [document for document in (read[source][1] for source in paths) if document is not None]
-    reused = len(known) - len(changed)
-    failures = tuple(Failure(entry["source"], entry["reason"]) for entry in entries if entry["reason"])
-    if known and not kept:
+    reused = len(paths) - len(changed)
+    failures = (*_list_failures(entries), *found.refused)
+    if paths and not kept:
         reasons = "; ".join(f"{failure.source}: {failure.reason}" for failure in failures)
         raise CorpusError(f"No file in {course.sources} could be read: {reasons}.")
     _write_documents(course, [read[source] for source in paths])
@@ -130,8 +113,8 @@ def extract_course(
         read=len(changed),
         reused=reused,
         failures=failures,
-        skipped=tuple(path.relative_to(course.sources).as_posix() for path in others),
-        is_current=reused == len(known) and len(earlier) == len(known),
+        skipped=tuple(found.others),
+        is_current=reused == len(paths) and len(earlier) == len(paths),
         scans=tuple(
             Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
             for entry in entries
@@ -147,15 +130,14 @@ def _write_documents(course: Course, results: Sequence[tuple[dict[str, Any], Doc
     write_json(course.dataset / "documents.json", manifest)
 
 
+def _list_failures(entries: Iterable[dict[str, Any]]) -> tuple[Failure, ...]:
+    return tuple(Failure(entry["source"], entry["reason"], entry["trace"]) for entry in entries if entry["reason"])
+
+
 def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
-    """Read files, those that may take long or explode in processes of their own."""
-    small = [source for source, path in paths.items() if path.suffix.lower() != ".pdf" and _stat(path)["size"] < SMALL]
-    large = sorted(set(paths) - set(small), key=lambda source: (-_stat(paths[source])["size"], source))
-    with closing(read_in_workers([(paths[source], source) for source in large], ocr=ocr)) as results:
-        # The first says that the processes have begun.
-        next(results)
-        for source in small:
-            yield source, read_source(paths[source], source)
+    """Read files in processes of their own, the largest first."""
+    jobs = sorted(paths, key=lambda source: (-_stat(paths[source])["size"], source))
+    with closing(read_in_workers([(paths[source], source) for source in jobs], ocr=ocr)) as results:
         for source, result in results:
             failed = isinstance(result, str)
             yield source, ({**_begin_entry(paths[source], source, ocr), "reason": result}, None) if failed else result
@@ -163,9 +145,9 @@ def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple
 
 def _begin_entry(path: Path, source: str, ocr: str) -> dict[str, Any]:
     """The line of a file in the manifest before it is read; `recognized` and LOST are its pages without text."""
-    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "ocr": ocr}
+    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "trace": "", "ocr": ocr}
     pages: dict[str, list[int]] = {state: [] for state in ("recognized", *LOST)}
-    return {"source": source, "sha256": hash_file(path), **_stat(path), **counts, **pages}
+    return {"source": source, "sha256": _hash_source(path), **_stat(path), **counts, **pages}
 
 
 def _find_lost(entry: dict[str, Any]) -> list[int]:
@@ -185,24 +167,45 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
         read = partial(read_pdf, ocr=ocr, on_page=note_page)
     try:
         title, sections = read(path)
+    except MemoryError:
+        # The process that reads has to end.
+        raise
     except CorpusError as err:
         return {**entry, "reason": str(err)}, None
+    except OSError as err:
+        return {**entry, "reason": describe_os_error(err)}, None
+    except Exception as err:  # noqa: BLE001 - a fault of a reader costs its file and not the course; -v shows it
+        reason = f"the reader failed ({type(err).__name__}); extract -v shows where"
+        return {**entry, "reason": reason, "trace": mend_surrogates(traceback.format_exc())}, None
     if not sections:
         return {**entry, "reason": "empty: no text in it"}, None
     words = sum(len(section.text.split()) for section in sections)
-    return {**entry, "words": words, "sections": len(sections)}, Document(source, entry["sha256"], title, sections)
+    document = Document(source, entry["sha256"], mend_surrogates(title), sections)
+    return {**entry, "words": words, "sections": len(sections)}, document
 
 
 def _stat(path: Path) -> dict[str, int]:
-    stat = path.stat()
+    """Size and time of a file; -1 where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return {"size": -1, "mtime_ns": -1}
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _hash_source(path: Path) -> str:
+    """The hash of a file; empty where it cannot be opened."""
+    with suppress(OSError):
+        return hash_file(path)
+    return ""
 
 
 def _is_unchanged(path: Path, entry: dict[str, Any]) -> bool:
     now = _stat(path)
-    if now == {"size": entry["size"], "mtime_ns": entry["mtime_ns"]}:
+    # Permissions change without a new time.
+    if entry["sha256"] and now == {"size": entry["size"], "mtime_ns": entry["mtime_ns"]}:
         return True
-    return bool(now["size"] == entry["size"] and hash_file(path) == entry["sha256"])
+    return bool(now["size"] == entry["size"] and _hash_source(path) == entry["sha256"])
 
 
 def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
@@ -219,7 +222,7 @@ def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
 def find_changes(course: Course) -> tuple[str, ...]:
     """Sources that changed, came or went since the last extraction; all of them before the first."""
     entries = _read_manifest(course)
-    known = {path.relative_to(course.sources).as_posix(): path for path in list_sources(course)[0]}
+    known = list_sources(course).known
     changed = [
         source for source, path in known.items() if source not in entries or not _is_unchanged(path, entries[source])
     ]
@@ -232,8 +235,8 @@ def is_extract_current(course: Course) -> bool:
 
 
 def read_failures(course: Course) -> tuple[Failure, ...]:
-    """The sources that the last extraction could not read."""
-    return tuple(Failure(e["source"], e["reason"]) for e in _read_manifest(course).values() if e["reason"])
+    """The sources that the last extraction could not read, and those that are refused now."""
+    return (*_list_failures(_read_manifest(course).values()), *list_sources(course).refused)
 
 
 def read_documents(course: Course) -> list[Document]:

@@ -1,8 +1,13 @@
 """Collects headings and blocks, in reading order, into sections."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlx_tutor.records import Block, Section
+
+
+def mend_surrogates(text: str) -> str:
+    """Two half surrogates, as JSON may hold them, as their character; one alone, which no file can hold, as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(slots=True)
@@ -16,12 +21,12 @@ class SectionBuilder:
     def add_heading(self, level: int, text: str) -> None:
         """Begin a section; `level` counts from 1, and deeper headings are closed."""
         self._close()
-        self.path = [(depth, title) for depth, title in self.path if depth < level] + [(level, text)]
+        self.path = [(depth, title) for depth, title in self.path if depth < level] + [(level, mend_surrogates(text))]
 
     def add_block(self, block: Block) -> None:
         """Add a block to the section that is open."""
         if block.text.strip():
-            self.blocks.append(block)
+            self.blocks.append(replace(block, text=mend_surrogates(block.text)))
 
     def _close(self) -> None:
         if self.blocks:
@@ -31,7 +36,7 @@ class SectionBuilder:
     def finish(self, title: str) -> tuple[Section, ...]:
         """All sections that have text; those without a heading get the title."""
         self._close()
-        return tuple(Section(section.heading or (title,), section.blocks) for section in self.sections)
+        return tuple(Section(section.heading or (mend_surrogates(title),), section.blocks) for section in self.sections)
 
     def find_title(self, default: str) -> str:
         """The first heading, or `default`."""

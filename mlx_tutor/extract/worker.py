@@ -45,8 +45,6 @@ def read_in_workers(
 ) -> Generator[tuple[str, Any]]:
     """Read files in parallel; gives the source, and what `read_source` says or the reason why it said nothing.
 
-    The first pair is empty: it comes when the processes have begun, so that the caller can do something meanwhile.
-
     Args:
         jobs: Path and source of each file; large ones are best given first.
         seconds: What one file may take; None: long enough for a book, or for a scanned book with `ocr`.
@@ -61,7 +59,6 @@ def read_in_workers(
             for _ in range(min(len(jobs), count_cores())):
                 children.append(_start(seconds, memory, ocr))
                 _give_job(children[-1], left, selector, seconds)
-            yield "", ""
             while busy := [child for child in children if child.job]:
                 soonest = min(child.deadline for child in busy)
                 ready = {key.data for key, _ in selector.select(max(0.0, soonest - time.monotonic()))}

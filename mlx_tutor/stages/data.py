@@ -52,6 +52,9 @@ def run_extract(job: Job) -> Outcome:
     if report.skipped:
         summary += f", {len(report.skipped)} of other kinds passed over"
         job.screen.explain(f"passed over: {', '.join(report.skipped)}")
+    for failure in report.failures:
+        if failure.trace:
+            job.screen.explain(f"{failure.source}: {failure.trace}")
     return finish(
         job,
         Outcome(
@@ -116,10 +119,11 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
 def check_documents(job: Job) -> None:
     """See that the course is extracted, and warn of what changed since; raises CorpusError when it is not."""
     from mlx_tutor.dataset.gather import has_tables
-    from mlx_tutor.extract.extract import extract_course, find_changes, list_sources, read_documents
+    from mlx_tutor.extract.extract import extract_course, find_changes, read_documents
+    from mlx_tutor.extract.sources import list_sources
 
     course = job.course
-    if has_tables(job.recipe) and not list_sources(course)[0]:
+    if has_tables(job.recipe) and not list_sources(course).known:
         # Nothing to read, and whoever looks for documents finds that there are none.
         extract_course(course, may_be_empty=True)
     read_documents(course)

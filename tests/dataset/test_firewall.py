@@ -1,6 +1,7 @@
 """Past exams: kept out of training with what repeats them, and made the test."""
 
 import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,22 @@ def test_a_table_can_be_held_out(course: Course) -> None:
     assert {row["origin"]["source"] for row in read_rows(course, "test")} == {"past.csv"}
     assert len(read_rows(course, "test")) == 7
     assert report.sources["more.csv"] == 1
+
+
+def test_a_name_fits_in_both_forms_of_its_characters(course: Course) -> None:
+    decomposed = unicodedata.normalize("NFD", "prüfung")
+    (course.sources / "exam2025.md").rename(course.sources / f"{decomposed}.md")
+    (course.root / f"{decomposed}.csv").write_text(
+        "question,answer\nWho held the exam?,Nobody held it yet.\n"
+    )
+    course.recipe.write_text(
+        '[dataset]\nholdout = ["prüfung.md", "prüfung.csv"]\n[[dataset.import]]\npath = "prüfung.csv"\n'
+    )
+    extract_course(course)
+    build_dataset(course, load_recipe(course.recipe), count_words, "tokenizer")
+    assert {row["origin"]["source"] for row in read_rows(course, "test")} == {"prüfung.md", "prüfung.csv"}
+    build(course, f"{decomposed}.md")
+    assert {row["origin"]["source"] for row in read_rows(course, "test")} == {"prüfung.md"}
 
 
 def test_an_unknown_file_is_refused_with_a_near_name(course: Course) -> None:

@@ -9,6 +9,7 @@ import logging
 import math
 import re
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
@@ -38,8 +39,16 @@ def find_table(course: Course, settings: ImportSettings) -> Path:
 
 
 def find_path(course: Course, path: str) -> Path:
-    """A path of the recipe: relative to the course's folder, absolute, or from the home folder."""
-    return course.root / Path(path).expanduser()
+    """A path of the recipe: relative to the course's folder, absolute, or from the home folder.
+
+    A name may be written with composed characters (NFC) where the file has decomposed ones (NFD), or the reverse.
+    """
+    wanted = course.root / Path(path).expanduser()
+    if wanted.exists() or wanted.name.isascii() or not wanted.parent.is_dir():
+        return wanted
+    composed = unicodedata.normalize("NFC", wanted.name)
+    same = (other for other in wanted.parent.iterdir() if unicodedata.normalize("NFC", other.name) == composed)
+    return next(same, wanted)
 
 
 def name_source(settings: ImportSettings | TemplateSettings) -> str:
@@ -49,7 +58,8 @@ def name_source(settings: ImportSettings | TemplateSettings) -> str:
     if isinstance(settings, ImportSettings) and settings.hub:
         return settings.hub
     path = Path(settings.path)
-    return path.name if path.is_absolute() or settings.path.startswith(("~", "..")) else path.as_posix()
+    name = path.name if path.is_absolute() or settings.path.startswith(("~", "..")) else path.as_posix()
+    return unicodedata.normalize("NFC", name)
 
 
 def read_table(path: Path) -> list[TableRow]:

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from mlx_tutor.dataset.mining.definitions import find_definitions
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.extract import find_changes, list_sources, read_documents
+from mlx_tutor.extract.extract import find_changes, read_documents
+from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import read_json, read_jsonl
 from mlx_tutor.records import Chunk, Document, describe_bits
 from mlx_tutor.study.web.markup import draw_table, link_source, write_text_html
@@ -43,10 +44,8 @@ def _begin_small(term: str) -> str:
 def find_source(course: Course, name: str) -> Path | None:
     """The file of a source, when `name` is one of the course's and lies in its folder."""
     folder = course.sources.resolve()
-    for path in list_sources(course)[0]:
-        if path.relative_to(course.sources).as_posix() == name:
-            return path if path.resolve().is_relative_to(folder) else None
-    return None
+    path = list_sources(course).known.get(name)
+    return path if path is not None and path.resolve().is_relative_to(folder) else None
 
 
 def find_curve(course: Course, name: str) -> Path | None:

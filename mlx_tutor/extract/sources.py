@@ -1,0 +1,95 @@
+"""The files of a course: which can be read, what they are called, and which are refused."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlx_tutor.extract import READERS
+from mlx_tutor.workspace import Course
+
+OUTSIDE = "a link that leads out of the course's sources; put the file itself there"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A source that could not be read, and why; `trace` is the traceback of what nobody expected."""
+
+    source: str
+    reason: str
+    trace: str = ""
+
+
+@dataclass(slots=True)
+class Sources:
+    """Files by their name below `sources/`: those of a known kind, the others, and what is refused unread."""
+
+    known: dict[str, Path] = field(default_factory=dict)
+    others: dict[str, Path] = field(default_factory=dict)
+    refused: list[Failure] = field(default_factory=list)
+
+
+def name_source(path: str) -> str:
+    """A path below `sources/` as it stands in rows and recipes: composed characters, U+FFFD for bytes of no UTF-8.
+
+    macOS may give one name in two forms (NFC and NFD), and Linux names of any bytes.
+    """
+    return unicodedata.normalize("NFC", os.fsencode(path).decode("utf-8", "replace"))
+
+
+def list_sources(course: Course) -> Sources:
+    """All files below `sources/`, by name; hidden files and folders are passed over.
+
+    Links are followed to files and folders inside `sources/`; what leads out of it is refused.
+    """
+    found = Sources()
+    root = course.sources
+    for path in sorted(_walk(root, found), key=lambda path: path.parts):
+        name = name_source(path.relative_to(root).as_posix())
+        kind = found.known if path.suffix.lower() in READERS else found.others
+        if name in found.known or name in found.others:
+            found.refused.append(Failure(name, "two files have this name, in two encodings; rename one"))
+        else:
+            kind[name] = path
+    return found
+
+
+def _walk(root: Path, found: Sources) -> Iterator[Path]:
+    """Files below `root`; folders that cannot be opened and links that lead out are told in `found.refused`."""
+
+    def refuse(path: str | Path, reason: str) -> None:
+        found.refused.append(Failure(name_source(Path(path).relative_to(root).as_posix()), reason))
+
+    def refuse_folder(err: OSError) -> None:
+        if Path(err.filename) != root:
+            refuse(err.filename, describe_os_error(err))
+
+    inside = root.resolve()
+    entered: set[Path] = set()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=refuse_folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [*folders, *(name for name in files if not name.startswith("."))]:
+            path = Path(folder, name)
+            is_folder = name in folders
+            if path.is_symlink():
+                target = Path(os.path.realpath(path))
+                if not target.is_relative_to(inside):
+                    refuse(path, OUTSIDE)
+                elif not target.exists():
+                    refuse(path, "a link to a file that is not there")
+                elif not is_folder or (target not in entered and not Path(folder).resolve().is_relative_to(target)):
+                    # A folder is entered once through links, so that links to each other come to an end.
+                    entered.add(target)
+                    if not is_folder:
+                        yield path
+                    continue
+                if is_folder:
+                    folders.remove(name)
+            elif not is_folder and path.is_file():
+                yield path
+
+
+def describe_os_error(err: OSError) -> str:
+    """Why the system does not give a file, without its path."""
+    return "no permission to read it" if isinstance(err, PermissionError) else (err.strerror or type(err).__name__)
