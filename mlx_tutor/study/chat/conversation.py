@@ -27,6 +27,7 @@ from mlx_tutor.study.chat.ask import (
     write_question,
     write_system,
 )
+from mlx_tutor.study.chat.markdown import escape_html
 from mlx_tutor.study.search.index import Index, Passage, list_stems
 
 # What each style adds to the recipe's system prompt; the same as in training.
@@ -244,9 +245,3 @@ def write_markdown(turns: Sequence[Turn], title: str) -> str:
         elif turn.cited.supported is False:
             parts.append("*not found in your course*")
     return "\n\n".join(parts) + "\n"
-
-
-def escape_html(text: str) -> str:
-    """Markdown whose tags cannot be taken for HTML; fenced code that was cut off is closed."""
-    text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)
-    return f"{text}\n```" if len(re.findall(r"^ {0,3}```", text, re.MULTILINE)) % 2 else text

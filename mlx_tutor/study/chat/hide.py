@@ -3,10 +3,12 @@
 import re
 
 NOTE = "[code left out: this exam allows none]"
-OPENERS = re.compile(r"(?P<fence>`{3,}|~{3,})|<(?P<tag>pre|code)\b[^>\n]*>?", re.IGNORECASE)
+OPENERS = re.compile(r"(?P<fence>`{3,}|~{3,})|<(?P<tag>pre|code|samp|kbd|tt|xmp|listing)\b[^>\n]*>?", re.IGNORECASE)
 SPAN = re.compile(r"(`{1,2})([^`\n]+)\1(?!`)")
 # A name in a code span is a name; with one of these it is a program.
 PROGRAM = re.compile(r"[\s()=;{}\[\]]")
+QUOTED = re.compile(r"\A(?:(?!\s*>>>\s)\s{0,3}>\s?)+")
+CELL = re.compile(r"(?<!\\)\|")
 BULLET = re.compile(r"\s*(?:[-*•+]|\d+[.)])\s")
 INDENTED = re.compile(r"(?: {4,}|\t)\s*\S")
 # Lines that only a programming language has; in lower case, as sentences do not begin.
@@ -75,13 +77,16 @@ class CodeHider:
         return note
 
     def _is_code(self, line: str) -> bool:
-        if self._code and not self._apart and CODE_AFTER.match(line):
+        if self._code and not self._apart and CODE_AFTER.match(QUOTED.sub("", line, count=1)):
             return True
-        bullet = BULLET.match(line)
-        if CODE_LINE.match(line[bullet.end() :] if bullet else line):
+        bare = QUOTED.sub("", line, count=1)
+        bullet = BULLET.match(bare)
+        # The cells of a table, each by itself.
+        cells = CELL.split(bare) if bare.lstrip().startswith("|") else [bare]
+        if any(CODE_LINE.match(cell[bullet.end() :] if bullet else cell) for cell in cells):
             return True
         alone = (self._apart or self._code) and not self._listed and not bullet
-        return bool(alone and INDENTED.match(line))
+        return bool(alone and INDENTED.match(bare))
 
     def _cut(self, line: str) -> str:
         """The line without what stands between fences, from where it is now to the line's end."""

@@ -19,13 +19,15 @@ from typing import Any
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import hash_file, hash_text, write_file
 from mlx_tutor.journal import open_journal
+from mlx_tutor.study.chat.markdown import split_code
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion
-from mlx_tutor.study.web.markup import CODE, DOLLARS
+from mlx_tutor.study.web.markup import DOLLARS
 from mlx_tutor.workspace import Course
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS card_files (sha256 TEXT PRIMARY KEY, time TEXT NOT NULL, path TEXT NOT NULL);"
 # Never change it, nor the fields: Anki would take the cards of the next export for others.
 MODEL_ID = 1_608_431_277
+FENCES = ("```", "~~~")
 FIELDS = ("Question", "Answer", "Source", "Quote")
 FRONT = '<div class="question">{{Question}}</div>'
 BACK = (
@@ -149,11 +151,11 @@ def _write_tag(text: str) -> str:
 
 def write_field(text: str) -> str:
     """Text as the HTML of an Anki field: tags shown and not run, code set off, mathematics for Anki's MathJax."""
-    parts = CODE.split(text.replace("**", ""))
+    parts = split_code(text.replace("**", ""))
     for i, part in enumerate(parts):
-        if i % 2 and part.lstrip().startswith("```"):
+        if i % 2 and part.lstrip().startswith(FENCES):
             lines = part.strip().split("\n")
-            body = "\n".join(lines[1:-1] if lines[-1].strip() == "```" else lines[1:])
+            body = "\n".join(lines[1:-1] if lines[-1].strip().startswith(FENCES) else lines[1:])
             parts[i] = f"<pre>{escape(body, quote=False)}</pre>"
         elif i % 2:
             parts[i] = f"<code>{escape(part.strip('`'), quote=False)}</code>"

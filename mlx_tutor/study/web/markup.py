@@ -7,41 +7,46 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from mlx_tutor.study.chat.ask import CitedAnswer, Source, clean_text, describe_place
-from mlx_tutor.study.chat.conversation import escape_html
+from mlx_tutor.study.chat.markdown import escape_html, split_code
 from mlx_tutor.study.search.index import Passage
 
 # Longer text is cut on the page only: the model gets all of it, or says that it is too long.
 MAX_SHOWN = 20_000
-CODE = re.compile(r"(^ {0,3}```.*?(?:^ {0,3}```|\Z)|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 # $x$ is mathematics and "$5 and $6" is money: no blank inside the dollars, no letter before and no digit behind.
 DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]*?[^\s$\\])\$(?![\d$])")
 # What Markdown reads as more than text.
 MARKS = re.compile(r"[*_`~#>|!\[\]]")
+# Those that KaTeX shows without dollars.
+ENVIRONMENTS = ("align", "align*", "alignat", "equation", "equation*", "gather", "gather*")
 LATEX = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
+    *({"left": f"\\begin{{{name}}}", "right": f"\\end{{{name}}}", "display": True} for name in ENVIRONMENTS),
 ]
 
 
 def write_safe_markdown(text: str) -> str:
     """A model's text as Markdown that can neither run nor fetch nor lead anywhere."""
-    text = escape_html(clean_text(_cut(text)))
-    # An image would be fetched; a link could name one place and lead to another.
-    text = re.sub(r"!(?=\[)", "! ", text)
-    text = re.sub(r"\](?=[(:\[])", "] ", text)
-    parts = CODE.split(text)
-    parts[::2] = [_break_addresses(DOLLARS.sub(r"\\(\1\\)", part)) for part in parts[::2]]
+    parts = split_code(escape_html(clean_text(_cut(text))))
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            # An image would be fetched; a link could name one place and lead to another.
+            bare = re.sub(r"\](?=[(:\[])", "] ", re.sub(r"!(?=\[)", "! ", part))
+            parts[number] = _break_addresses(DOLLARS.sub(r"\\(\1\\)", bare))
     return "".join(parts)
 
 
 def write_plain_markdown(text: str) -> str:
     """What a user typed, as Markdown that shows it as it is, mathematics apart."""
-    text = escape_html(clean_text(_cut(text)).replace("```", "` ` `"))
-    text = MARKS.sub(r"\\\g<0>", text.replace("&", "&amp;"))
+    text = MARKS.sub(r"\\\g<0>", clean_text(_cut(text)).replace("&", "&amp;").replace("<", "&lt;"))
 
     def restore(found: re.Match[str]) -> str:
-        return "\\(" + re.sub(rf"\\({MARKS.pattern})", r"\1", found[1]).replace("&amp;", "&") + "\\)"
+        return (
+            "\\("
+            + re.sub(rf"\\({MARKS.pattern})", r"\1", found[1]).replace("&lt;", r"\lt ").replace("&amp;", "&")
+            + "\\)"
+        )
 
     return _break_addresses(DOLLARS.sub(restore, text))
 

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from mlx_tutor.generate import Answer
 from mlx_tutor.study.chat.ask import CitedAnswer, Source
+from mlx_tutor.study.chat.markdown import escape_html, split_code
 from mlx_tutor.study.search.index import Passage
 from mlx_tutor.study.web.markup import (
     MAX_SHOWN,
@@ -34,7 +35,7 @@ def test_nothing_runs_fetches_or_leads_anywhere(text: str) -> None:
     for write in (write_safe_markdown, write_plain_markdown):
         shown = write(text)
         assert not list_tokens(shown) & {"html_block", "html_inline", "image", "link_open"}, shown
-        assert not re.search(r"[a-z]+://|\bwww\.", re.sub(r"(?s)`.*`", "", shown))
+        assert not re.search(r"[a-z]+://|\bwww\.", "".join(split_code(shown)[::2]))
         assert "\x1b" not in shown
 
 
@@ -100,3 +101,42 @@ def test_quotes_are_marked_in_their_passages() -> None:
 def test_what_is_not_supported_is_said() -> None:
     assert "Not found in your course" in draw_sources(make_cited((), (), False))
     assert "was not searched" in draw_sources(make_cited((), (), None))
+
+
+CODE_TOKENS = ("fence", "code_block", "code_inline")
+CODES = [
+    "`[a-z][0-9](x)`",
+    "``a ` b[c](d)``",
+    "```c\n#include <stdio.h>\nint x = a[1](2);\n```",
+    "~~~html\n<b>![x](y)</b> www.a.b user@host $x$\n~~~",
+    "    a[i](j) <- <T>b\n",
+    '1. Do\n   ```python\n   x: list[int](3) = f"<{y}>"\n   ```',
+    "> ```\n> <p>[q](r)</p>\n> ```",
+    "| `a[0](b)` | `x<y>z` |\n|---|---|\n| `vector<int>` | 1 |",
+    "A span `over[a](b)\nlines <i>` ends.",
+]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_code_is_what_the_model_wrote(code: str) -> None:
+    text = f"See [here](http://a.b):\n\n{code}\n\nThen <i>x</i>."
+    for shown in (write_safe_markdown(text), escape_html(text)):
+        assert split_code(shown)[1::2] == split_code(text)[1::2] != []
+        assert "< i>x< /i>" in shown
+    assert "[here] (http&#58;//a.b)" in write_safe_markdown(text)
+    # And a reader that knows HTML and links finds the same code in it.
+    before, after = (
+        [t.content for b in READER.parse(part) for t in (b, *(b.children or ())) if t.type in CODE_TOKENS]
+        for part in (code, write_safe_markdown(code))
+    )
+    assert after == before != []
+
+
+@given(TEXTS)
+def test_text_and_code_are_all_of_the_text(text: str) -> None:
+    assert "".join(split_code(text)) == text
+
+
+def test_what_was_typed_keeps_its_code() -> None:
+    shown = READER.render(write_plain_markdown("Why `a[0](x)` and #include <stdio.h>\n```\nint x;\n```?"))
+    assert "`a[0](x)` and #include &lt;stdio.h&gt;" in shown and "<code>" not in shown and "<a " not in shown

@@ -1,0 +1,68 @@
+"""An answer as Markdown in which its tags are text and its code is what the model wrote, character by character."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# As the page reads it, where HTML, links and images are text.
+READER = (
+    MarkdownIt("commonmark", {"html": False})
+    .enable("table")
+    .disable(["reference", "link", "image", "autolink", "html_block", "html_inline"])
+)
+TAG = re.compile(r"<(?=[A-Za-z/!?])")
+
+
+def split_code(text: str) -> list[str]:
+    """Text and code by turns, text first; code with the marks around it. Joined they are `text`."""
+    parts, end = [], 0
+    for start, stop in _find_code(text, READER.parse(text)):
+        parts += [text[end:start], text[start:stop]]
+        end = stop
+    return [*parts, text[end:]]
+
+
+def escape_html(text: str) -> str:
+    """Markdown whose tags cannot be taken for HTML; fenced code that was cut off is closed."""
+    parts = split_code(text)
+    parts[::2] = [TAG.sub("< ", part) for part in parts[::2]]
+    return "".join(parts) + _close_fence(text)
+
+
+def _close_fence(text: str) -> str:
+    """What ends a code block that the text leaves open; one in a list or a quotation ends with that."""
+    last = next((token for token in reversed(READER.parse(text)) if token.level == 0), None)
+    if last is None or last.type != "fence":
+        return ""
+    lines = text.rstrip().split("\n")
+    closed = len(lines) > 1 + (last.map or [0])[0] and re.fullmatch(
+        rf" {{0,3}}{re.escape(last.markup)}{re.escape(last.markup[0])}*[ \t]*", lines[-1]
+    )
+    return "" if closed else f"\n{last.markup}"
+
+
+def _find_code(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Where code stands, in order."""
+    starts = [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
+    for token in tokens:
+        if token.map is None:
+            continue
+        start, stop = (starts[min(line, len(starts) - 1)] for line in token.map)
+        if token.type in ("fence", "code_block"):
+            yield start, stop
+        for child in token.children or ():
+            if child.type == "code_inline":
+                found = _write_pattern(child).search(text, start, stop)
+                # A span that cannot be found again is shown as text.
+                if found is not None:
+                    yield found.span()
+                    start = found.end()
+
+
+def _write_pattern(code: Token) -> re.Pattern[str]:
+    """An inline code span as it stands in the text: the token has blanks for line breaks, and | for a table's `\\|`."""
+    words = [re.escape(word).replace(r"\|", r"\\?\|") for word in code.content.split(" ")]
+    inside = r"(?: |\n[ \t>]*)".join(words)
+    return re.compile(rf"(?<!`){code.markup}[ \n]?{inside}[ \n]?{code.markup}(?!`)")
