@@ -17,6 +17,7 @@ from mlx_tutor.extract.ocr import has_picture, recognize_page
 from mlx_tutor.extract.paragraphs import add_lines
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.segments import Line
+from mlx_tutor.extract.slides import merge_steps
 from mlx_tutor.records import Section
 
 LONGEST_OUTLINE = 5000
@@ -61,7 +62,7 @@ def read_pdf(
                     runs, width, height = recognize_page(path, number, ocr)
                     pages[number - 1] = make_lines(runs, number, width, height)
                 on_page(number, "recognized" if pages[number - 1] else state)
-            title, outline = _read_title(reader), read_outline(reader)
+            title, outline, labels = _read_title(reader), read_outline(reader), _read_labels(reader)
     except DependencyError as err:
         raise CorpusError("encrypted; open it with its password and save it without one") from err
     except PyPdfError as err:
@@ -72,10 +73,22 @@ def read_pdf(
         raise CorpusError(f"broken PDF ({type(err).__name__})") from err
     if not any(pages):
         raise CorpusError(_explain_empty(pages, lost, ocr))
+    pages, last = merge_steps(pages, labels)
+    outline = [(level, last[page - 1] if 0 < page <= len(last) else page, name) for level, page, name in outline]
     builder = SectionBuilder()
     add_lines(builder, [line for page in drop_running_lines(pages) for line in page], outline)
     title = title or builder.find_title(path.stem)
     return title, builder.finish(title)
+
+
+def _read_labels(reader: Any) -> list[str]:
+    """The label of each page; empty where the file has none, or broken ones."""
+    from pypdf.errors import PyPdfError
+
+    try:
+        return list(reader.page_labels) if "/PageLabels" in reader.root_object else []
+    except (PyPdfError, *BROKEN):
+        return []
 
 
 def _explain_empty(pages: Sequence[Sequence[Line]], lost: dict[int, PageState], ocr: str) -> str:
