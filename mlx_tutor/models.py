@@ -250,6 +250,22 @@ def _prepare_for_cpu(model: nn.Module) -> None:
     mx.eval(model.parameters())
 
 
+def prepare_layer(layer: nn.Module, like: nn.Module) -> nn.Module:
+    """A layer as it is stored, in the form in which a loaded model has `like`."""
+    if not is_cpu() or isinstance(like, nn.QuantizedLinear):
+        return layer
+    plain = nn.Linear(1, 1, bias="bias" in layer)
+    if "bias" in layer:
+        plain.bias = _to_float32(layer.bias)
+    if isinstance(layer, nn.QuantizedLinear):
+        scales, biases = _to_float32(layer.scales), _to_float32(layer.biases)
+        plain.weight = mx.dequantize(layer.weight, scales, biases, layer.group_size, layer.bits, layer.mode)
+    else:
+        plain.weight = _to_float32(layer.weight)
+    mx.eval(plain.parameters())
+    return plain
+
+
 def _to_float32(array: mx.array) -> mx.array:
     return array.astype(mx.float32) if array.dtype in (mx.float16, mx.bfloat16) else array
 

@@ -1,6 +1,6 @@
 """Two models on the same rows: how far is one from the other?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from mlx_tutor.training.batches import Batch, TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_head, compute_logits, pick_hidden
+from mlx_tutor.training.lower import LowerLayers
+
+Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 BATCH_SIZE = 4
 # Below this gain in nats a token the share that is kept of it is noise.
@@ -25,38 +28,69 @@ class Agreement:
 
 
 class Reference:
-    """A model's answers to rows, computed once and compared with those of many candidates; `loss` is its own."""
+    """A model's answers to rows, computed once and compared with those of many candidates.
 
-    def __init__(self, model: Any, rows: Sequence[TokenRow]) -> None:
-        self._model = model
-        self._batches: list[tuple[Batch | tuple[mx.array, ...], mx.array]] = []
-        for batch in iterate_batches(rows, BATCH_SIZE, max(len(row.tokens) for row in rows)):
-            hidden = pick_hidden(model, batch[0], batch[1])
-            mx.eval(hidden)
-            self._batches.append((batch, hidden))
-        self.loss = self._average(lambda logs, batch: [take_loss(logs, batch[2])])[0]
+    With `lower`, all of them start from what the layers below the adapter make of the rows. What is measured of a batch
+    of rows are sums over its supervised tokens, for `average`: loss, KL, equal top tokens, tokens. `own` are those of
+    the model itself.
+    """
 
-    def compare(self, candidate: Any) -> Agreement:
-        """Means over all supervised tokens."""
+    def __init__(
+        self,
+        model: Any,
+        rows: Sequence[TokenRow],
+        lower: LowerLayers | None = None,
+        on_done: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        self._model, self.rows, self._lower = model, rows, lower
+        self._hidden: list[mx.array] = []
+        self.own: list[Sums] = []
+        batches = -(-len(rows) // BATCH_SIZE)
+        for batch in self._iterate(lower):
+            hidden = pick_hidden(model, batch[0], batch[1], lower.first if lower else 0)
+            losses = take_loss(take_log(compute_head(model, hidden)), batch[2])
+            mx.eval(hidden, losses)
+            self._hidden.append(hidden)
+            self.own.append(_sum_tokens([losses, mx.zeros_like(losses), mx.ones_like(losses)], batch[3]))
+            on_done(len(self.own) / batches)
 
-        def measure(log_p: mx.array, batch: Sequence[mx.array]) -> list[mx.array]:
-            log_q = take_log(compute_logits(candidate, batch[0], batch[1]))
+    def compare(
+        self,
+        candidate: Any,
+        every: int = 1,
+        *,
+        shared: bool = True,
+        on_done: Callable[[float], None] = lambda share: None,
+    ) -> list[Sums]:
+        """Sums of each batch, or of one batch in `every`. Not `shared`: the candidate has other lower layers."""
+        lower, found = self._lower if shared else None, []
+        for number, batch in enumerate(self._iterate(lower)):
+            if number % every:
+                continue
+            log_p = take_log(compute_head(self._model, self._hidden[number]))
+            log_q = take_log(compute_logits(candidate, batch[0], batch[1], lower.first if lower else 0))
             kl = (mx.exp(log_p) * (log_p - log_q)).sum(axis=-1)
             same = (log_p.argmax(axis=-1) == log_q.argmax(axis=-1)).astype(mx.float32)
-            return [take_loss(log_q, batch[2]), kl, same]
+            found.append(_sum_tokens([take_loss(log_q, batch[2]), kl, same], batch[3]))
+            on_done(every * len(found) / len(self._hidden))
+        return found
 
-        loss, kl, top1 = self._average(measure)
-        # Rounding can put a KL of equal models a hair below zero.
-        return Agreement(loss, max(0.0, kl), top1)
+    def _iterate(self, lower: LowerLayers | None) -> Iterator[Batch | tuple[mx.array, ...]]:
+        longest = max(len(row.tokens) for row in self.rows)
+        return iterate_batches(self.rows, BATCH_SIZE, longest, read_hidden=lower.read if lower else None)
 
-    def _average(self, measure: Callable[[mx.array, Sequence[mx.array]], list[mx.array]]) -> list[float]:
-        sums, count = mx.array(0.0), 0
-        for batch, hidden in self._batches:
-            values = measure(take_log(compute_head(self._model, hidden)), batch)
-            sums = sums + (mx.stack(values) * batch[3]).sum(axis=-1)
-            count += int(np.count_nonzero(batch[3]))
-            mx.eval(sums)
-        return [float(value) for value in np.asarray(sums) / count]
+
+def _sum_tokens(values: list[mx.array], weights: mx.array) -> Sums:
+    sums = (mx.stack([*values, mx.ones_like(weights)]) * weights).sum(axis=-1)
+    mx.eval(sums)
+    return np.array(sums, dtype=np.float64)
+
+
+def average(sums: Sequence[Sums]) -> Agreement:
+    """Means over all supervised tokens."""
+    loss, kl, top1, count = np.sum(sums, axis=0)
+    # Rounding can put a KL of equal models a hair below zero.
+    return Agreement(float(loss / count), max(0.0, float(kl / count)), float(top1 / count))
 
 
 def take_log(logits: mx.array) -> mx.array:

@@ -5,7 +5,7 @@ errors do to the log-probability of a token drawn from the model itself. Errors 
 second moments of the inputs, weighted by how much the outputs of that token matter, are the curvature.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -36,7 +36,9 @@ class _Tap(nn.Module):  # type: ignore[misc]
         return y + self._zero
 
 
-def measure_curvature(model: Any, rows: Sequence[TokenRow]) -> dict[str, Curvature]:
+def measure_curvature(
+    model: Any, rows: Sequence[TokenRow], on_done: Callable[[float], None] = lambda share: None
+) -> dict[str, Curvature]:
     """The curvature of each linear layer that has an adapter, by its path; the model is left as it was."""
     layers = {
         path: module
@@ -46,13 +48,15 @@ def measure_curvature(model: Any, rows: Sequence[TokenRow]) -> dict[str, Curvatu
     taps = {path: _Tap(layer) for path, layer in layers.items()}
     model.update_modules(tree_unflatten(list(taps.items())))
     try:
-        hessians = _sum_hessians(model, taps, rows)
+        hessians = _sum_hessians(model, taps, rows, on_done)
     finally:
         model.update_modules(tree_unflatten(list(layers.items())))
     return {path: factor_curvature([np.array(block) for block in hessians.pop(path)]) for path in layers}
 
 
-def _sum_hessians(model: Any, taps: dict[str, _Tap], rows: Sequence[TokenRow]) -> dict[str, list[mx.array]]:
+def _sum_hessians(
+    model: Any, taps: dict[str, _Tap], rows: Sequence[TokenRow], on_done: Callable[[float], None]
+) -> dict[str, list[mx.array]]:
     """Mean over the supervised tokens of the rows."""
 
     def draw(
@@ -74,7 +78,8 @@ def _sum_hessians(model: Any, taps: dict[str, _Tap], rows: Sequence[TokenRow]) -
     hessians: dict[str, list[mx.array]] = {}
     key = mx.random.key(0)
     # Row by row: all activations of a batch are in memory at once.
-    for inputs, positions, _, weights in iterate_batches(rows, 1, max(len(row.tokens) for row in rows)):
+    batches = iterate_batches(rows, 1, max(len(row.tokens) for row in rows))
+    for number, (inputs, positions, _, weights) in enumerate(batches, 1):
         key, drawn_key = mx.random.split(key)
         zeros = {
             path: mx.zeros((*inputs.shape, tap.layer.linear.weight.shape[0]), tap._dtype) for path, tap in taps.items()
@@ -83,6 +88,7 @@ def _sum_hessians(model: Any, taps: dict[str, _Tap], rows: Sequence[TokenRow]) -
         for path, gradient in gradients.items():
             _add_hessian(hessians, path, entered[path], gradient, count)
         mx.eval(hessians)
+        on_done(number / len(rows))
     return hessians
 
 

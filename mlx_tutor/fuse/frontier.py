@@ -1,38 +1,31 @@
-"""The smallest model that keeps the training: sizes are tried, the targets choose."""
+"""The smallest model that keeps the training: sizes are bracketed, the targets choose."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-import mlx.core as mx
-
-from mlx_tutor.fuse.agreement import Reference, measure_retention
+from mlx_tutor.fuse.agreement import Sums, average, measure_retention
 from mlx_tutor.fuse.bits import LayerCost, average_bits, choose_bits, count_layers
-from mlx_tutor.fuse.rounding import Curvature
-from mlx_tutor.fuse.write import measure_size, write_fused
-from mlx_tutor.models import load_model
-from mlx_tutor.records import describe_bits
+from mlx_tutor.records import UNROUNDED, describe_bits
 from mlx_tutor.settings import FuseSettings
 
-# When a choice fails on the validation rows, the next has at least so many bits more, and each time twice as many.
-SMALLEST_STEP = 0.125
+# Between two widths, so many sizes are tried: a quarter bit is about one percent of a small model.
+STEPS = {4: 4, 5: 2, 6: 2, 8: 2, UNROUNDED: 1}
+# Sizes are sought on one batch in so many, and confirmed on all.
+EVERY = 3
 # How far the fused model may be from the adapter, in KL, as a share of the way from there to the base.
 MOST_DRIFT = 0.1
-
-Rows = Literal["calibration", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
 class FuseTrial:
     """One choice of bits, measured. `retention` is the share of the training's gain that it keeps; None without a gain.
 
-    `bits` is their mean over the layers with an adapter, `layers` says how many of those have how many. `drift` is how
-    far it is from the adapter in KL, as a share of the way from there to the base.
+    `rows` validation rows were measured. `bits` is their mean over the layers with an adapter, `layers` says how many
+    of those have how many. `drift` is how far it is from the adapter in KL, as a share of the way from there to the
+    base.
     """
 
-    rows: Rows
+    rows: int
     bits: float | None
     layers: Mapping[str, int]
     megabytes: float
@@ -53,123 +46,79 @@ class FuseTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
-    """Rows to measure fused models on, and what the base comes to there; `way` is its KL from the adapter."""
+class Size:
+    """One choice of bits, one for each layer with an adapter, and their mean; None: all in full precision."""
 
-    rows: Rows
-    reference: Reference
-    loss_base: float
-    way: float
-
-    def measure(self, draft: "Draft", settings: FuseSettings) -> FuseTrial:
-        """How much of the way from base to adapter the written model went.
-
-        The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of
-        itself. Top tokens alone can be, too: where an adapter is weak, those of the base are nearly the same.
-        """
-        found = self.reference.compare(load_model(draft.folder).model)
-        mx.clear_cache()
-        retention = measure_retention(self.loss_base, self.reference.loss, found.loss)
-        drift = found.kl / self.way if self.way else 0.0
-        kept = retention is None or retention >= settings.target
-        return FuseTrial(
-            rows=self.rows,
-            bits=draft.average(),
-            layers=count_layers(draft.chosen or {}),
-            megabytes=measure_size(draft.folder),
-            loss=found.loss,
-            retention=retention,
-            kl=found.kl,
-            drift=drift,
-            top1=found.top1,
-            meets_target=kept and drift < MOST_DRIFT and found.top1 >= settings.top1,
-        )
+    chosen: dict[str, int] | None
+    bits: float | None
 
 
-class Draft:
-    """A model folder that takes one choice of bits after the other."""
+def list_sizes(costs: Mapping[str, LayerCost], widths: Sequence[int]) -> list[Size]:
+    """All that may be tried, the smallest first: each of the widths, and mixtures between them."""
+    means = []
+    for low, high in zip(widths, [*widths[1:], widths[-1]], strict=True):
+        steps = STEPS[low] if high > low else 1
+        means += [low + (high - low) * step / steps for step in range(steps)]
+    sizes: list[Size] = []
+    for mean in means:
+        chosen = choose_bits(costs, mean)
+        if not sizes or chosen != sizes[-1].chosen:
+            sizes.append(Size(chosen, average_bits(chosen, costs)))
+    return sizes
 
-    def __init__(
-        self,
-        base: Path,
-        adapter: Path,
-        folder: Path,
-        costs: Mapping[str, LayerCost],
-        curvatures: Mapping[str, Curvature],
-    ) -> None:
-        self.folder = folder
-        self.chosen: dict[str, int] | None = {}
-        self._base, self._adapter, self._costs, self._curvatures = base, adapter, costs, curvatures
 
-    def choose(self, mean: float | None) -> dict[str, int] | None:
-        """The bits of each layer in the room that `mean` bits take; None: all in full precision."""
-        return None if mean is None else choose_bits(self._costs, mean)
+def judge(
+    size: Size, megabytes: float, rows: int, sums: tuple[Sequence[Sums], ...], settings: FuseSettings
+) -> FuseTrial:
+    """How much of the way from base to adapter a fused model went.
 
-    def write(self, mean: float | None) -> None:
-        """Make it so, unless it is so already."""
-        chosen = self.choose(mean)
-        if chosen != self.chosen:
-            write_fused(self._base, self._adapter, self.folder, chosen, self._curvatures)
-            self.chosen = chosen
+    The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of itself.
+    Top tokens alone can be, too: where an adapter is weak, those of the base are nearly the same.
 
-    def average(self) -> float | None:
-        """Bits a weight of the layers with an adapter."""
-        return None if self.chosen is None else average_bits(self.chosen, self._costs)
+    Args:
+        size: Its bits.
+        megabytes: Its weights.
+        rows: How many validation rows were measured.
+        sums: What base, adapter and the fused model came to on those rows.
+        settings: The targets.
+    """
+    base, adapter, found = (average(part) for part in sums)
+    retention = measure_retention(base.loss, adapter.loss, found.loss)
+    drift = found.kl / base.kl if base.kl else 0.0
+    kept = retention is None or retention >= settings.target
+    return FuseTrial(
+        rows=rows,
+        bits=size.bits,
+        layers=count_layers(size.chosen or {}),
+        megabytes=megabytes,
+        loss=found.loss,
+        retention=retention,
+        kl=found.kl,
+        drift=drift,
+        top1=found.top1,
+        meets_target=kept and drift < MOST_DRIFT and found.top1 >= settings.top1,
+    )
 
 
 def find_smallest(
-    draft: Draft,
-    widths: Sequence[int | None],
-    calibration: Yardstick,
-    validation: Yardstick,
-    settings: FuseSettings,
-    on_event: Callable[[str], None],
+    sizes: Sequence[Size], try_out: Callable[[Size], FuseTrial], write: Callable[[Size], FuseTrial]
 ) -> tuple[FuseTrial, ...]:
-    """Write the smallest choice that meets the targets on the validation rows; the largest where none does.
+    """Write the smallest size that meets the targets; the largest where none does.
+
+    A larger size is never worse but by chance, so the smallest on few rows is found by bisection. What is written is
+    measured on all rows, and while it fails there, the next size is.
 
     Returns:
-        The frontier on the calibration rows, which says where to begin, and what was measured on the validation rows;
-        the last of it is what was written. A single width has no frontier.
+        What was measured, in this order; the last of it is what was written.
     """
-
-    def measure(mean: float | None, yardstick: Yardstick) -> FuseTrial:
-        draft.write(mean)
-        trial = yardstick.measure(draft, settings)
-        on_event(f"{trial.describe()} ({trial.megabytes:.1f} MB, {trial.rows} rows)")
-        return trial
-
-    if len(widths) == 1:
-        return (measure(widths[0], validation),)
-    frontier = {width: measure(width, calibration) for width in widths if width is not None}
-    trials = list(frontier.values())
-    mean, step = _find_start(frontier, settings), SMALLEST_STEP
-    while True:
-        trials.append(measure(mean, validation))
-        if trials[-1].meets_target or mean == max(frontier):
-            return tuple(trials)
-        mean = min(max(frontier), mean + max(step, _count_missing(trials[-1], settings)))
-        step *= 2
-
-
-def _find_start(frontier: Mapping[int, FuseTrial], settings: FuseSettings) -> float:
-    """Between the widths around the target, as near to it as their distances from it tell."""
-    passing = [width for width, trial in frontier.items() if trial.meets_target]
-    high = min(passing, default=max(frontier))
-    low = max((width for width in frontier if width < high), default=high)
-    guesses = [width + _count_missing(frontier[width], settings) for width in (low, high)]
-    return min(max(low, *guesses), high)
-
-
-def _count_missing(trial: FuseTrial, settings: FuseSettings) -> float:
-    """How many bits a weight more the targets take, below 0 how many less.
-
-    Each bit halves the errors in the weights: it halves the share of top tokens that differ, and quarters KL and loss.
-    """
-    missing = [math.log2(_ratio(1 - trial.top1, 1 - settings.top1)), math.log2(_ratio(trial.drift, MOST_DRIFT)) / 2]
-    if trial.retention is not None and trial.retention < settings.target:
-        missing.append(math.log2(_ratio(1 - trial.retention, 1 - settings.target)) / 2)
-    return max(missing)
-
-
-def _ratio(found: float, allowed: float) -> float:
-    return max(found, 1e-6) / max(allowed, 1e-6)
+    trials: list[FuseTrial] = []
+    low, high = 0, len(sizes) - 1
+    while low < high:
+        middle = (low + high) // 2
+        trials.append(try_out(sizes[middle]))
+        low, high = (low, middle) if trials[-1].meets_target else (middle + 1, high)
+    for size in sizes[low:]:
+        trials.append(write(size))
+        if trials[-1].meets_target:
+            break
+    return tuple(trials)

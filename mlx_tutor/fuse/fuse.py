@@ -4,6 +4,7 @@ Fusing into a quantized layer rounds the sum again, and a small adapter can vani
 word. So what was written is loaded and compared: the smallest choice of bits that keeps the training is taken.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,34 +14,38 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_unflatten
 
 from mlx_tutor.errors import DatasetError, ModelError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json, write_text
-from mlx_tutor.fuse.agreement import BATCH_SIZE, Reference
+from mlx_tutor.fuse.agreement import BATCH_SIZE, Reference, Sums, average
 from mlx_tutor.fuse.bits import LADDER
 from mlx_tutor.fuse.curvature import measure_curvature
-from mlx_tutor.fuse.frontier import Draft, FuseTrial, Yardstick, find_smallest
-from mlx_tutor.fuse.write import measure_size, weigh_layers
-from mlx_tutor.models import LoadedModel, hash_model, load_model
+from mlx_tutor.fuse.frontier import EVERY, FuseTrial, Size, find_smallest, judge, list_sizes
+from mlx_tutor.fuse.write import Merged, measure_size
+from mlx_tutor.models import LoadedModel, hash_model, lend_adapter, load_model, prepare_layer
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import describe_bits
+from mlx_tutor.records import describe_bits, describe_share
 from mlx_tutor.settings import FuseSettings
 from mlx_tutor.training.batches import TokenRow
-from mlx_tutor.training.loss import measure_loss
-from mlx_tutor.training.rows import tokenize_rows
+from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_lower
+from mlx_tutor.training.rows import TokenRows, tokenize_rows
 from mlx_tutor.workspace import Run
 
-# Rows of the training split: on every third bits are chosen, the others say how to round. The validation split decides.
-CALIBRATION_ROWS = 96
-SAME_LOSS = 1e-4
+# Training rows that say how to round, at most. Which size it is, validation rows decide.
+FITTING_ROWS = 64
+TOKENS_AN_INPUT = 8
+
+OnProgress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class FuseReport:
-    """What fusing came to; losses, KL and top-1 agreement on the validation split. `bits` None: full precision.
+    """What fusing came to; losses, KL and top-1 agreement on `rows` of the `total_rows` rows of the validation split.
 
-    `bits` is the mean over the layers with an adapter. `tried` is the frontier, then what the validation split said.
+    `bits` is the mean over the layers with an adapter, None in full precision. `tried` are all sizes that were
+    measured; the last is the model as it was written.
     """
 
     run: str
@@ -54,6 +59,8 @@ class FuseReport:
     meets_target: bool
     megabytes_base: float
     megabytes: float
+    rows: int
+    total_rows: int
     seconds: float
     peak_memory_gb: float
     tried: tuple[FuseTrial, ...]
@@ -92,6 +99,7 @@ def fuse_run(
     train_rows: Sequence[dict[str, Any]],
     valid_rows: Sequence[dict[str, Any]],
     on_event: Callable[[str], None],
+    on_progress: OnProgress = lambda doing, done, total: None,
 ) -> FuseReport:
     """Fuse the adapter of a run, with as many bits as it takes to keep its training.
 
@@ -108,30 +116,40 @@ def fuse_run(
             f"The adapter of run {run.name!r} was trained on another model than {base}. "
             f"Use the base it names: --set model.base={run.read()['base']}"
         )
-    reference = load_model(base, run.adapter, thinking=recipe.model.thinking)
-    chosen_rows = _tokenize(train_rows[:: max(1, len(train_rows) // CALIBRATION_ROWS)], reference, recipe)
-    fitting = [row for i, row in enumerate(chosen_rows) if i % 3] or chosen_rows
-    calibration, validation = _set_yardsticks(
-        load_model(base).model, reference, run, chosen_rows[::3], _tokenize(valid_rows, reference, recipe)
-    )
-    widths = _list_widths(recipe.fuse, reference.config)
+    on_progress("loading the base", 0, 1)
+    loaded = load_model(base, thinking=recipe.model.thinking)
+    widths = _list_widths(recipe.fuse, loaded.config)
+    validation = _tokenize(valid_rows, loaded, recipe).take_batches(recipe.train.val_batches, recipe.train.batch_size)
     numbers = [width for width in widths if width is not None]
-    on_event("measuring what rounding costs each layer")
-    curvatures = measure_curvature(reference.model, fitting) if numbers else {}
-    draft = Draft(
-        base,
-        run.adapter,
-        run.fused.with_name(f".{run.name}.partial"),
-        weigh_layers(base, run.adapter, numbers, curvatures),
-        curvatures,
-    )
-    tried = find_smallest(draft, widths, calibration, validation, recipe.fuse, on_event)
-    final = tried[-1]
+    fitting = pick_fitting(_tokenize(train_rows, loaded, recipe).rows, loaded) if numbers else []
+    work = Work(on_progress, len(validation.rows), len(fitting), len(widths))
+    with lend_adapter(loaded, run.adapter):
+        first = find_first_adapted(loaded.model)
+        done = work.enter("measuring what rounding costs each layer")
+        curvatures = measure_curvature(loaded.model, fitting, done) if fitting else {}
+    with open_lower(loaded.model, [validation.rows], BATCH_SIZE, run.adapter, recipe.train.cache_gb, first) as [lower]:
+        with lend_adapter(loaded, run.adapter):
+            reference = Reference(loaded.model, validation.rows, lower, work.enter("measuring the adapter"))
+        bench = Bench(
+            base,
+            run.fused.with_name(f".{run.name}.partial"),
+            loaded,
+            reference,
+            reference.compare(loaded.model, on_done=work.enter("measuring the base")),
+            Merged(base, run.adapter, curvatures),
+            first,
+            recipe.fuse,
+            on_event,
+            work,
+        )
+        sizes = list_sizes(bench.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
+        tried = find_smallest(sizes, bench.try_out, bench.write)
+    final, kept = tried[-1], average(reference.own)
     report = FuseReport(
         run=run.name,
         bits=final.bits,
-        loss_base=validation.loss_base,
-        loss_adapter=validation.reference.loss,
+        loss_base=average(bench.base_sums).loss,
+        loss_adapter=kept.loss,
         loss_fused=final.loss,
         retention=final.retention,
         kl=final.kl,
@@ -139,32 +157,95 @@ def fuse_run(
         meets_target=final.meets_target,
         megabytes_base=measure_size(base),
         megabytes=final.megabytes,
+        rows=len(validation.rows),
+        total_rows=validation.total,
         seconds=time.perf_counter() - begun,
         peak_memory_gb=mx.get_peak_memory() / 1e9,
         tried=tried,
     )
-    _publish(run, draft.folder, report, recipe)
+    _publish(run, bench.folder, report, recipe)
     return report
 
 
-def _set_yardsticks(
-    base: Any, adapter: LoadedModel, run: Run, calibration: Sequence[TokenRow], validation: Sequence[TokenRow]
-) -> tuple[Yardstick, Yardstick]:
-    """What base and adapter come to on the rows."""
-    few, many = Reference(adapter.model, calibration), Reference(adapter.model, validation)
-    way = few.compare(base)
-    trained = run.read()["result"]
-    # On the rows that the training was validated on, it measured the base as well.
-    same = abs(trained["best_loss"] - many.loss) < SAME_LOSS
-    loss = trained["base_loss"] if same else measure_loss(base, validation, BATCH_SIZE)
-    return Yardstick("calibration", few, way.loss, way.kl), Yardstick("validation", many, loss, way.kl)
+class Work:
+    """How far a fuse is, in passes of a row through the adapted layers; phases come in the order they are entered."""
+
+    def __init__(self, on_progress: OnProgress, rows: int, fitting: int, widths: int) -> None:
+        self._on_progress = on_progress
+        trials = math.ceil(math.log2(2 * widths)) if widths > 1 else 0
+        # The layers below come once with the adapter, and again with the curvature, which goes backwards too.
+        self._shares = [3 * fitting, 2 * rows, rows] + [rows / EVERY] * trials + [rows]
+        self._entered = 0
+
+    def enter(self, doing: str, *, last: bool = False) -> Callable[[float], None]:
+        """Begin the next phase, or the `last`; call what it gives with the share of it that is done."""
+        number = len(self._shares) - 1 if last else min(self._entered, len(self._shares) - 2)
+        self._entered += 1
+        before, share, total = sum(self._shares[:number]), self._shares[number], sum(self._shares)
+
+        def tell(done: float) -> None:
+            self._on_progress(doing, before + share * min(done, 1.0), total)
+
+        tell(0.0)
+        return tell
 
 
-def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recipe) -> tuple[TokenRow, ...]:
+@dataclass(slots=True)
+class Bench:
+    """Where sizes are measured: in the base's own place in memory, and the one that is written as it was written."""
+
+    base: Path
+    folder: Path
+    loaded: LoadedModel
+    reference: Reference
+    base_sums: list[Sums]
+    merged: Merged
+    first: int
+    settings: FuseSettings
+    on_event: Callable[[str], None]
+    work: Work
+
+    def try_out(self, size: Size) -> FuseTrial:
+        """Measure on some of the rows; nothing is written."""
+        done = self.work.enter(f"trying {describe_bits(size.bits)}")
+        model = self.loaded.model
+        stored, now = self.merged.store_layers(size.chosen), dict(model.named_modules())
+        model.update_modules(
+            tree_unflatten([(path, prepare_layer(layer, now[path])) for path, layer in stored.items()])
+        )
+        sums = self.reference.compare(model, EVERY, on_done=done)
+        rows = sum(min(BATCH_SIZE, len(self.reference.rows) - BATCH_SIZE * EVERY * i) for i in range(len(sums)))
+        return self._judge(size, self.merged.estimate_size(size.chosen or {}), rows, sums, EVERY)
+
+    def write(self, size: Size) -> FuseTrial:
+        """Write the model, and measure what was written on all rows."""
+        done = self.work.enter(f"writing {describe_bits(size.bits)}, and measuring it", last=True)
+        self.merged.write(self.folder, size.chosen)
+        shared = is_same_below(self.base, self.folder, self.first)
+        sums = self.reference.compare(load_model(self.folder).model, shared=shared, on_done=done)
+        mx.clear_cache()
+        return self._judge(size, measure_size(self.folder), len(self.reference.rows), sums, 1)
+
+    def _judge(self, size: Size, megabytes: float, rows: int, sums: list[Sums], every: int) -> FuseTrial:
+        parts = (self.base_sums[::every], self.reference.own[::every], sums)
+        trial = judge(size, megabytes, rows, parts, self.settings)
+        self.on_event(f"{trial.describe()} ({trial.megabytes:.1f} MB, {rows} validation rows)")
+        return trial
+
+
+def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recipe) -> TokenRows:
     tokens = tokenize_rows(rows, loaded.tokenizer, recipe.train.max_seq_length, mask_prompt=recipe.train.mask_prompt)
     if not tokens.rows:
         raise DatasetError("No row to measure the fused model on. Run mlx-tutor build, or raise train.max_seq_length.")
-    return tokens.rows
+    return tokens
+
+
+def pick_fitting(rows: Sequence[TokenRow], loaded: LoadedModel) -> list[TokenRow]:
+    """Training rows, spread over the split, that tell how to round: a few tokens for each input of a layer."""
+    hidden = loaded.config["hidden_size"]
+    some = rows[:: math.ceil(len(rows) / FITTING_ROWS)]
+    tokens = sum(len(row.tokens) for row in some)
+    return list(some[:: math.ceil(tokens / (TOKENS_AN_INPUT * hidden))])
 
 
 def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | None, ...]:
@@ -215,8 +296,9 @@ this model {report.loss_fused:.3f}. {report.summary()}.
 
 {table}
 
-Sizes were tried on a few training rows and decided on the validation rows; the last row is this model. Bits: the mean
-over the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss.
+Sizes were sought on some of the validation rows and decided on {describe_share(report.rows, report.total_rows)}; the
+last row of the table is this model, as written. Bits: the mean over the layers with an adapter; layers: how many of
+them have how many. Kept: the share of the training's gain in loss.
 Top-1: how often this model and the adapter find the same token most likely. KL from the adapter, in nats.
 
     mlx_lm.generate --model . --prompt "..."
@@ -232,7 +314,7 @@ def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows.append(
             [
                 describe_bits(trial["bits"]).removesuffix("-bit"),
-                {"calibration": "train", "validation": "valid"}[trial["rows"]],
+                str(trial["rows"]),
                 f"{trial['loss']:.3f}",
                 "-" if retention is None else f"{100 * retention:.1f} %",
                 f"{100 * trial['top1']:.1f} %",

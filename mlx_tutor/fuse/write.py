@@ -1,92 +1,119 @@
 """Base + adapter -> model folder."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_unflatten
+from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_tutor.files import disk_errors
 from mlx_tutor.fuse.bits import LayerCost
 from mlx_tutor.fuse.rounding import Curvature, estimate_harm, round_layer
-from mlx_tutor.models import LoadedModel, load_model
+from mlx_tutor.models import load_model
 from mlx_tutor.records import UNROUNDED
 
 
-def write_fused(
-    base: Path,
-    adapter: Path,
-    target: Path,
-    chosen: Mapping[str, int] | None,
-    curvatures: Mapping[str, Curvature],
-) -> None:
-    """Write a whole model folder with the adapter merged in; layers without an adapter stay as they are, bit for bit.
+class Merged:
+    """Base and adapter as one, each layer with as many bits as one likes; what was rounded once is kept.
 
-    `chosen` are the bits of each layer that had an adapter. UNROUNDED leaves it as it is merged, in 16 bits; None
-    dequantizes all layers, those without an adapter as well.
+    Layers without an adapter stay as they are, bit for bit.
     """
-    from mlx_lm.utils import dequantize_model, save
 
-    loaded = load_model(base, adapter, quantized=True)
-    config = dict(loaded.config)
-    quantization = dict(config.get("quantization") or {})
-    fused: list[tuple[str, nn.Module]] = []
-    for path, layer, group_size, dtype in _merge_layers(loaded):
-        bits = None if chosen is None else chosen[path]
-        fused.append((path, _store_layer(layer, group_size, bits, dtype, curvatures.get(path))))
-        if bits == UNROUNDED:
-            quantization[path] = False
-        elif bits != quantization.get("bits") or quantization.get("mode", "affine") != "affine":
-            quantization[path] = {"group_size": group_size, "bits": bits, "mode": "affine"}
-    loaded.model.update_modules(tree_unflatten(fused))
-    if chosen is None:
-        dequantize_model(loaded.model)
-        quantization = {}
-    config.pop("quantization_config", None)
-    config.pop("quantization", None)
-    if quantization:
-        config["quantization"] = {"group_size": 64, "bits": bits, **quantization}
-    if target.exists():
-        shutil.rmtree(target)
-    with disk_errors(target):
-        save(target, str(base), loaded.model, loaded.tokenizer, config, donate_model=False)
+    def __init__(self, base: Path, adapter: Path, curvatures: Mapping[str, Curvature]) -> None:
+        self.base, self._curvatures = base, curvatures
+        self._loaded = load_model(base, adapter, quantized=True)
+        self._usual = (self._loaded.config.get("quantization") or {}).get("group_size", 64)
+        self._adapted = {path: module for path, module in self._loaded.model.named_modules() if hasattr(module, "fuse")}
+        self._dtypes = {path: _find_dtype(module.linear) for path, module in self._adapted.items()}
+        self._before = sum(_count_bytes(module.linear) for module in self._adapted.values())
+        self._stored: dict[tuple[str, int | None], nn.Module] = {}
 
+    def weigh_layers(self, widths: Sequence[int]) -> dict[str, LayerCost]:
+        """What each width costs each layer with an adapter."""
+        costs = {}
+        for path in self._adapted:
+            layer, group_size = self._merge(path), self._find_group_size(path)
+            # A scale and a bias of 16 bits for each group.
+            sizes = {bits: UNROUNDED if bits == UNROUNDED else bits + 32 / group_size for bits in widths}
+            curvature = self._curvatures.get(path)
+            harms = (
+                None
+                if curvature is None
+                else {
+                    bits: 0.0 if bits == UNROUNDED else estimate_harm(layer.weight, group_size, bits, curvature)
+                    for bits in widths
+                }
+            )
+            costs[path] = LayerCost(layer.weight.size, sizes, harms)
+        return costs
 
-def weigh_layers(
-    base: Path, adapter: Path, widths: Sequence[int], curvatures: Mapping[str, Curvature]
-) -> dict[str, LayerCost]:
-    """What each width costs each layer with an adapter."""
-    costs = {}
-    for path, layer, group_size, _ in _merge_layers(load_model(base, adapter, quantized=True)):
-        # A scale and a bias of 16 bits for each group.
-        sizes = {bits: UNROUNDED if bits == UNROUNDED else bits + 32 / group_size for bits in widths}
-        curvature = curvatures.get(path)
-        harms = (
-            None
-            if curvature is None
-            else {
-                bits: 0.0 if bits == UNROUNDED else estimate_harm(layer.weight, group_size, bits, curvature)
-                for bits in widths
-            }
-        )
-        costs[path] = LayerCost(layer.weight.size, sizes, harms)
-    return costs
+    def store_layers(self, chosen: Mapping[str, int] | None) -> dict[str, nn.Module]:
+        """The layers that have an adapter, with the bits that `chosen` gives each.
 
+        UNROUNDED leaves a layer as it is merged, in 16 bits; None leaves all in the type that the base computes with.
+        """
+        return {path: self._store(path, None if chosen is None else chosen[path]) for path in self._adapted}
 
-def _merge_layers(loaded: LoadedModel) -> Iterator[tuple[str, nn.Module, int, mx.Dtype]]:
-    """Each layer that has an adapter: its path, base and adapter as one, its group size and what it was stored in."""
-    usual = (loaded.config.get("quantization") or {}).get("group_size", 64)
-    for path, module in loaded.model.named_modules():
-        if not hasattr(module, "fuse"):
-            continue
-        dtype = _find_dtype(module.linear)
+    def _store(self, path: str, bits: int | None) -> nn.Module:
+        if (path, bits) not in self._stored:
+            self._stored[path, bits] = _store_layer(
+                self._merge(path), self._find_group_size(path), bits, self._dtypes[path], self._curvatures.get(path)
+            )
+        return self._stored[path, bits]
+
+    def _merge(self, path: str) -> nn.Module:
+        module = self._adapted[path]
         # In float32, and rounded once: the row lengths of DoRA are lost in 16 bits.
         module.linear.set_dtype(mx.float32)
-        layer = module.fuse(dequantize=True)
+        layer: nn.Module = module.fuse(dequantize=True)
         layer.set_dtype(mx.float32)
-        yield path, layer, getattr(module.linear, "group_size", usual), dtype
+        return layer
+
+    def _find_group_size(self, path: str) -> int:
+        size: int = getattr(self._adapted[path].linear, "group_size", self._usual)
+        return size
+
+    def estimate_size(self, chosen: Mapping[str, int]) -> float:
+        """Megabytes of the weights, if they were written."""
+        after = sum(_count_bytes(layer) for layer in self.store_layers(chosen).values())
+        return measure_size(self.base) + (after - self._before) / 1e6
+
+    def write(self, target: Path, chosen: Mapping[str, int] | None) -> None:
+        """Write a whole model folder; None dequantizes all layers, those without an adapter as well."""
+        from mlx_lm.utils import dequantize_model, save
+
+        model, config = self._loaded.model, dict(self._loaded.config)
+        quantization = dict(config.get("quantization") or {})
+        for path, bits in (chosen or {}).items():
+            if bits == UNROUNDED:
+                quantization[path] = False
+            elif (
+                path in quantization
+                or bits != quantization.get("bits")
+                or quantization.get("mode", "affine") != "affine"
+            ):
+                group_size = self._find_group_size(path)
+                quantization[path] = {"group_size": group_size, "bits": bits, "mode": "affine"}
+        model.update_modules(tree_unflatten(list(self.store_layers(chosen).items())))
+        if chosen is None:
+            dequantize_model(model)
+            quantization = {}
+        config.pop("quantization_config", None)
+        config.pop("quantization", None)
+        if quantization:
+            bits = list((chosen or {}).values())[-1]
+            config["quantization"] = {"group_size": 64, "bits": bits, **quantization}
+        if target.exists():
+            shutil.rmtree(target)
+        with disk_errors(target):
+            save(target, str(self.base), model, self._loaded.tokenizer, config, donate_model=False)
+        model.update_modules(tree_unflatten(list(self._adapted.items())))
+
+
+def _count_bytes(layer: nn.Module) -> int:
+    return sum(value.nbytes for _, value in tree_flatten(layer.parameters()))
 
 
 def _store_layer(

@@ -225,8 +225,9 @@ def run_fuse(job: Job, run: Run) -> Outcome:
         result = record["result"]
         return finish(job, Outcome("fuse", describe_fuse(result), result, up_to_date=True))
     base = find_base(job, run)
-    with job.screen.wait(f"fusing {run.name}") as on_event:
-        report = fuse_run(run, base, job.recipe, *read_both(job), on_event)
+    with job.screen.follow(f"fusing {run.name}") as on_progress:
+        rows = read_both(job)
+        report = fuse_run(run, base, job.recipe, *rows, lambda text: job.screen.say(f"  {text}"), on_progress)
     job.screen.explain(report.summary())
     if not report.meets_target:
         settings = job.recipe.fuse

@@ -23,9 +23,9 @@ import mlx.core as mx
 from mlx_lm.models.qwen2 import Model, ModelArgs
 from mlx_lm.utils import quantize_model, save
 
-from mlx_tutor.fuse.agreement import Reference, measure_retention
+from mlx_tutor.fuse.agreement import Reference, average, measure_retention
 from mlx_tutor.fuse.fuse import fuse_run
-from mlx_tutor.fuse.write import measure_size, write_fused
+from mlx_tutor.fuse.write import Merged, measure_size
 from mlx_tutor.models import load_model, load_tokenizer, resolve_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
@@ -77,14 +77,14 @@ def measure_sides(folder: Path, base: Path, rows: Rows, settings: TrainSettings)
         split: tokenize_rows(rows[split], loaded.tokenizer, settings.max_seq_length).rows for split in ("valid", "test")
     }
     references = {split: Reference(loaded.model, tokens[split]) for split in tokens}
-    bases = {split: reference.compare(plain) for split, reference in references.items()}
+    bases = {split: average(reference.compare(plain)) for split, reference in references.items()}
 
     def measure(fused: Path) -> dict[str, Any]:
         found: dict[str, Any] = {"megabytes": measure_size(fused), "of_base": measure_size(fused) / measure_size(base)}
         model = load_model(fused).model
         for split, reference in references.items():
-            agreement = reference.compare(model)
-            retention = measure_retention(bases[split].loss, reference.loss, agreement.loss)
+            agreement = average(reference.compare(model))
+            retention = measure_retention(bases[split].loss, average(reference.own).loss, agreement.loss)
             found[split] = {**asdict(agreement), "retention": retention}
         return found
 
@@ -93,19 +93,20 @@ def measure_sides(folder: Path, base: Path, rows: Rows, settings: TrainSettings)
     sides = {"mlx_lm.fuse": measure(folder / "plain")}
     layers = [path for path, module in loaded.model.named_modules() if hasattr(module, "fuse")]
     for bits in WIDTHS:
-        write_fused(base, run.adapter, folder / "nearest", dict.fromkeys(layers, bits), {})
+        Merged(base, run.adapter, {}).write(folder / "nearest", dict.fromkeys(layers, bits))
         sides[f"nearest {bits}"] = measure(folder / "nearest")
     begun = time.perf_counter()
     report = fuse_run(run, base, recipe, rows["train"], rows["valid"], lambda message: None)
     sides["ours"] = {"bits": report.bits, "fuse_seconds": time.perf_counter() - begun, **measure(run.fused)}
     return {
         "loss": {
-            split: {"base": bases[split].loss, "adapter": reference.loss} for split, reference in references.items()
+            split: {"base": bases[split].loss, "adapter": average(reference.own).loss}
+            for split, reference in references.items()
         },
         "kl_base": {split: agreement.kl for split, agreement in bases.items()},
         "iterations": trained.best_iteration,
         "sides": sides,
-        "frontier": [asdict(trial) for trial in report.tried if trial.rows == "calibration"],
+        "tried": [asdict(trial) for trial in report.tried],
     }
 
 

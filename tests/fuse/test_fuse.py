@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from mlx_tutor.errors import ModelError
-from mlx_tutor.fuse.agreement import Agreement, Reference
+from mlx_tutor.fuse.agreement import Agreement, Reference, average
 from mlx_tutor.fuse.bits import LayerCost, choose_bits
 from mlx_tutor.fuse.curvature import measure_curvature
-from mlx_tutor.fuse.fuse import fuse_run, is_fuse_current, list_trials, read_fuse
+from mlx_tutor.fuse.frontier import judge, list_sizes
+from mlx_tutor.fuse.fuse import fuse_run, is_fuse_current, list_trials, pick_fitting, read_fuse
 from mlx_tutor.fuse.rounding import estimate_harm, factor_curvature, pack_codes, round_layer
-from mlx_tutor.fuse.write import measure_size, weigh_layers, write_fused
+from mlx_tutor.fuse.write import Merged, measure_size
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.recipe import Recipe
@@ -57,7 +58,7 @@ def fuse(run: Run, base: Path, **settings: Any) -> Any:
 
 def compare(reference: LoadedModel, candidate: LoadedModel) -> Agreement:
     rows = tokenize_rows(VALID, reference.tokenizer, 256).rows
-    return Reference(reference.model, rows).compare(candidate.model)
+    return average(Reference(reference.model, rows).compare(candidate.model))
 
 
 def list_adapted(base: Path, adapter: Path) -> list[str]:
@@ -71,12 +72,12 @@ def read_weights(folder: Path) -> dict[str, mx.array]:
 
 
 def test_fused_at_full_precision_equals_the_adapter(strong: Run, tiny_model: Path, tmp_path: Path) -> None:
-    write_fused(tiny_model, strong.adapter, tmp_path / "fused", None, {})
+    Merged(tiny_model, strong.adapter, {}).write(tmp_path / "fused", None)
     adapter, fused = load_model(tiny_model, strong.adapter), load_model(tmp_path / "fused")
     agreement = compare(adapter, fused)
     assert agreement.kl < 1e-6
     assert agreement.top1 == 1.0
-    loss = Reference(adapter.model, tokenize_rows(VALID, adapter.tokenizer, 256).rows).loss
+    loss = average(Reference(adapter.model, tokenize_rows(VALID, adapter.tokenizer, 256).rows).own).loss
     assert agreement.loss == pytest.approx(loss, abs=1e-4)
     assert "quantization" not in fused.config
 
@@ -85,7 +86,7 @@ def test_unrounded_layers_lose_nothing_and_the_others_keep_their_bits(
     weak: Run, tiny_model: Path, tmp_path: Path
 ) -> None:
     chosen = dict.fromkeys(list_adapted(tiny_model, weak.adapter), UNROUNDED)
-    write_fused(tiny_model, weak.adapter, tmp_path / "fused", chosen, {})
+    Merged(tiny_model, weak.adapter, {}).write(tmp_path / "fused", chosen)
     assert compare(load_model(tiny_model, weak.adapter), load_model(tmp_path / "fused")).kl < 1e-6
     kept = load_model(tmp_path / "fused", quantized=True)
     assert kept.config["quantization"]["model.layers.0.mlp.up_proj"] is False
@@ -104,7 +105,7 @@ def test_mixed_bits_leave_layers_without_an_adapter_as_they_were_and_load_in_pla
     reference = load_model(tiny_model, run.adapter)
     curvatures = measure_curvature(reference.model, tokenize_rows(TRAIN, reference.tokenizer, 256).rows)
     assert set(curvatures) == set(adapted)
-    write_fused(tiny_model, run.adapter, tmp_path / "fused", chosen, curvatures)
+    Merged(tiny_model, run.adapter, curvatures).write(tmp_path / "fused", chosen)
     before, after = (read_weights(folder) for folder in (tiny_model, tmp_path / "fused"))
     others = [name for name in before if name.rpartition(".")[0] not in adapted]
     assert any("layers.0.mlp" in name for name in others)
@@ -166,10 +167,14 @@ def test_what_rounding_costs_is_foreseen_by_one_backward_pass(tiny_model: Path, 
     before = reference.model(mx.array([[1, 2, 3]]))
     curvatures = measure_curvature(reference.model, rows)
     assert mx.array_equal(reference.model(mx.array([[1, 2, 3]])), before)
-    costs = weigh_layers(tiny_model, run.adapter, (4, 5), curvatures)
+    merged = Merged(tiny_model, run.adapter, curvatures)
+    costs = merged.weigh_layers((4, 5))
     for bits in (4, 5):
-        write_fused(tiny_model, run.adapter, tmp_path / "fused", dict.fromkeys(costs, bits), curvatures)
-        measured = Reference(reference.model, rows).compare(load_model(tmp_path / "fused").model).kl
+        merged.write(tmp_path / "fused", dict.fromkeys(costs, bits))
+        assert measure_size(tmp_path / "fused") == pytest.approx(
+            merged.estimate_size(dict.fromkeys(costs, bits)), rel=0.02
+        )
+        measured = average(Reference(reference.model, rows).compare(load_model(tmp_path / "fused").model)).kl
         foreseen = sum(cost.harms[bits] for cost in costs.values() if cost.harms is not None)
         assert measured / 3 < foreseen < 3 * measured
 
@@ -211,18 +216,51 @@ def test_a_strong_adapter_is_kept(strong: Run, tiny_model: Path) -> None:
     assert record is not None and record["result"]["bits"] == report.bits
 
 
-def test_the_frontier_is_shown_and_sizes_are_those_on_the_disk(weak: Run, tiny_model: Path) -> None:
+def test_sizes_that_were_tried_are_shown_and_the_last_is_as_written(weak: Run, tiny_model: Path) -> None:
     report = fuse(weak, tiny_model)
-    frontier = [trial for trial in report.tried if trial.rows == "calibration"]
-    assert [frontier[0].bits, frontier[-1].bits] == [4, UNROUNDED]
-    assert [trial.megabytes for trial in frontier] == sorted(trial.megabytes for trial in frontier)
-    assert frontier[0].kl > frontier[2].kl > frontier[3].kl > frontier[-1].kl
-    assert all(not trial.meets_target for trial in report.tried[len(frontier) : -1])
-    assert report.megabytes == report.tried[-1].megabytes == measure_size(weak.fused)
+    *tried, last = report.tried
+    assert 1 < len(tried) <= 5
+    assert all(trial.kl >= last.kl for trial in tried if trial.megabytes < last.megabytes)
+    assert report.megabytes == last.megabytes == measure_size(weak.fused)
+    assert (report.rows, report.total_rows, last.rows) == (3, 3, 3)
+    reference = load_model(tiny_model, weak.adapter)
+    assert compare(reference, load_model(weak.fused)).kl == pytest.approx(last.kl, abs=1e-6)
     headings, rows = list_trials(read_fuse(weak)["result"])  # type: ignore[index]
     assert len(rows) == len(report.tried)
     card = (weak.fused / "README.md").read_text()
+    assert "decided on all 3 rows" in card
     assert all(f"| {' | '.join(row)} |" in card for row in (headings, *rows))
+
+
+@pytest.mark.parametrize("top1", [0.9, 0.97])
+def test_bracketing_finds_what_trying_every_size_finds(tmp_path: Path, top1: float) -> None:
+    base = make_model(tmp_path / "deep", layers=3)
+    run, _ = train(tmp_path, base, replace(SETTINGS, learning_rate=1e-4, iters=6, num_layers=2))
+    valid, widths = make_rows(40, start=22), (4, 5, 6, 8, UNROUNDED)
+    settings = replace(SETTINGS, num_layers=2, val_batches=-1)
+    told: list[tuple[float, float]] = []
+    report = fuse_run(
+        run, base, Recipe(train=settings, fuse=FuseSettings(top1=top1)), TRAIN, valid, lambda message: None,
+        lambda doing, done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[0][0] == 0 and told == sorted(told)
+    assert len({total for _, total in told[1:]}) == 1 and told[-1][0] == told[-1][1]
+    # Every size there is, with the same curvature, on all rows, and from the first layer.
+    adapter = load_model(base, run.adapter)
+    tokens = tokenize_rows(valid, adapter.tokenizer, 256).rows
+    fitting = pick_fitting(tokenize_rows(TRAIN, adapter.tokenizer, 256).rows, adapter)
+    curvatures = measure_curvature(adapter.model, fitting)
+    merged, reference = Merged(base, run.adapter, curvatures), Reference(adapter.model, tokens)
+    before = reference.compare(load_model(base).model)
+    sizes = list_sizes(merged.weigh_layers(widths), widths)
+    for size in sizes:
+        merged.write(tmp_path / "every", size.chosen)
+        sums = reference.compare(load_model(tmp_path / "every").model)
+        if judge(size, 0.0, len(tokens), (before, reference.own, sums), FuseSettings(top1=top1)).meets_target:
+            break
+    assert report.bits == size.bits
+    assert report.meets_target and len(report.tried) < len(sizes)
+    assert report.kl == pytest.approx(average(sums).kl, abs=1e-6)
 
 
 def test_a_weak_adapter_gets_the_bits_it_needs(weak: Run, tiny_model: Path) -> None:
@@ -230,7 +268,6 @@ def test_a_weak_adapter_gets_the_bits_it_needs(weak: Run, tiny_model: Path) -> N
     assert not plain.meets_target
     assert "below the target" in plain.summary()
     report = fuse(weak, tiny_model)
-    assert report.tried[0].bits == 4
     assert report.bits is not None and report.bits > 4
     assert report.meets_target
     assert report.kl < 0.2 * plain.kl

@@ -12,7 +12,7 @@ from mlx_lm.utils import load
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.evaluation.evaluate import evaluate_run
 from mlx_tutor.fuse.fuse import fuse_run
-from mlx_tutor.fuse.write import write_fused
+from mlx_tutor.fuse.write import Merged
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.settings import FuseSettings
@@ -79,7 +79,7 @@ def test_plain_mlx_lm_loads_the_adapter(trained: tuple[Run, Path]) -> None:
 
 def test_fused_at_full_precision_equals_the_adapter(trained: tuple[Run, Path], tmp_path: Path) -> None:
     run, base = trained
-    write_fused(base, run.adapter, tmp_path / "fused", None, {})
+    Merged(base, run.adapter, {}).write(tmp_path / "fused", None)
     fused, adapter = (load_model(path, folder) for path, folder in ((tmp_path / "fused", None), (base, run.adapter)))
     assert differ(get_logits(fused.model), get_logits(adapter.model)) < 1e-4
 
@@ -102,7 +102,7 @@ def test_the_checked_fuse_and_the_evaluation_keep_the_training(trained: tuple[Ru
 def test_a_16_bit_base_stays_one_and_keeps_the_lengths(tmp_path: Path) -> None:
     base = make_model(tmp_path / "model", dtype=mx.bfloat16)
     run, _ = train(tmp_path, base, DORA)
-    write_fused(base, run.adapter, tmp_path / "fused", None, {})
+    Merged(base, run.adapter, {}).write(tmp_path / "fused", None)
     weights: Any = mx.load(str(tmp_path / "fused" / "model.safetensors"))
     assert {weight.dtype for weight in weights.values()} == {mx.bfloat16}
     # Lengths computed in 16 bits are off by half a percent in places.
