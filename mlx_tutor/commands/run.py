@@ -51,13 +51,17 @@ def command(options: Options) -> None:
 def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
     """The table at the end, and what to type next."""
     from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+    from mlx_tutor.records import describe_share
     from mlx_tutor.stages.model import describe_retention, note_starter
 
     if all(outcome.up_to_date for outcome in outcomes):
         job.screen.show(f"All is up to date: run {run.name}.")
     fused = outcomes[3].result
     losses = [(name, f"{fused[f'loss_{name}']:.3f}") for name in ("base", "adapter", "fused")]
-    job.screen.show(draw_rows(("model", "answer loss, validation"), losses, numbers=True, title=f"Run {run.name}"))
+    # Older runs do not say on how many rows.
+    share = f", {describe_share(fused['rows'], fused['total_rows'])} of validation" if "rows" in fused else ""
+    title = f"Run {run.name}{share}"
+    job.screen.show(draw_rows(("model", "answer loss, validation"), losses, numbers=True, title=title))
     job.screen.show(f"Retention of the training in the fused model: {describe_retention(fused['retention'])}")
     costs = [
         (item.stage, "up to date", "")

@@ -20,7 +20,7 @@ from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
 from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
 from mlx_tutor.fuse.fuse import list_trials
-from mlx_tutor.records import describe_end, split_question
+from mlx_tutor.records import describe_end, describe_share, split_question
 from mlx_tutor.workspace import Course, Run
 
 
@@ -148,7 +148,8 @@ def _count(counts: Mapping[str, int]) -> str:
 def _write_losses(evaluation: Mapping[str, Any]) -> str:
     result = evaluation["result"]
     rows = [(write_name(m["label"]), f"{m['loss']:.3f}", f"{m['perplexity']:,.2f}") for m in result["models"]]
-    caption = f"All {result['rows']} test rows, {result['tokens']:,} answer tokens; nats a token."
+    share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
+    caption = f"{share[0].upper()}{share[1:]} of the test split, {result['tokens']:,} answer tokens; nats a token."
     return f"<h2>Loss on the test rows</h2>{write_table(('model', 'answer loss', 'perplexity'), rows, caption)}"
 
 
@@ -244,11 +245,13 @@ def _write_samples(answers: Mapping[str, Any]) -> str:
 def _write_fuse(fuse: Mapping[str, Any]) -> str:
     result = fuse["result"]
     headings, rows = list_trials(result)
+    # Older runs do not say on how many rows.
+    decided = describe_share(result["rows"], result["total_rows"]) if "rows" in result else "the validation rows"
     caption = (
-        f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on a "
-        "few training rows and decided on the validation rows; the last row is what was written. Bits: the mean over "
-        "the layers with an adapter; layers: how many of them have how many. Kept: the share of the training's gain in "
-        "loss. Top-1: how often fused and adapter find the same token most likely. KL from the adapter, in nats."
+        f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on "
+        f"some rows and decided on {decided}; the last row is what was written. Bits: the mean over the layers with an "
+        "adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss. Top-1: how "
+        "often fused and adapter find the same token most likely. KL from the adapter, in nats."
     )
     cells = [[escape(cell) for cell in row] for row in rows]
     return f"<h2>Fused model</h2>{write_table(headings, cells, caption)}"

@@ -163,11 +163,12 @@ def test_the_report_says_which_rows_each_width_was_measured_on(invoke: Invoke, f
     path = finished / "fused_models" / "demo" / "fuse.json"
     record = json.loads(path.read_text())
     kept = record["result"]["tried"][-1]
-    record["result"]["tried"] = [{**kept, "rows": "calibration", "bits": 2, "loss": 9.125}, kept]
+    record["result"]["tried"] = [{**kept, "rows": 777, "bits": 2, "loss": 9.125}, kept]
     path.write_text(json.dumps(record))
     assert invoke("evaluate").exit_code == 0
     cells = re.findall(r"<td[^>]*>(\w+)</td><td[^>]*>([\d.]+)</td>", read_source(finished))
-    assert ("train", "9.125") in cells and ("valid", f"{kept['loss']:.3f}") in cells
+    assert ("777", "9.125") in cells and (str(kept["rows"]), f"{kept['loss']:.3f}") in cells
+    assert kept["rows"] == record["result"]["rows"]
 
 
 def test_a_question_stands_apart_from_its_passages(invoke: Invoke, finished: Path) -> None:

@@ -118,9 +118,7 @@ def test_a_table_can_be_held_out(course: Course) -> None:
 def test_a_name_fits_in_both_forms_of_its_characters(course: Course) -> None:
     decomposed = unicodedata.normalize("NFD", "prüfung")
     (course.sources / "exam2025.md").rename(course.sources / f"{decomposed}.md")
-    (course.root / f"{decomposed}.csv").write_text(
-        "question,answer\nWho held the exam?,Nobody held it yet.\n"
-    )
+    (course.root / f"{decomposed}.csv").write_text("question,answer\nWho held the exam?,Nobody held it yet.\n")
     course.recipe.write_text(
         '[dataset]\nholdout = ["prüfung.md", "prüfung.csv"]\n[[dataset.import]]\npath = "prüfung.csv"\n'
     )
