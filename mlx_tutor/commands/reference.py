@@ -1,9 +1,9 @@
 """Writes the generated parts of the guides: `python -m mlx_tutor.commands.reference --check|--write`."""
 
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ from mlx_tutor.commands import COMMANDS, load_command
 from mlx_tutor.commands.init import write_value
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
-from mlx_tutor.recipe import list_settings, list_table_settings
+from mlx_tutor.recipe import SettingRow, list_settings, list_table_settings
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -38,13 +38,46 @@ def write_commands() -> str:
     return "\n\n".join(parts)
 
 
-def write_recipe_table() -> str:
-    """Every setting as a Markdown table."""
-    settings = list(list_settings())
-    for name, table in list_table_settings():
-        settings += [replace(row, name=f"[[{name}]] {row.name}") for row in table]
-    rows = [f"| `{row.name}` | `{write_value(row.default)}` | {row.doc} |" for row in settings]
-    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+def write_settings() -> str:
+    """Every setting as Markdown: one table for each section of a recipe."""
+    sections: dict[str, list[SettingRow]] = {}
+    for row in list_settings():
+        sections.setdefault(f"[{row.name.split('.')[0]}]", []).append(row)
+    sections |= {f"[[{name}]]": rows for name, rows in list_table_settings()}
+    parts = []
+    for name, rows in sections.items():
+        lines = [f"| `{row.name}` | `{write_value(row.default)}` | {row.doc} |" for row in rows]
+        parts.append("\n".join([f"## `{name}`\n", "| setting | default | meaning |", "|---|---|---|", *lines]))
+    return "\n\n".join(parts)
+
+
+def write_map() -> str:
+    """Every module of the package as Markdown, one list for each folder, with the first line of its docstring."""
+    package = ROOT / "mlx_tutor"
+    parts = []
+    for room in sorted({path.parent for path in package.rglob("*.py")}):
+        lines = [
+            f"- [`{path.name}`](../{path.relative_to(ROOT).as_posix()}): {read_purpose(path)}"
+            for path in sorted(room.glob("*.py"))
+            if path.name != "__init__.py"
+        ]
+        purpose = read_purpose(room / "__init__.py")
+        parts.append(
+            "\n".join([f"## `{room.relative_to(ROOT).as_posix()}/`\n", purpose, *([""] if lines else []), *lines])
+        )
+    return "\n\n".join(parts)
+
+
+def read_purpose(path: Path) -> str:
+    """The first line of a module's docstring.
+
+    Raises:
+        TutorError: it has none.
+    """
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if not text:
+        raise TutorError(f"{path} has no docstring that says what it is for")
+    return text.partition("\n")[0]
 
 
 def make_anchor(heading: str) -> str:
@@ -61,18 +94,21 @@ def write_contents(text: str) -> str:
 # Marker -> what stands between it and its end, made of the whole text. Contents come last: they list what was written.
 GENERATED: dict[str, Callable[[str], str]] = {
     "commands": lambda _: write_commands(),
-    "recipe": lambda _: write_recipe_table(),
+    "recipe": lambda _: write_settings(),
+    "map": lambda _: write_map(),
     "contents": write_contents,
 }
 GUIDES = {
     "mlx_tutor/commands/README.md": ("commands", "contents"),
-    "mlx_tutor/recipes/README.md": ("recipe",),
+    "mlx_tutor/recipes/README.md": ("recipe", "contents"),
     "mlx_tutor/dataset/README.md": ("contents",),
     "mlx_tutor/training/README.md": ("contents",),
     "mlx_tutor/fuse/README.md": ("contents",),
     "mlx_tutor/evaluation/README.md": ("contents",),
     "mlx_tutor/study/README.md": ("contents",),
     "tests/benchmarks/README.md": ("contents",),
+    ".github/CONTRIBUTING.md": ("contents",),
+    ".github/MAP.md": ("map", "contents"),
 }
 
 

@@ -16,7 +16,7 @@ ALL = ("commands", "recipe", "contents")
 
 def copy_guides(root: Path) -> None:
     for name in GUIDES:
-        (root / name).parent.mkdir(parents=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
 
 
