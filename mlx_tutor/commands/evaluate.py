@@ -66,7 +66,8 @@ def command(
         with open_course_text(job) as text:
             if "answers" in parts:
                 found["answers"] = run_answers(job, run, text, limit, seed or 0)
-            found |= run_checks(job, run, text, sorted(parts - {"answers"}, reverse=True), limit, seed or 0)
+            if checks := sorted(parts - {"answers"}, reverse=True):
+                found |= run_checks(job, run, text, checks, limit, seed or 0)
     report = write_report(run)
     result = outcome.to_json() | found
     passed, verdict = check_limits(job, {"result": outcome.result, **found}) if gate else (True, {})
@@ -121,15 +122,15 @@ def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed:
     """The measures of the generated answers, as they are kept or made now."""
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.dataset.messages import has_format
-    from mlx_tutor.evaluation.measure import hash_settings, measure_answers, read_answers
+    from mlx_tutor.evaluation.measure import hash_answers, measure_answers, read_answers
     from mlx_tutor.stages.model import find_base
 
     rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
-    answers = read_answers(run, rows, hash_settings(job.recipe, limit, seed, text))
+    base = find_base(job, run)
+    answers = read_answers(run, hash_answers(run, base, job.recipe, rows, limit, seed, text))
     if answers is not None:
         job.screen.say(f"answers   up to date: {answers['questions']} questions")
         return answers
-    base = find_base(job, run)
     with job.screen.count_files("answers") as on_progress:
         return measure_answers(run, base, job.recipe, rows, has_format, on_progress, limit, seed, text)
 
@@ -144,16 +145,15 @@ def run_checks(
 
     found: dict[str, dict[str, Any]] = {}
     thinking = job.recipe.model.thinking
-    splits = ("train", "valid", "test") if names else ()
-    rows = {split: read_rows(job.course, split, thinking=thinking) for split in splits}
+    rows = {split: read_rows(job.course, split, thinking=thinking) for split in ("train", "valid", "test")}
+    base = find_base(job, run)
     for name in names:
-        inputs = hash_checks(run, job.recipe, rows, text.sources, limit, seed)
+        inputs = hash_checks(run, base, job.recipe, rows, text.sources, limit, seed)
         kept = read_check(run, name, inputs)
         if kept is not None:
             job.screen.say(f"{name:<9} up to date")
             found[name] = kept
             continue
-        base = find_base(job, run)
         with job.screen.count_files(name) as on_progress:
             if name == "learned":
                 found[name] = measure_learned(run, base, job.recipe, rows, inputs, on_progress, limit, seed)

@@ -10,11 +10,10 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_tutor import __version__
 from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
-from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights
+from mlx_tutor.evaluation.evaluate import MEASURER, hash_models, hash_weights
 from mlx_tutor.evaluation.guards import (
     REFUSAL,
     Guard,
@@ -40,7 +39,7 @@ from mlx_tutor.evaluation.learned import (
     write_questions,
 )
 from mlx_tutor.files import hash_file, hash_value, read_json, write_json
-from mlx_tutor.models import LoadedModel, load_model
+from mlx_tutor.models import LoadedModel, hash_tokenizer, load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
@@ -56,14 +55,15 @@ def list_contenders(run: Run, base: Path) -> list[tuple[str, Path, Path | None]]
     return [("base", base, None), tuned]
 
 
-def hash_checks(run: Run, recipe: Recipe, rows: Rows, sources: Sequence[str], limit: int | None, seed: int) -> str:
+def hash_checks(
+    run: Run, base: Path, recipe: Recipe, rows: Rows, sources: Sequence[str], limit: int | None, seed: int
+) -> str:
     """Fingerprint of all that the checks depend on."""
     of_rows = [[row["messages"] for row in rows[split]] for split in sorted(rows)]
     guards = hash_file(Path(__file__).parent / "guards.toml")
     settings = asdict(_limit_answers(recipe)), recipe.course.system_prompt, limit, seed
-    return hash_value(
-        [__version__, hash_inputs(run, []), hash_value(of_rows), hash_value(list(sources)), guards, settings]
-    )
+    models = [hash_models(run), hash_tokenizer(base)]
+    return hash_value([MEASURER, models, hash_value(of_rows), hash_value(list(sources)), guards, settings])
 
 
 def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json
 from mlx_tutor.fuse.agreement import measure_retention
-from mlx_tutor.models import hash_model, lend_adapter, load_model
+from mlx_tutor.models import hash_model, hash_tokenizer, lend_adapter, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import describe_share
@@ -21,6 +21,9 @@ from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.lower import LowerLayers, find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
+
+# Raise it when a measure, a check or one of their questions changes: then every evaluation is stale.
+MEASURER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +53,41 @@ class EvaluationReport:
     peak_memory_gb: float
 
 
-def hash_inputs(run: Run, test_rows: Sequence[dict[str, Any]]) -> dict[str, str | None]:
-    """Fingerprints of all that an evaluation depends on."""
+def hash_models(run: Run) -> dict[str, str | None]:
+    """Fingerprints of what was made of the base, which the adapter stands for."""
     return {
         "adapter": hash_sample(run.adapter / "adapters.safetensors"),
         "fused": hash_sample(run.fused / "fuse.json") if run.is_fused else None,
+    }
+
+
+def hash_inputs(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All that the losses depend on, as fingerprints where it is large."""
+    return {
+        "measurer": MEASURER,
+        **hash_models(run),
+        "tokenizer": hash_tokenizer(base),
         "rows": hash_value([row["messages"] for row in test_rows]),
+        "max_seq_length": recipe.train.max_seq_length,
     }
 
 
 def hash_weights(run: Run, path: Path, adapter: Path | None) -> str:
     """Fingerprint of a model with its adapter, under which its answers are kept."""
-    return hash_value([hash_model(path), None if adapter is None else hash_inputs(run, [])["adapter"]])
+    return hash_value([hash_model(path), None if adapter is None else hash_models(run)["adapter"]])
 
 
-def is_evaluation_current(run: Run, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether `evaluation.json` speaks of exactly these models and rows."""
+def is_evaluation_current(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether `evaluation.json` speaks of exactly these models, rows and settings."""
     path = run.adapter / "evaluation.json"
-    return path.is_file() and bool(read_json(path)["inputs"] == _hash_losses(run, recipe, test_rows))
+    return path.is_file() and bool(read_json(path)["inputs"] == _hash_losses(run, base, recipe, test_rows))
 
 
-def _hash_losses(run: Run, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _hash_losses(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """`hash_inputs`, and how many of the rows are measured where it is not all."""
     most = recipe.train.test_batches * recipe.train.batch_size
-    return hash_inputs(run, test_rows) | ({"rows_measured": most} if 0 < most < len(test_rows) else {})
+    measured = {"rows_measured": most} if 0 < most < len(test_rows) else {}
+    return hash_inputs(run, base, recipe, test_rows) | measured
 
 
 def evaluate_run(
@@ -145,7 +159,7 @@ def evaluate_run(
     )
     record = {
         "result": asdict(report),
-        "inputs": _hash_losses(run, recipe, test_rows),
+        "inputs": _hash_losses(run, base, recipe, test_rows),
         "environment": describe_environment(),
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }

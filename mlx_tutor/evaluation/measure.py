@@ -10,7 +10,6 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from mlx_tutor import __version__
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered, list_questions
 from mlx_tutor.evaluation.bootstrap import (
@@ -49,20 +48,27 @@ SHOWN = 6
 OnProgress = Callable[[str, int, int], None]
 
 
-def hash_settings(recipe: Recipe, limit: int | None, seed: int, course: CourseText | None = None) -> str:
-    """Fingerprint of what answers and measures depend on beside models and rows."""
-    settings = [recipe.generate.max_tokens, recipe.generate.repetition_penalty, recipe.train.max_seq_length]
+def hash_answers(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    rows: Sequence[dict[str, Any]],
+    limit: int | None = None,
+    seed: int = 0,
+    course: CourseText | None = None,
+) -> dict[str, Any]:
+    """All that answers and measures depend on; the arguments are those of `measure_answers`."""
+    settings = [recipe.generate.max_tokens, recipe.generate.repetition_penalty]
     text = None if course is None else hash_value([list(course.sources), course.grade_level])
-    return hash_value([__version__, *settings, limit, seed, text])
+    return {**hash_inputs(run, base, recipe, rows), "settings": hash_value([*settings, limit, seed, text])}
 
 
-def read_answers(run: Run, rows: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
-    """The measures in evaluation.json, when they are of exactly these models, rows and settings."""
+def read_answers(run: Run, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    """The measures in evaluation.json, when they are of exactly these inputs, from `hash_answers`."""
     path = run.adapter / "evaluation.json"
     record = read_json(path) if path.is_file() else {}
     answers: dict[str, Any] | None = record.get("answers")
-    wanted = {**hash_inputs(run, rows), "settings": settings}
-    return answers if answers is not None and answers["inputs"] == wanted else None
+    return answers if answers is not None and answers["inputs"] == inputs else None
 
 
 def measure_answers(
@@ -131,7 +137,7 @@ def measure_answers(
         "shown": [show_question(i, questions, replies) for i in spread(len(questions), SHOWN)],
         "seconds": time.perf_counter() - begun,
         "peak_memory_gb": max(found.peak_memory_gb for found in measured.values()),
-        "inputs": {**hash_inputs(run, rows), "settings": hash_settings(recipe, limit, seed, course)},
+        "inputs": hash_answers(run, base, recipe, rows, limit, seed, course),
     }
     path = run.adapter / "evaluation.json"
     write_json(path, {**read_json(path), "answers": result})

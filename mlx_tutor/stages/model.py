@@ -260,13 +260,11 @@ def run_evaluate(job: Job, run: Run) -> Outcome:
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.evaluation.evaluate import evaluate_run, is_evaluation_current
 
-    # Rows without steps are the same with thinking on and off, and what was measured would look current.
-    check_thinking(job, run)
+    base = find_base(job, run)
     rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
-    if is_evaluation_current(run, job.recipe, rows):
+    if is_evaluation_current(run, base, job.recipe, rows):
         result = read_json(run.adapter / "evaluation.json")["result"]
         return finish(job, Outcome("evaluate", describe_evaluation(result), result, up_to_date=True))
-    base = find_base(job, run)
     with job.screen.follow(f"evaluating {run.name}") as on_progress:
         report = evaluate_run(run, base, job.recipe, rows, lambda text: job.screen.say(f"  {text}"), on_progress)
     result = asdict(report)

@@ -126,6 +126,31 @@ def test_interrupted_and_resumed_is_as_in_one_go(finished: Path) -> None:
         assert resumed[key] == whole[key]
 
 
+def test_losses_are_measured_again_when_fewer_rows_fit_or_the_template_changes(
+    invoke: Invoke, finished: Path, tiny_model: Path
+) -> None:
+    def measure(*arguments: str) -> Any:
+        result = invoke("evaluate", "--json", *arguments)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    whole = measure()
+    assert whole["up_to_date"]
+    rows = (finished / "corpora" / "demo" / "dataset" / "test.jsonl").read_text().splitlines()
+    # A token a byte, and the tokens of the template come to it: the longest row does not fit.
+    longest = max(sum(len(turn["content"]) for turn in json.loads(row)["messages"]) for row in rows)
+    less = ("--set", f"train.max_seq_length={longest}")
+    shorter = measure(*less)
+    assert not shorter["up_to_date"] and 0 < shorter["result"]["rows"] < whole["result"]["rows"]
+    assert measure(*less)["up_to_date"]
+    base = Path(shutil.copytree(tiny_model, finished / "base"))
+    assert measure("--set", f"model.base={base}")["result"]["rows"] == whole["result"]["rows"]
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    config["chat_template"] = config["chat_template"].replace("You are a helpful assistant.", "Be brief.")
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    assert not measure("--set", f"model.base={base}")["up_to_date"]
+
+
 def test_without_a_fused_model_base_and_adapter_are_measured(invoke: Invoke, finished: Path) -> None:
     shutil.rmtree(finished / "fused_models" / "demo")
     result = invoke("evaluate", "--generate", "--limit", "2")
