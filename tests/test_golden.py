@@ -101,7 +101,8 @@ def count_words(messages: Any) -> int:
 
 def hash_documents(course: Course) -> dict[str, str]:
     """Of each source of the sample course, what is read in it."""
-    read = {path.name: read_source(path, path.name)[1] for path in list_sources(Course(ROOT, "sample"))[0]}
+    known = list_sources(Course(ROOT, "sample")).known
+    read = {name: read_source(path, name)[1] for name, path in known.items()}
     return {name: hash_value(document and document.to_row()) for name, document in read.items()}
 
 
