@@ -29,7 +29,8 @@ from mlx_tutor.evaluation.learned import Knowledge, find_common, list_facts, mea
 from mlx_tutor.evaluation.measure import compare_samples, compare_style, compare_teaching
 from mlx_tutor.evaluation.metrics import make_samples
 from mlx_tutor.evaluation.teaching import CourseText
-from mlx_tutor.extract.extract import EXTRACTOR, list_sources, read_documents, read_source
+from mlx_tutor.extract.extract import EXTRACTOR, read_documents, read_source
+from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file, hash_value, read_json, write_json
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.records import Message
