@@ -190,7 +190,13 @@ def test_links_stay_inside_the_course(course: Course) -> None:
     (secret / "key.txt").write_text("not of the course")
     (course.sources / ".store").mkdir()
     (course.sources / ".store" / "d.txt").write_text("Text of d.")
-    links = {"out": secret, "key.txt": secret / "key.txt", "in": ".store", "a.md": "week1/a.md", "lost.md": "none.md"}
+    links: dict[str, Path | str] = {
+        "out": secret,
+        "key.txt": secret / "key.txt",
+        "in": ".store",
+        "a.md": "week1/a.md",
+        "lost.md": "none.md",
+    }
     links |= {"week1/up": "..", "week1/self": ".", "sources": course.sources}
     for name, target in links.items():
         (course.sources / name).symlink_to(target)

@@ -190,8 +190,9 @@ def test_evaluation_starts_above_the_shared_layers_and_comes_to_the_same(tmp_pat
     told: list[tuple[str, float, float]] = []
     report = evaluate_run(run, deep_model, recipe, test, lambda text: None, lambda *told_: told.append(told_))
     assert (report.rows, report.total_rows) == (8, 11)
-    assert is_evaluation_current(run, recipe, test)
-    assert not is_evaluation_current(run, replace(recipe, train=replace(recipe.train, test_batches=-1)), test)
+    assert is_evaluation_current(run, deep_model, recipe, test)
+    every = replace(recipe, train=replace(recipe.train, test_batches=-1))
+    assert not is_evaluation_current(run, deep_model, every, test)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1] == ("fused on 8 of 11 rows", 3.0, 3)
     rows = tokenize_rows(test, load_tokenizer(deep_model), 256).take_batches(2, 4).rows
