@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.study.web.desk import Desk
+    from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Rating, Site
 
 # What the extra `web` brings.
@@ -62,15 +62,15 @@ def command(
     serve.check_exposure(host, password, share, exam)
     with ExitStack() as stack:
         listening = stack.enter_context(serve.open_socket(host, port))
-        gate = serve.Gate(host, listening.getsockname()[1], password)
+        access = serve.AccessRules(host, listening.getsockname()[1], password)
         if exam:
             from mlx_tutor.study.exam.mode import check_ready
 
             check_ready(job.course, fused=not base and adapter is None, search=not no_search)
         site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam)
         with job.screen.wait("drawing the page"):
-            app = serve.make_app(site, gate)
-        address = serve.open_tunnel(gate) if share else serve.write_address(host, gate.port)
+            app = serve.make_app(site, access)
+        address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)
         job.screen.show(f"{site.label} on {job.course.name}: {address}")
         api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}. "
         job.screen.say(f"{api}Ctrl-C ends.")
@@ -100,25 +100,25 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     """
     from mlx_tutor.models import load_model
     from mlx_tutor.study.search.index import open_index
-    from mlx_tutor.study.web.desk import Desk
+    from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Site
 
     if search:
         open_index(job.course).close()
         warn_changes(job)
     label, path, adapter_path = pick_model(job, base, adapter)
-    desk = Desk(lambda: load_model(path, adapter_path, thinking=job.recipe.model.thinking))
-    stack.callback(desk.close)
+    worker = ModelWorker(lambda: load_model(path, adapter_path, thinking=job.recipe.model.thinking))
+    stack.callback(worker.close)
     with job.screen.wait(f"loading {label}"):
-        warm_up(desk)
+        warm_up(worker)
     record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=search)) if exam else None
     rating = None if exam else find_rating(job)
-    return Site(job.course, job.recipe, label, desk, lambda: find_contenders(job), search, rating, record)
+    return Site(job.course, job.recipe, label, worker, lambda: find_contenders(job), search, rating, record)
 
 
-def warm_up(desk: "Desk") -> None:
+def warm_up(worker: "ModelWorker") -> None:
     """Load the model now, where a problem is one line."""
-    desk.submit(lambda ticket: desk.take_model()).take()
+    worker.submit(lambda task: worker.take_model()).take()
 
 
 def find_compared(job: Job) -> Run:

@@ -23,7 +23,7 @@ from mlx_tutor.errors import RecipeError, TrainingError
 from mlx_tutor.files import read_json, write_json
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
-from mlx_tutor.training.guard import stop_cleanly
+from mlx_tutor.training.process import stop_cleanly
 from mlx_tutor.training.watch import OnMetric
 from mlx_tutor.workspace import Course, Run
 
@@ -48,7 +48,7 @@ class RankLostError(TrainingError):
 
 
 @dataclass(slots=True)
-class Told:
+class RankReports:
     """What was heard of the ranks: `refused` is a problem that the user can solve, `failed` any other, by rank.
 
     `process` is that of rank 0.
@@ -157,34 +157,34 @@ def train_on_hosts(
     before = run.read() if run.is_complete else None
     request: dict[str, Any] = {"workspace": str(course.workspace), "course": course.name, "run": run.name}
     request |= {"overrides": list(overrides), "inputs": inputs, "ranks": len(hosts["hosts"]), "launcher": os.getpid()}
-    told, stopping = Told(), False
+    reports, stopping = RankReports(), False
     with TemporaryDirectory() as scratch, start_ranks(hosts, request, course.workspace, Path(scratch)) as process:
 
         def request_stop() -> None:
             nonlocal stopping
             stopping = True
-            if not told.process:
+            if not reports.process:
                 raise KeyboardInterrupt
             with suppress(ProcessLookupError):
-                os.kill(told.process, SIGINT)
+                os.kill(reports.process, SIGINT)
 
         try:
             with stop_cleanly(request_stop):
                 for line in read_lines(process):
-                    hear(line, told, on_event)
+                    read_event(line, reports, on_event)
         finally:
             # Those on this machine are in one group with mlx.launch; others end with their ssh.
             with suppress(OSError):
                 os.killpg(process.pid, SIGKILL)
     record = run.read() if run.is_complete else None
-    if told.refused:
-        raise TrainingError(told.refused)
+    if reports.refused:
+        raise TrainingError(reports.refused)
     if record is not None and record != before:
         result: dict[str, Any] = record["result"]
         return result
     if stopping:
         raise KeyboardInterrupt
-    raise RankLostError(explain_loss(told, hosts["hosts"]))
+    raise RankLostError(explain_loss(reports, hosts["hosts"]))
 
 
 def start_ranks(hosts: dict[str, Any], request: dict[str, Any], workspace: Path, scratch: Path) -> "Popen[bytes]":
@@ -228,10 +228,10 @@ def read_lines(process: "Popen[bytes]") -> Iterator[str]:
         yield from (line.decode(errors="replace").strip() for line in lines)
 
 
-def hear(line: str, told: Told, on_event: Callable[[Any], None]) -> None:
+def read_event(line: str, reports: RankReports, on_event: Callable[[Any], None]) -> None:
     """Take in one line: JSON of a rank, or what mlx.launch says of a lost one."""
     if lost := LOST_RANK.search(line):
-        told.lost.append((int(lost[1]), lost[2] or ""))
+        reports.lost.append((int(lost[1]), lost[2] or ""))
         return
     try:
         said = json.loads(line)
@@ -240,21 +240,21 @@ def hear(line: str, told: Told, on_event: Callable[[Any], None]) -> None:
     if not isinstance(said, dict):
         return
     if "process" in said:
-        told.process = said["process"]
+        reports.process = said["process"]
     elif "metric" in said:
         on_event(said["metric"])
     elif "refused" in said:
-        told.refused = told.refused or said["refused"]
+        reports.refused = reports.refused or said["refused"]
     elif "failed" in said:
-        told.failed[said["rank"]] = said["failed"]
+        reports.failed[said["rank"]] = said["failed"]
 
 
-def explain_loss(told: Told, hosts: Sequence[Any]) -> str:
+def explain_loss(reports: RankReports, hosts: Sequence[Any]) -> str:
     """Which rank died first, and of what."""
-    if not told.lost:
+    if not reports.lost:
         return "mlx.launch ended before the training did."
     # Others fail as well, because they lost this one, and may be heard of before it.
-    rank, status = min(told.lost, key=lambda lost: LOST_PEER in told.failed.get(lost[0], ""))
-    reason = told.failed.get(rank) or (f"signal {status[1:]}" if status.startswith("-") else f"exit status {status}")
+    rank, status = min(reports.lost, key=lambda lost: LOST_PEER in reports.failed.get(lost[0], ""))
+    reason = reports.failed.get(rank) or (f"signal {status[1:]}" if status.startswith("-") else f"exit status {status}")
     others = {1: "", 2: "; the other was stopped"}.get(len(hosts), "; the others were stopped")
     return f"Rank {rank} on {hosts[rank]['ssh']} died ({reason}){others}."

@@ -62,9 +62,9 @@ class LowerLayers:
         self.rows, self.batch_size, self.first = rows, batch_size, first
         self.layers = model.layers[:first]
         self.embed = model.model.embed_tokens
-        # A row is always computed in the same company: other shapes would round otherwise, and a resumed training
+        # A row is always computed in the same batch: other shapes would round otherwise, and a resumed training
         # would not end with the same bits.
-        self.company = {index: batch for batch in plan_batches(rows, batch_size, None) for index in batch}
+        self.batch_of = {index: batch for batch in plan_batches(rows, batch_size, None) for index in batch}
         self.dtype = self.embed(mx.array([0])).dtype
         self.hidden = int(self.embed(mx.array([0])).shape[-1])
         self.token_bytes = self.hidden * self.dtype.size
@@ -79,7 +79,7 @@ class LowerLayers:
         for place, index in enumerate(indices):
             length = self.starts[index + 1] - self.starts[index]
             if index not in self.known:
-                self._keep(self.company[index])
+                self._keep(self.batch_of[index])
             data = os.pread(self.file, length * self.token_bytes, self.starts[index] * self.token_bytes)
             hidden[place, :length] = np.frombuffer(data, np.uint8).reshape(length, self.token_bytes)
         return mx.array(hidden).view(self.dtype)

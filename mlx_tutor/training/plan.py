@@ -24,10 +24,10 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import ModelSettings, TrainSettings
 from mlx_tutor.training.adapter import add_adapter, make_optimizer
 from mlx_tutor.training.batches import TokenRow, make_batch, pad_count, pad_width, plan_batches, plan_passes
-from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss
 from mlx_tutor.training.lower import LowerLayers, find_first_adapted, open_lower
 from mlx_tutor.training.memory import read_memory
+from mlx_tutor.training.process import checkpoint_layers
 from mlx_tutor.training.train import count_iterations, prepare_rows
 from mlx_tutor.training.watch import Promise
 from mlx_tutor.workspace import Course

@@ -23,9 +23,9 @@ from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optim
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
-from mlx_tutor.training.guard import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.loss import compute_loss
 from mlx_tutor.training.lower import find_first_adapted, open_lower
+from mlx_tutor.training.process import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
 from mlx_tutor.training.watch import DivergedError, Metric, OnMetric, Promise, Stopped, Watch

@@ -33,7 +33,7 @@ from mlx_tutor.records import Message
 from mlx_tutor.study.chat.ask import CitedAnswer
 from mlx_tutor.study.chat.conversation import Turn, plan_turn
 from mlx_tutor.study.search.index import Index, open_index
-from mlx_tutor.study.web.desk import Desk, Ticket
+from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.study.web.site import Site, ask_site
 from mlx_tutor.workspace import Course
 from tests.benchmarks.data import ROOT, load_inputs
@@ -128,33 +128,33 @@ def ask_page(site: Site, key: str) -> tuple[list[Message], float, float]:
     """Ask on a fresh page; the prompt, and the seconds until there is text and until the page sees it."""
     session = site.find_session(key)
     begun = time.perf_counter()
-    ticket = ask_site(site, session, DIALOGUE[0][0])
+    task = ask_site(site, session, DIALOGUE[0][0])
     first: list[float] = []
 
     def watch() -> None:
-        while not ticket.read() and not ticket.future.done():
+        while not task.read() and not task.future.done():
             time.sleep(0.0005)
         first.append(time.perf_counter() - begun)
 
     async def follow() -> float:
         watching = asyncio.create_task(asyncio.to_thread(watch))
-        async for _ in ticket.follow():
-            if ticket.read():
+        async for _ in task.follow():
+            if task.read():
                 break
         seen = time.perf_counter() - begun
         await watching
         return seen
 
     seen = asyncio.run(follow())
-    ticket.stop()
-    ticket.take()
+    task.stop()
+    task.take()
     site.close_session(key)
-    return ticket.notes["plan"].messages, first[0], seen
+    return task.notes["plan"].messages, first[0], seen
 
 
-def ask_plain(ticket: Ticket, site: Site, messages: list[Message]) -> float:
-    """Seconds until mlx-lm alone has text for these messages; work for the desk."""
-    loaded = site.desk.take_model()
+def ask_plain(task: Task, site: Site, messages: list[Message]) -> float:
+    """Seconds until mlx-lm alone has text for these messages; work for the worker."""
+    loaded = site.worker.take_model()
     begun = time.perf_counter()
     prompt = loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, enable_thinking=False)
     for response in stream_generate(loaded.model, loaded.tokenizer, prompt, max_tokens=site.recipe.generate.max_tokens):
@@ -165,20 +165,20 @@ def ask_plain(ticket: Ticket, site: Site, messages: list[Message]) -> float:
 
 def measure_page(course: Course, recipe: Recipe, layers: int, rounds: int) -> dict[str, Any]:
     """Medians of the page and of mlx-lm alone, and their ratios."""
-    site = Site(course, recipe, "bench", Desk(lambda: load_inputs(layers)[0]), tuple)
+    site = Site(course, recipe, "bench", ModelWorker(lambda: load_inputs(layers)[0]), tuple)
     messages, _, _ = ask_page(site, "first")
     runs: list[tuple[float, float, float]] = []
     # The first round compiles.
     for number in range(-1, rounds):
-        plain = site.desk.submit(lambda ticket: ask_plain(ticket, site, messages)).take() if number % 2 else None
+        plain = site.worker.submit(lambda task: ask_plain(task, site, messages)).take() if number % 2 else None
         asked, page, seen = ask_page(site, str(number))
         if asked != messages:
             raise SystemExit("The page did not ask the same twice.")
         if plain is None:
-            plain = site.desk.submit(lambda ticket: ask_plain(ticket, site, messages)).take()
+            plain = site.worker.submit(lambda task: ask_plain(task, site, messages)).take()
         if number >= 0:
             runs.append((page, seen, plain))
-    site.desk.close()
+    site.worker.close()
     return {
         "page_seconds": statistics.median(page for page, _, _ in runs),
         "seen_seconds": statistics.median(seen for _, seen, _ in runs),

@@ -38,9 +38,9 @@ def run_side(side: str, width: int, layers: int, *, recompute: bool) -> dict[str
     from mlx_lm.tuner import trainer
 
     from mlx_tutor.training.batches import TokenRow, iterate_batches
-    from mlx_tutor.training.guard import checkpoint_layers
     from mlx_tutor.training.loss import compute_loss
     from mlx_tutor.training.memory import CHECKPOINT_SHARE, read_memory, read_shape
+    from mlx_tutor.training.process import checkpoint_layers
 
     make_console().quiet = True
     model = load_inputs(layers)[0].model

@@ -141,9 +141,9 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
     from mlx_lm.tuner import trainer
 
     from mlx_tutor.training.batches import TokenRow, iterate_batches
-    from mlx_tutor.training.guard import checkpoint_layers
     from mlx_tutor.training.loss import compute_loss, measure_loss
     from mlx_tutor.training.lower import find_first_adapted, open_lower
+    from mlx_tutor.training.process import checkpoint_layers
 
     make_console().quiet = True
     loaded, rows = load_inputs(args.layers)

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlx_tutor.cli import cli
-from mlx_tutor.training.launch import Told, explain_loss
+from mlx_tutor.training.launch import RankReports, explain_loss
 from tests.commands.conftest import Invoke, make_course, run_program
 from tests.commands.test_resume import start_training
 
@@ -172,6 +172,6 @@ def test_hosts_that_cannot_be_are_refused(invoke: Invoke, built: Path, hosts: st
 
 
 def test_the_rank_that_died_is_named_and_not_one_that_lost_it() -> None:
-    told = Told(failed={0: "RuntimeError: [ring] connection to a peer was lost"}, lost=[(0, "1"), (1, "-9")])
+    reports = RankReports(failed={0: "RuntimeError: [ring] connection to a peer was lost"}, lost=[(0, "1"), (1, "-9")])
     said = "Rank 1 on b died (signal 9); the other was stopped."
-    assert explain_loss(told, [{"ssh": "a"}, {"ssh": "b"}]) == said
+    assert explain_loss(reports, [{"ssh": "a"}, {"ssh": "b"}]) == said

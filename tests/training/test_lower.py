@@ -18,10 +18,10 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import FuseSettings, TrainSettings
 from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.batches import TokenRow, iterate_batches, make_batch
-from mlx_tutor.training.guard import checkpoint_layers
 from mlx_tutor.training.loss import compute_loss, measure_loss, sum_losses
 from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.memory import read_shape
+from mlx_tutor.training.process import checkpoint_layers
 from mlx_tutor.training.rows import tokenize_rows
 from tests.model_factory import make_model
 from tests.training.test_resume import RESUMED, read_best, read_losses, stop_at
@@ -155,7 +155,7 @@ def test_only_batches_that_would_not_fit_are_recomputed(adapted: Any, monkeypatc
     assert shape is not None
     small, large = (make_batch([ROWS[1]], 1), make_batch([ROWS[3]], 1))
     between = (shape.estimate_peak(1, 16, 16, recompute=False) + shape.estimate_peak(1, 64, 64, recompute=False)) / 2
-    monkeypatch.setattr("mlx_tutor.training.guard.read_memory", lambda: (0.0, between / 1e9 / 0.5))
+    monkeypatch.setattr("mlx_tutor.training.process.read_memory", lambda: (0.0, between / 1e9 / 0.5))
     seen: list[int] = []
     checkpoint = mx.checkpoint
 

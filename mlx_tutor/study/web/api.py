@@ -1,4 +1,4 @@
-"""An OpenAI-compatible API for the one loaded model: /v1/models and /v1/chat/completions, in the desk's queue.
+"""An OpenAI-compatible API for the one loaded model: /v1/models and /v1/chat/completions, in the worker's queue.
 
 It is the bare model with the recipe's settings, without the course's passages. What it does not offer (tools, images,
 several answers) is refused, so that no client takes it for done.
@@ -19,7 +19,7 @@ from mlx_tutor.generate import Answer, generate_answer
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.ask import clean_text
-from mlx_tutor.study.web.desk import Ticket
+from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Site
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -49,7 +49,7 @@ NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChatRequest:
     """A request that was understood."""
 
     messages: list[Message]
@@ -75,32 +75,32 @@ def make_api(site: Site) -> APIRouter:
     @router.post("/chat/completions")
     async def complete(request: Request) -> Response:
         try:
-            wish = read_wish(json.loads(await request.body()), site)
+            wanted = read_chat(json.loads(await request.body()), site)
         except (UnicodeDecodeError, json.JSONDecodeError) as err:
             return refuse(f"The request is not valid JSON ({err}).")
         except ServeError as err:
             return refuse(str(err), 404 if str(err).startswith("No model") else 400)
         try:
-            ticket = site.desk.submit(lambda ticket: answer_wish(site, wish, ticket))
+            task = site.worker.submit(lambda task: answer_chat(site, wanted, task))
         except ServeError as err:
             return refuse(str(err), 503)
-        if wish.stream:
-            stream = stream_chunks(site.label, wish, ticket)
+        if wanted.stream:
+            stream = stream_chunks(site.label, wanted, task)
             return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        return await wait_for_completion(site.label, request, ticket)
+        return await wait_for_completion(site.label, request, task)
 
     return router
 
 
-def answer_wish(site: Site, wish: Wish, ticket: Ticket) -> Answer:
-    """The work for the desk."""
-    loaded, cache = site.desk.take_model(), site.desk.take_cache("api")
+def answer_chat(site: Site, wanted: ChatRequest, task: Task) -> Answer:
+    """What the model thread does."""
+    loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
     return generate_answer(
-        loaded, wish.messages, wish.settings, lambda piece: ticket.write(clean_text(piece)), cache, ticket.is_stopped
+        loaded, wanted.messages, wanted.settings, lambda piece: task.write(clean_text(piece)), cache, task.is_stopped
     )
 
 
-def read_wish(body: Any, site: Site) -> Wish:
+def read_chat(body: Any, site: Site) -> ChatRequest:
     """Understand a request; raises ServeError that says what is not offered or wrong."""
     if not isinstance(body, dict):
         raise ServeError("The request has to be an object.")
@@ -116,7 +116,7 @@ def read_wish(body: Any, site: Site) -> Wish:
     system = site.recipe.course.system_prompt
     if system and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
-    return Wish(messages, settings, body.get("stream") is True, include_usage)
+    return ChatRequest(messages, settings, body.get("stream") is True, include_usage)
 
 
 def read_numbers(body: dict[str, Any]) -> dict[str, Any]:
@@ -172,15 +172,15 @@ def refuse(message: str, status: int = 400, kind: str = "") -> JSONResponse:
     return JSONResponse({"error": error}, status)
 
 
-async def wait_for_completion(label: str, request: Request, ticket: Ticket) -> Response:
+async def wait_for_completion(label: str, request: Request, task: Task) -> Response:
     """One answer at its end; a client that leaves frees its turn."""
-    async for _ in ticket.follow():
+    async for _ in task.follow():
         if await request.is_disconnected():
             break
-    if not ticket.future.done():
+    if not task.future.done():
         return Response(status_code=499)
     try:
-        answer: Answer | None = ticket.take()
+        answer: Answer | None = task.take()
     except TutorError as err:
         return refuse(str(err))
     if answer is None:
@@ -190,34 +190,34 @@ async def wait_for_completion(label: str, request: Request, ticket: Ticket) -> R
     return JSONResponse(begin_reply(label, "chat.completion") | {"choices": [choice], "usage": count_usage(answer)})
 
 
-async def stream_chunks(label: str, wish: Wish, ticket: Ticket) -> AsyncIterator[str]:
+async def stream_chunks(label: str, wanted: ChatRequest, task: Task) -> AsyncIterator[str]:
     """The answer as server-sent events."""
     head = begin_reply(label, "chat.completion.chunk")
 
     def write(delta: dict[str, str], reason: str | None = None, **more: Any) -> str:
         choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]
-        usage = {"usage": None} if wish.include_usage else {}
+        usage = {"usage": None} if wanted.include_usage else {}
         return f"data: {json.dumps(head | {'choices': choices} | usage | more)}\n\n"
 
     try:
         yield write({"role": "assistant", "content": ""})
         sent = 0
-        async for _ in ticket.follow():
-            text = ticket.read()
+        async for _ in task.follow():
+            text = task.read()
             if len(text) > sent:
                 yield write({"content": text[sent:]})
                 sent = len(text)
-        answer: Answer | None = ticket.take()
+        answer: Answer | None = task.take()
         if answer is not None:
             yield write({}, name_reason(answer))
-            if wish.include_usage:
+            if wanted.include_usage:
                 yield f"data: {json.dumps(head | {'choices': [], 'usage': count_usage(answer)})}\n\n"
     except TutorError as err:
         yield f"data: {json.dumps({'error': {'message': str(err), 'type': 'invalid_request_error'}})}\n\n"
         return
     finally:
         # Wherever a client left it.
-        ticket.stop()
+        task.stop()
     yield "data: [DONE]\n\n"
 
 

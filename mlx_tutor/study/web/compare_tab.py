@@ -7,12 +7,12 @@ import gradio as gr
 
 from mlx_tutor.errors import TutorError
 from mlx_tutor.evaluation.compare import Comparison
-from mlx_tutor.study.web.desk import Ticket
 from mlx_tutor.study.web.markup import LATEX, draw_table, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Site, compare_site, is_busy
 
 LABELS = ("base", "adapter", "fused")
-# Of every event on the page: no public endpoint, and no limit but the desk's queue.
+# Of every event on the page: no public endpoint, and no limit but the worker's queue.
 EVENT: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
 
 
@@ -40,14 +40,14 @@ def add_compare(site: Site) -> None:
     async def compare(text: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         session = site.find_session(str(request.session_hash))
         try:
-            ticket = compare_site(site, session, text or "")
+            task = compare_site(site, session, text or "")
         except TutorError as err:
             yield _show_problem(err)
             return
-        async for _ in ticket.follow():
-            yield (*(write_safe_markdown(ticket.read(label)) for label in LABELS), draw_progress(ticket), "")
+        async for _ in task.follow():
+            yield (*(write_safe_markdown(task.read(label)) for label in LABELS), draw_progress(task), "")
         try:
-            comparisons: list[Comparison] | None = ticket.take()
+            comparisons: list[Comparison] | None = task.take()
         except TutorError as err:
             yield _show_problem(err)
             return
@@ -57,10 +57,10 @@ def add_compare(site: Site) -> None:
         yield (*(write_safe_markdown(texts.get(label, "")) for label in LABELS), said, draw_comparisons(done))
 
     def end(request: gr.Request) -> Any:
-        ticket = site.find_session(str(request.session_hash)).comparison
-        if ticket is None or not is_busy(ticket):
+        task = site.find_session(str(request.session_hash)).comparison
+        if task is None or not is_busy(task):
             return "There is nothing to stop."
-        ticket.stop()
+        task.stop()
         return gr.skip()
 
     outputs = [*columns, status, table]
@@ -73,12 +73,12 @@ def _show_problem(err: TutorError) -> tuple[Any, ...]:
     return (*[gr.skip()] * len(LABELS), f"<span class='problem'>{write_text_html(str(err))}</span>", gr.skip())
 
 
-def draw_progress(ticket: Ticket) -> str:
+def draw_progress(task: Task) -> str:
     """Where in the queue, or who is speaking."""
-    ahead = ticket.count_ahead()
+    ahead = task.count_ahead()
     if ahead:
         return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
-    speaking = [label for label in LABELS if ticket.read(label)]
+    speaking = [label for label in LABELS if task.read(label)]
     return f"<span class='working'>Asking: {speaking[-1] if speaking else LABELS[0]}.</span>"
 
 

@@ -11,8 +11,8 @@ from mlx_tutor.records import describe_end
 from mlx_tutor.study.chat.conversation import STYLES, Conversation, Turn, find_style
 from mlx_tutor.study.exam.mode import describe_head
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
-from mlx_tutor.study.web.desk import Ticket
 from mlx_tutor.study.web.markup import LATEX, draw_sources, write_plain_markdown, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.rate_tab import add_rate
 from mlx_tutor.study.web.site import (
@@ -154,11 +154,11 @@ class ChatHandlers:
         """Answer what stands in the box."""
         session = self.find(request)
         try:
-            ticket = ask_site(self.site, session, question or "")
+            task = ask_site(self.site, session, question or "")
         except TutorError as err:
             yield gr.skip(), gr.skip(), draw_problem(err), gr.skip()
             return
-        async for shown in self.follow(session, ticket, question, again=False):
+        async for shown in self.follow(session, task, question, again=False):
             yield shown
 
     async def ask_example(self, request: gr.Request, chosen: gr.SelectData) -> AsyncIterator[tuple[Any, ...]]:
@@ -171,46 +171,46 @@ class ChatHandlers:
         session = self.find(request)
         try:
             question = session.conversation.find_last().cited.question
-            ticket = ask_site(self.site, session, "", again=True)
+            task = ask_site(self.site, session, "", again=True)
         except TutorError as err:
             yield gr.skip(), gr.skip(), draw_problem(err), gr.skip()
             return
-        async for shown in self.follow(session, ticket, question, again=True):
+        async for shown in self.follow(session, task, question, again=True):
             yield shown
 
     async def follow(
-        self, session: Session, ticket: Ticket, question: str, *, again: bool
+        self, session: Session, task: Task, question: str, *, again: bool
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Show how an answer comes, and at its end what supports it."""
         conversation = session.conversation
         before = draw_turns(conversation.turns[:-1] if again else conversation.turns)
         emptied: Any = gr.skip() if again else ""
-        async for _ in ticket.follow():
+        async for _ in task.follow():
             # Cleared meanwhile: this answer is no longer anybody's.
             if session.conversation is not conversation:
                 return
-            text = write_safe_markdown(ticket.read())
+            text = write_safe_markdown(task.read())
             pending = [{"role": "user", "content": write_plain_markdown(question)}]
             pending += [{"role": "assistant", "content": text}] if text else []
-            yield before + pending, gr.skip(), draw_progress(ticket, len(conversation.turns)), emptied
+            yield before + pending, gr.skip(), draw_progress(task, len(conversation.turns)), emptied
             emptied = gr.skip()
         try:
-            turn: Turn | None = ticket.take()
+            turn: Turn | None = task.take()
         except TutorError as err:
             yield draw_chat(session), gr.skip(), draw_problem(err), gr.skip() if again else question
             return
         if turn is None:
             yield draw_chat(session), gr.skip(), "Stopped before it began.", gr.skip() if again else question
             return
-        told = f"{draw_result(turn, ticket)} {draw_head(self.site)}"
+        told = f"{draw_result(turn, task)} {draw_head(self.site)}"
         yield draw_chat(session), draw_sources(turn.cited), told, gr.skip()
 
     def stop(self, request: gr.Request) -> Any:
         """End the answer under way, or leave the queue."""
-        ticket = self.find(request).chat
-        if ticket is None or not is_busy(ticket):
+        task = self.find(request).chat
+        if task is None or not is_busy(task):
             return "There is nothing to stop."
-        ticket.stop()
+        task.stop()
         return gr.skip()
 
     def undo(self, typed: str, request: gr.Request) -> tuple[Any, ...]:
@@ -312,15 +312,15 @@ def draw_problem(err: TutorError) -> str:
     return f"<span class='problem'>{write_text_html(str(err))}</span>"
 
 
-def draw_progress(ticket: Ticket, turns: int) -> str:
+def draw_progress(task: Task, turns: int) -> str:
     """Where in the queue, or what was left out of the prompt."""
-    ahead = ticket.count_ahead()
+    ahead = task.count_ahead()
     if ahead:
         return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
-    return f"<span class='working'>Answering.</span> {_describe_dropped(ticket)}"
+    return f"<span class='working'>Answering.</span> {_describe_dropped(task)}"
 
 
-def draw_result(turn: Turn, ticket: Ticket) -> str:
+def draw_result(turn: Turn, task: Task) -> str:
     """How an answer came to its end."""
     answer = turn.cited.answer
     parts = [
@@ -328,11 +328,11 @@ def draw_result(turn: Turn, ticket: Ticket) -> str:
         f"{answer.tokens_per_second:.0f} a second",
         f"the first after {turn.cited.search_seconds + answer.first_token_seconds:.2f} s",
     ]
-    return f"{', '.join(parts)}{describe_end(answer.finish_reason)}. {_describe_dropped(ticket)}"
+    return f"{', '.join(parts)}{describe_end(answer.finish_reason)}. {_describe_dropped(task)}"
 
 
-def _describe_dropped(ticket: Ticket) -> str:
-    plan = ticket.notes.get("plan")
+def _describe_dropped(task: Task) -> str:
+    plan = task.notes.get("plan")
     if plan is None:
         return ""
     parts = []

@@ -20,8 +20,8 @@ from mlx_tutor.evaluation.rate import (
 from mlx_tutor.evaluation.tally import describe_verdict, summarize_ratings
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.web.compare_tab import EVENT
-from mlx_tutor.study.web.desk import Ticket
 from mlx_tutor.study.web.markup import LATEX, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Rating, Session, Site
 
 NAMES = ("A", "B")
@@ -94,23 +94,23 @@ class RateHandlers:
                 raise ServeError("Say who rates.")
             # In a thread: a locked journal is waited for, and the other pages shall not wait with it.
             if not await asyncio.to_thread(read_pairs, course, self.rating.run):
-                ticket = self.site.desk.submit(self.prepare)
-                async for _ in ticket.follow():
-                    yield self.show_status(_draw_progress(ticket))
-                ticket.take()
+                task = self.site.worker.submit(self.prepare)
+                async for _ in task.follow():
+                    yield self.show_status(_draw_progress(task))
+                task.take()
             await asyncio.to_thread(restore_skipped, course, self.rating.run, session.rater)
             yield await asyncio.to_thread(lambda: self.show(session, self.pick(session)))
         except TutorError as err:
             yield self.show_status(_draw_problem(err))
 
-    def prepare(self, ticket: Ticket) -> int:
-        """Work for the desk: let both models answer."""
-        self.site.desk.put_model_away()
+    def prepare(self, task: Task) -> int:
+        """For the model thread: let both models answer."""
+        self.site.worker.put_model_away()
 
         def report(name: str, done: int, total: int) -> None:
-            if ticket.is_stopped():
+            if task.is_stopped():
                 raise ServeError("The answers were stopped; begin again to go on.")
-            ticket.notes[str(done)] = (done, total)
+            task.notes[str(done)] = (done, total)
 
         return self.rating.prepare(report)
 
@@ -196,11 +196,11 @@ class RateHandlers:
         return "All done. " + "<br>".join(write_text_html(line) for line in lines)
 
 
-def _draw_progress(ticket: Ticket) -> str:
-    ahead = ticket.count_ahead()
+def _draw_progress(task: Task) -> str:
+    ahead = task.count_ahead()
     if ahead:
         return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
-    done, total = max(ticket.notes.values(), default=(0, 0))
+    done, total = max(task.notes.values(), default=(0, 0))
     return f"<span class='working'>Both models answer: {done} of {total}.</span>"
 
 

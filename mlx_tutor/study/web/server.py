@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from mlx_tutor.errors import ServeError
 from mlx_tutor.study.web.api import make_api
-from mlx_tutor.study.web.guard import Gate, Guard, is_loopback
+from mlx_tutor.study.web.middleware import AccessRules, RequestChecks, is_loopback
 from mlx_tutor.study.web.overview import find_curve, find_source
 from mlx_tutor.study.web.page import build_page, make_theme, read_style
 from mlx_tutor.study.web.site import Site
@@ -33,13 +33,13 @@ TEXT_HEADERS = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 PDF_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'"}
 
 
-def make_app(site: Site, gate: Gate) -> FastAPI:
-    """Page, API and files behind the guard."""
+def make_app(site: Site, access: AccessRules) -> FastAPI:
+    """Page, API and files behind the request checks."""
     # Within a loop: without one, Gradio makes several, and closes none of them.
-    return asyncio.run(_build_app(site, gate))
+    return asyncio.run(_build_app(site, access))
 
 
-async def _build_app(site: Site, gate: Gate) -> FastAPI:
+async def _build_app(site: Site, access: AccessRules) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     # What it answers would not be in the record of an exam.
     if site.exam is None:
@@ -75,7 +75,7 @@ async def _build_app(site: Site, gate: Gate) -> FastAPI:
         css=read_style(),
         theme=make_theme(),
     )
-    app.add_middleware(Guard, gate=gate)
+    app.add_middleware(RequestChecks, access=access)
     return app
 
 
@@ -130,16 +130,16 @@ def check_exposure(host: str, password: str | None, share: bool, exam: bool = Fa
         raise ServeError(f"--host {host} lets other machines in. Give it a password with --password.")
 
 
-def open_tunnel(gate: Gate) -> str:
+def open_tunnel(access: AccessRules) -> str:
     """A public address at Gradio's share service that leads here; raises ServeError when there is none to be had."""
     from gradio import networking
 
     try:
-        address: str = networking.setup_tunnel("127.0.0.1", gate.port, secrets.token_urlsafe(32), None, None)
+        address: str = networking.setup_tunnel("127.0.0.1", access.port, secrets.token_urlsafe(32), None, None)
     # Gradio raises RuntimeError, ValueError and its own kinds, for want of a network mostly.
     except Exception as err:
         raise ServeError(f"No share link: {str(err).splitlines()[0]} Start without --share.") from err
-    gate.shared.add(address.partition("://")[2].strip("/").lower())
+    access.shared.add(address.partition("://")[2].strip("/").lower())
     return address
 
 

@@ -1,4 +1,4 @@
-"""What the web page does, without how it looks: sessions, questions and comparisons, handed to the desk."""
+"""What the web page does, without how it looks: sessions, questions and comparisons, handed to the worker."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, f
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
 from mlx_tutor.study.search.index import open_index
-from mlx_tutor.study.web.desk import Desk, Ticket
+from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.workspace import Course
 
 # Open pages that are remembered; a browser closes its own when it leaves.
@@ -31,8 +31,8 @@ class Session:
 
     key: str
     conversation: Conversation
-    chat: Ticket | None = None
-    comparison: Ticket | None = None
+    chat: Task | None = None
+    comparison: Task | None = None
     thumbs: dict[int, tuple[Turn, int, bool]] = field(default_factory=dict)
     judged: int | None = None
     rater: str = ""
@@ -58,7 +58,7 @@ class Site:
     course: Course
     recipe: Recipe
     label: str
-    desk: Desk
+    worker: ModelWorker
     list_contenders: Callable[[], Sequence[Contender]]
     search: bool = True
     rating: Rating | None = None
@@ -78,17 +78,17 @@ class Site:
     def close_session(self, key: str) -> None:
         """Forget a page that is gone, and free its turn."""
         session = self.sessions.pop(key, None)
-        for ticket in (session.chat, session.comparison) if session is not None else ():
-            if ticket is not None:
-                ticket.stop()
+        for task in (session.chat, session.comparison) if session is not None else ():
+            if task is not None:
+                task.stop()
 
 
-def is_busy(ticket: Ticket | None) -> bool:
+def is_busy(task: Task | None) -> bool:
     """Whether work is still under way or waiting."""
-    return ticket is not None and not ticket.future.done()
+    return task is not None and not task.future.done()
 
 
-def ask_site(site: Site, session: Session, question: str, *, again: bool = False) -> Ticket:
+def ask_site(site: Site, session: Session, question: str, *, again: bool = False) -> Task:
     """Hand in a question; the result is a Turn. `again`: in place of the newest turn, whose question it is.
 
     Raises:
@@ -102,7 +102,7 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
 
     exam = site.exam
 
-    def answer(ticket: Ticket) -> Turn:
+    def answer(task: Task) -> Turn:
         with ExitStack() as stack:
             shown: list[str] = []
             if exam is not None:
@@ -110,11 +110,11 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
 
             def write(piece: str) -> None:
                 shown.append(piece)
-                ticket.write(piece)
+                task.write(piece)
 
             # Opened here: it belongs to this thread, and the course may have been renewed.
             index = stack.enter_context(open_index(site.course)) if site.search else None
-            loaded, cache = site.desk.take_model(), site.desk.take_cache(session.key)
+            loaded, cache = site.worker.take_model(), site.worker.take_cache(session.key)
             turn = answer_turn(
                 loaded,
                 index,
@@ -122,9 +122,9 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
                 question,
                 site.recipe,
                 cache,
-                lambda plan: ticket.notes.update(plan=plan),
+                lambda plan: task.notes.update(plan=plan),
                 write,
-                ticket.is_stopped,
+                task.is_stopped,
                 replaces,
                 without_code=exam is not None and not site.recipe.exam.allow_code,
             )
@@ -132,14 +132,14 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
                 log_answer(exam, turn.cited, session.key)
             return turn
 
-    session.chat = site.desk.submit(answer)
+    session.chat = site.worker.submit(answer)
     return session.chat
 
 
-def compare_site(site: Site, session: Session, prompt: str) -> Ticket:
+def compare_site(site: Site, session: Session, prompt: str) -> Task:
     """Hand in a prompt for all models, as one turn; the result is a list of Comparison.
 
-    The desk's own model is put away first, and loaded again for the next question.
+    The worker's own model is put away first, and loaded again for the next question.
 
     Raises:
         TutorError: an empty prompt, a comparison under way, or too many waiting.
@@ -150,16 +150,16 @@ def compare_site(site: Site, session: Session, prompt: str) -> Ticket:
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": clean_question(prompt)})
 
-    def compare(ticket: Ticket) -> list[Comparison]:
+    def compare(task: Task) -> list[Comparison]:
         contenders = site.list_contenders()
-        site.desk.put_model_away()
+        site.worker.put_model_away()
 
         def hand_on(label: str, piece: str) -> None:
-            ticket.write(clean_text(piece), label)
+            task.write(clean_text(piece), label)
 
-        return compare_models(contenders, messages, site.recipe.generate, hand_on, ticket.is_stopped)
+        return compare_models(contenders, messages, site.recipe.generate, hand_on, task.is_stopped)
 
-    session.comparison = site.desk.submit(compare)
+    session.comparison = site.worker.submit(compare)
     return session.comparison
 
 

@@ -10,8 +10,8 @@ from mlx_tutor.evaluation.compare import Contender
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import CourseSettings, GenerateSettings
-from mlx_tutor.study.web.desk import Desk
-from mlx_tutor.study.web.guard import Gate
+from mlx_tutor.study.web.middleware import AccessRules
+from mlx_tutor.study.web.model_worker import ModelWorker
 from mlx_tutor.study.web.server import make_app, make_server, open_socket
 from mlx_tutor.study.web.site import Site
 from tests.study.search.test_index import write_course
@@ -44,7 +44,7 @@ class Serving:
 def make_site(folder: Path, model: Path, contenders: Sequence[Contender] = (), recipe: Recipe = RECIPE) -> Site:
     """A site of a course of its own."""
     course = write_course(folder, NOTES)
-    return Site(course, recipe, "demo", Desk(lambda: load_model(model)), lambda: contenders)
+    return Site(course, recipe, "demo", ModelWorker(lambda: load_model(model)), lambda: contenders)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def serve_site(site: Site, password: str | None = None) -> Iterator[Serving]:
     """Answer on a free port until the end of the block."""
     with open_socket("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        server = make_server(make_app(site, Gate("127.0.0.1", port, password)))
+        server = make_server(make_app(site, AccessRules("127.0.0.1", port, password)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -60,4 +60,4 @@ def serve_site(site: Site, password: str | None = None) -> Iterator[Serving]:
         finally:
             server.should_exit = True
             thread.join(30)
-            site.desk.close()
+            site.worker.close()

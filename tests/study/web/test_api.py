@@ -15,8 +15,8 @@ from mlx_tutor.errors import ServeError
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import load_model
 from mlx_tutor.records import Message
-from mlx_tutor.study.web.api import read_wish
-from mlx_tutor.study.web.desk import Ticket
+from mlx_tutor.study.web.api import read_chat
+from mlx_tutor.study.web.model_worker import Task
 from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
 
 ASKED: Any = [{"role": "user", "content": "What is the mode?"}]
@@ -102,18 +102,18 @@ def test_a_request_changes_the_settings(client: openai.OpenAI) -> None:
 )
 def test_what_is_not_offered_is_refused(serving: Serving, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ServeError, match=said):
-        read_wish({"model": "demo", "messages": ASKED, **changes}, serving.site)
+        read_chat({"model": "demo", "messages": ASKED, **changes}, serving.site)
 
 
 def test_text_in_parts_and_a_system_prompt_of_ones_own(serving: Serving) -> None:
     parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "the mode?\x1b"}]
     messages = [{"role": "developer", "content": "Mine."}, {"role": "user", "content": parts}]
-    wish = read_wish({"model": "demo", "messages": messages, "seed": -1}, serving.site)
-    assert wish.messages == [
+    wanted = read_chat({"model": "demo", "messages": messages, "seed": -1}, serving.site)
+    assert wanted.messages == [
         {"role": "system", "content": "Mine."},
         {"role": "user", "content": "What is\nthe mode?"},
     ]
-    assert wish.settings.seed == 2**63 - 1
+    assert wanted.settings.seed == 2**63 - 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -133,13 +133,13 @@ def test_what_is_no_request_is_refused(serving: Serving, body: bytes) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
-    tickets, submit = list[Ticket](), serving.site.desk.submit
+    tasks, submit = list[Task](), serving.site.worker.submit
 
-    def submit_and_keep(work: Callable[[Ticket], Any]) -> Ticket:
-        tickets.append(submit(work))
-        return tickets[-1]
+    def submit_and_keep(work: Callable[[Task], Any]) -> Task:
+        tasks.append(submit(work))
+        return tasks[-1]
 
-    monkeypatch.setattr(serving.site.desk, "submit", submit_and_keep)
+    monkeypatch.setattr(serving.site.worker, "submit", submit_and_keep)
     # At temperature 0, this model does not end by itself.
     body = {"model": "demo", "messages": ASKED, "stream": stream, "max_tokens": 900}
     with ExitStack() as stack:
@@ -149,17 +149,17 @@ def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pyte
             next(reply.iter_lines())
             # What a browser does whose tab is closed.
             raise httpx.ReadTimeout("left")
-    assert tickets[0].take(30).finish_reason == "stopped"
+    assert tasks[0].take(30).finish_reason == "stopped"
 
 
 def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> None:
     gate = threading.Event()
-    serving.site.desk.submit(lambda ticket: gate.wait(10))
+    serving.site.worker.submit(lambda task: gate.wait(10))
     with pytest.raises(httpx.ReadTimeout):
         body = {"model": "demo", "messages": ASKED}
         httpx.post(f"{serving.address}/v1/chat/completions", json=body, timeout=0.3)
     deadline = time.monotonic() + 5
-    while (last := serving.site.desk.submit(lambda ticket: None)).count_ahead() > 1 and time.monotonic() < deadline:
+    while (last := serving.site.worker.submit(lambda task: None)).count_ahead() > 1 and time.monotonic() < deadline:
         last.stop()
         time.sleep(0.05)
     assert last.count_ahead() == 1

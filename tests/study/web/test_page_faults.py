@@ -51,7 +51,7 @@ def site(fault: str, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.Monke
             pass
         rating = Rating("demo", CRITERIA, lambda report: prepare_pairs(made.course, contest, PROMPTS, report))
         yield replace(made, rating=rating)
-        made.desk.close()
+        made.worker.close()
 
 
 @contextmanager

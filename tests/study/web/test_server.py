@@ -19,8 +19,8 @@ from mlx_tutor.evaluation.compare import Contender
 from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.study.chat.thumbs import SCHEMA
-from mlx_tutor.study.web.desk import KEPT_CACHES, MAX_WAITING, Desk, Ticket
-from mlx_tutor.study.web.guard import MAX_BODY, Gate, is_loopback, is_served
+from mlx_tutor.study.web.middleware import MAX_BODY, AccessRules, is_loopback, is_served
+from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
 from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
@@ -43,12 +43,12 @@ def serving(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 def site(tmp_path: Path, tiny_model: Path) -> Iterator[Site]:
     made = make_site(tmp_path, tiny_model, [Contender("base", tiny_model), Contender("fused", tiny_model)])
     yield made
-    made.desk.close()
+    made.worker.close()
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk(lambda: (_ for _ in ()).throw(ModelError("No model here.")))
+def worker() -> Iterator[ModelWorker]:
+    made = ModelWorker(lambda: (_ for _ in ()).throw(ModelError("No model here.")))
     yield made
     made.close()
 
@@ -115,7 +115,7 @@ def test_nothing_but_what_the_page_needs_is_there(serving: Serving, path: str) -
 
 
 def test_a_password_keeps_page_and_api(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlx_tutor.study.web.guard.WRONG_SECONDS", 0.0)
+    monkeypatch.setattr("mlx_tutor.study.web.middleware.WRONG_SECONDS", 0.0)
     with serve_site(make_site(tmp_path, tiny_model), "correct horse") as running:
 
         def ask(path: str, **headers: str) -> int:
@@ -141,9 +141,9 @@ def test_a_password_keeps_page_and_api(tmp_path: Path, tiny_model: Path, monkeyp
     ],
 )
 def test_names_of_this_machine(host: str, names: list[str], strangers: list[str]) -> None:
-    gate = Gate(host, 80)
-    assert all(gate.knows_host(name) for name in names)
-    assert not any(gate.knows_host(name) for name in strangers)
+    access = AccessRules(host, 80)
+    assert all(access.knows_host(name) for name in names)
+    assert not any(access.knows_host(name) for name in strangers)
 
 
 def test_letting_others_in_needs_a_password() -> None:
@@ -169,17 +169,17 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_a_page_that_is_closed_is_forgotten_and_frees_its_turn(serving: Serving) -> None:
-    gate, desk = threading.Event(), serving.site.desk
-    desk.submit(lambda ticket: gate.wait(20))
-    ticket = ask_site(serving.site, serving.site.find_session("closing"), MODE)
-    assert ticket.count_ahead() == 1
+    gate, worker = threading.Event(), serving.site.worker
+    worker.submit(lambda task: gate.wait(20))
+    task = ask_site(serving.site, serving.site.find_session("closing"), MODE)
+    assert task.count_ahead() == 1
     with httpx.stream("GET", f"{serving.address}/gradio_api/heartbeat/closing") as reply:
         next(reply.iter_raw())
     end = time.monotonic() + 10
     while "closing" in serving.site.sessions and time.monotonic() < end:
         time.sleep(0.02)
     assert "closing" not in serving.site.sessions
-    assert ticket.future.cancelled()
+    assert task.future.cancelled()
     gate.set()
 
 
@@ -238,91 +238,91 @@ def test_examples_are_terms_that_the_course_defines(site: Site) -> None:
     assert list_examples(site.course) == ["What is the mode?", "What is a median?"]
 
 
-# The desk.
+# The worker.
 
 
-def wait_for(ticket: Ticket) -> object:
-    return ticket.take(30)
+def wait_for(task: Task) -> object:
+    return task.take(30)
 
 
-def test_work_is_done_in_order_by_one_thread(desk: Desk) -> None:
+def test_work_is_done_in_order_by_one_thread(worker: ModelWorker) -> None:
     gate, threads = threading.Event(), list[int]()
 
-    def work(ticket: Ticket) -> int:
+    def work(task: Task) -> int:
         gate.wait(10)
         threads.append(threading.get_ident())
         return len(threads)
 
-    tickets = [desk.submit(work) for _ in range(4)]
-    assert [ticket.count_ahead() for ticket in tickets] == [0, 1, 2, 3]
-    tickets[1].stop()
-    assert [ticket.count_ahead() for ticket in tickets] == [0, 0, 1, 2]
+    tasks = [worker.submit(work) for _ in range(4)]
+    assert [task.count_ahead() for task in tasks] == [0, 1, 2, 3]
+    tasks[1].stop()
+    assert [task.count_ahead() for task in tasks] == [0, 0, 1, 2]
     gate.set()
-    assert [wait_for(ticket) for ticket in tickets] == [1, None, 2, 3]
+    assert [wait_for(task) for task in tasks] == [1, None, 2, 3]
     assert len(set(threads)) == 1
 
 
-def test_an_error_is_the_tickets_own(desk: Desk) -> None:
-    failed = desk.submit(lambda ticket: desk.take_model())
+def test_an_error_is_the_tasks_own(worker: ModelWorker) -> None:
+    failed = worker.submit(lambda task: worker.take_model())
     with pytest.raises(ModelError, match="No model here"):
         wait_for(failed)
-    assert wait_for(desk.submit(lambda ticket: 1)) == 1
+    assert wait_for(worker.submit(lambda task: 1)) == 1
 
 
-def test_a_full_queue_sends_away_and_a_closed_one_too(desk: Desk) -> None:
+def test_a_full_queue_sends_away_and_a_closed_one_too(worker: ModelWorker) -> None:
     gate = threading.Event()
-    tickets = [desk.submit(lambda ticket: gate.wait(10)) for _ in range(MAX_WAITING + 1)]
+    tasks = [worker.submit(lambda task: gate.wait(10)) for _ in range(MAX_WAITING + 1)]
     with pytest.raises(ServeError, match="waiting already"):
-        desk.submit(lambda ticket: None)
-    for ticket in tickets[1:]:
-        ticket.stop()
+        worker.submit(lambda task: None)
+    for task in tasks[1:]:
+        task.stop()
     gate.set()
-    desk.close()
+    worker.close()
     with pytest.raises(ServeError, match="closing"):
-        desk.submit(lambda ticket: None)
+        worker.submit(lambda task: None)
 
 
-def test_a_follower_sees_the_text_grow_and_frees_its_turn_when_it_leaves(desk: Desk) -> None:
-    def work(ticket: Ticket) -> str:
+def test_a_follower_sees_the_text_grow_and_frees_its_turn_when_it_leaves(worker: ModelWorker) -> None:
+    def work(task: Task) -> str:
         for number in range(1000):
-            if ticket.is_stopped():
+            if task.is_stopped():
                 return f"stopped at {number}"
-            ticket.write("x")
+            task.write("x")
             time.sleep(0.01)
         return "all"
 
-    async def leave(ticket: Ticket) -> list[int]:
+    async def leave(task: Task) -> list[int]:
         lengths = list[int]()
-        follower = ticket.follow()
+        follower = task.follow()
         async for _ in follower:
-            lengths.append(len(ticket.read()))
+            lengths.append(len(task.read()))
             if lengths[-1] > 10:
                 break
         await follower.aclose()
         return lengths
 
-    ticket = desk.submit(work)
-    lengths = asyncio.run(leave(ticket))
+    task = worker.submit(work)
+    lengths = asyncio.run(leave(task))
     assert lengths == sorted(set(lengths))
-    assert str(wait_for(ticket)).startswith("stopped at")
+    assert str(wait_for(task)).startswith("stopped at")
 
 
-def test_work_that_nobody_looks_at_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlx_tutor.study.web.desk.LEFT_SECONDS", 0.05)
+def test_work_that_nobody_looks_at_ends(worker: ModelWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlx_tutor.study.web.model_worker.LEFT_SECONDS", 0.05)
 
-    def work(ticket: Ticket) -> bool:
+    def work(task: Task) -> bool:
         time.sleep(0.1)
-        return ticket.is_stopped()
+        return task.is_stopped()
 
-    assert wait_for(desk.submit(work)) is True
+    assert wait_for(worker.submit(work)) is True
 
 
-def test_few_prompt_caches_are_kept(desk: Desk) -> None:
-    first = desk.take_cache("0")
-    assert desk.take_cache("0") is first
+def test_few_prompt_caches_are_kept(worker: ModelWorker) -> None:
+    first = worker.take_cache("0")
+    assert worker.take_cache("0") is first
     for number in range(1, KEPT_CACHES + 1):
-        desk.take_cache(str(number))
-    assert desk.take_cache("0") is not first
+        worker.take_cache(str(number))
+    assert worker.take_cache("0") is not first
 
 
 # Questions and comparisons.
@@ -347,14 +347,14 @@ def test_each_page_has_its_own_conversation(site: Site) -> None:
 
 def test_one_question_at_a_time_for_each_page(site: Site) -> None:
     gate = threading.Event()
-    site.desk.submit(lambda ticket: gate.wait(10))
+    site.worker.submit(lambda task: gate.wait(10))
     session = site.find_session("a")
-    ticket = ask_site(site, session, MODE)
+    task = ask_site(site, session, MODE)
     with pytest.raises(ServeError, match="still being answered"):
         ask_site(site, session, MODE)
     site.close_session("a")
     gate.set()
-    assert wait_for(ticket) is None and not is_busy(ticket)
+    assert wait_for(task) is None and not is_busy(task)
 
 
 @pytest.mark.parametrize(("question", "said"), [("", "empty"), ("\x00\n", "empty"), ("mode " * 20_000, "context")])
@@ -369,12 +369,12 @@ def test_a_question_that_cannot_be_answered_leaves_the_conversation(site: Site, 
 def test_a_comparison_is_one_turn_and_puts_the_model_away(site: Site) -> None:
     ask(site, "a", MODE)
     loaded: list[LoadedModel] = []
-    wait_for(site.desk.submit(lambda ticket: loaded.append(site.desk.take_model())))
-    ticket = compare_site(site, site.find_session("a"), MODE)
-    comparisons = ticket.take(60)
+    wait_for(site.worker.submit(lambda task: loaded.append(site.worker.take_model())))
+    task = compare_site(site, site.find_session("a"), MODE)
+    comparisons = task.take(60)
     assert [comparison.label for comparison in comparisons] == ["base", "fused"]
-    assert ticket.read("base").strip() == comparisons[0].answer.text == comparisons[1].answer.text
-    wait_for(site.desk.submit(lambda ticket: loaded.append(site.desk.take_model())))
+    assert task.read("base").strip() == comparisons[0].answer.text == comparisons[1].answer.text
+    wait_for(site.worker.submit(lambda task: loaded.append(site.worker.take_model())))
     assert loaded[0] is not loaded[1]
     ask(site, "a", "Why?")
 
@@ -382,11 +382,11 @@ def test_a_comparison_is_one_turn_and_puts_the_model_away(site: Site) -> None:
 def test_a_stopped_comparison_has_what_was_said(site: Site) -> None:
     long = replace(site.recipe, generate=replace(site.recipe.generate, max_tokens=900, temp=1.0))
     site = replace(site, recipe=long)
-    ticket = compare_site(site, site.find_session("a"), MODE)
-    while not ticket.read("base"):
+    task = compare_site(site, site.find_session("a"), MODE)
+    while not task.read("base"):
         time.sleep(0.01)
-    ticket.stop()
-    comparisons = ticket.take(60)
+    task.stop()
+    comparisons = task.take(60)
     assert [comparison.label for comparison in comparisons] == ["base"]
 
 
@@ -412,8 +412,8 @@ def test_thumbs_are_kept_turned_around_and_taken_back(site: Site) -> None:
 
 def test_a_model_that_breaks_is_one_message(tmp_path: Path, tiny_model: Path) -> None:
     site = make_site(tmp_path, tiny_model)
-    broken = Site(site.course, site.recipe, "demo", Desk(lambda: load_model(tmp_path)), list)
+    broken = Site(site.course, site.recipe, "demo", ModelWorker(lambda: load_model(tmp_path)), list)
     with pytest.raises(ModelError, match="cannot be loaded"):
         ask(broken, "a", MODE)
-    broken.desk.close()
-    site.desk.close()
+    broken.worker.close()
+    site.worker.close()

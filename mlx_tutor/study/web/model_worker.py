@@ -1,4 +1,4 @@
-"""The desk: one thread that owns the model, and the queue before it.
+"""One thread that owns the model, and the queue of tasks before it.
 
 MLX's default stream and random state belong to a thread, so loading and generating both happen here, one piece of work
 at a time. Page and API hand in work and follow it from their event loop.
@@ -29,11 +29,11 @@ MAX_WAITING = 64
 KEPT_CACHES = 4
 
 
-class Ticket:
-    """A place in the queue, and what the work has said so far."""
+class Task:
+    """A piece of work in the queue, and what it has said so far."""
 
-    def __init__(self, desk: "Desk") -> None:
-        self._desk = desk
+    def __init__(self, worker: "ModelWorker") -> None:
+        self._worker = worker
         self._texts: dict[str, list[str]] = {}
         self._stopped = False
         self._seen = time.monotonic()
@@ -52,7 +52,7 @@ class Ticket:
         """Ask the work to end; what waits leaves the queue."""
         self._stopped = True
         if self.future.cancel():
-            self._desk.forget(self)
+            self._worker.forget(self)
 
     def take(self, timeout: float | None = None) -> Any:
         """The result, or the error, once it is done; None when the work was stopped before it began."""
@@ -67,7 +67,7 @@ class Ticket:
 
     def count_ahead(self) -> int:
         """How many are to be served before this one; 0 when it is at work or done."""
-        return self._desk.count_ahead(self)
+        return self._worker.count_ahead(self)
 
     async def follow(self) -> AsyncGenerator[None, None]:
         """Come back whenever there is something new, and at the end; a follower who leaves stops the work.
@@ -89,50 +89,50 @@ class Ticket:
             self.stop()
 
 
-class Desk:
-    """Owner of the one loaded model. `load` is called in the desk's thread, again after the model was put away."""
+class ModelWorker:
+    """Owner of the one loaded model. `load` is called in the worker's thread, again after the model was put away."""
 
     def __init__(self, load: Callable[[], LoadedModel]) -> None:
         self._load = load
         self._loaded: LoadedModel | None = None
         self._caches: OrderedDict[str, PromptCache] = OrderedDict()
-        self._queue: list[Ticket] = []
+        self._queue: list[Task] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    def submit(self, work: Callable[[Ticket], Any]) -> Ticket:
-        """Queue a piece of work; its result is the ticket's to give.
+    def submit(self, work: Callable[[Task], Any]) -> Task:
+        """Queue a piece of work; its result is the task's to give.
 
         Raises:
             ServeError: too many are waiting, or the server is closing.
         """
-        ticket = Ticket(self)
+        task = Task(self)
         with self._lock:
             if self._closed:
                 raise ServeError("The server is closing.")
             if len(self._queue) > MAX_WAITING:
                 raise ServeError(f"{MAX_WAITING} questions are waiting already. Try again in a minute.")
-            self._queue.append(ticket)
-            ticket.future = self._pool.submit(self._work, ticket, work)
-        return ticket
+            self._queue.append(task)
+            task.future = self._pool.submit(self._work, task, work)
+        return task
 
-    def _work(self, ticket: Ticket, work: Callable[[Ticket], Any]) -> Any:
+    def _work(self, task: Task, work: Callable[[Task], Any]) -> Any:
         try:
-            return None if ticket.is_stopped() else work(ticket)
+            return None if task.is_stopped() else work(task)
         finally:
-            self.forget(ticket)
+            self.forget(task)
 
-    def forget(self, ticket: Ticket) -> None:
-        """Take a ticket out of the queue."""
+    def forget(self, task: Task) -> None:
+        """Take a task out of the queue."""
         with self._lock:
-            if ticket in self._queue:
-                self._queue.remove(ticket)
+            if task in self._queue:
+                self._queue.remove(task)
 
-    def count_ahead(self, ticket: Ticket) -> int:
-        """How many are before `ticket`."""
+    def count_ahead(self, task: Task) -> int:
+        """How many are before `task`."""
         with self._lock:
-            return self._queue.index(ticket) if ticket in self._queue else 0
+            return self._queue.index(task) if task in self._queue else 0
 
     def take_model(self) -> LoadedModel:
         """The model, loaded when it is not; only for work. Raises ModelError."""
@@ -161,9 +161,9 @@ class Desk:
             if self._closed:
                 return
             self._closed = True
-            tickets = self._queue.copy()
-        for ticket in tickets:
-            ticket.stop()
+            tasks = self._queue.copy()
+        for task in tasks:
+            task.stop()
         # MLX 0.32 aborts the process at its end when a thread that computed is gone and its stream is not.
         self._pool.submit(mx.clear_streams)
         self._pool.shutdown()

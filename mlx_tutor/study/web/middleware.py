@@ -48,7 +48,7 @@ HEADERS = {
 
 
 @dataclass(slots=True)
-class Gate:
+class AccessRules:
     """Names that the server answers to, as `name` or `name:port`, and the password when there is one."""
 
     host: str
@@ -114,12 +114,12 @@ def _split_host(host: str) -> tuple[str, int]:
         return "", 0
 
 
-class Guard:
+class RequestChecks:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, access: AccessRules) -> None:
         self.app = app
-        self.gate = gate
+        self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -152,11 +152,11 @@ class Guard:
         """Status and text of a refusal, or None."""
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         host, origin = headers.get("host", "").lower(), headers.get("origin")
-        if not self.gate.knows_host(host):
+        if not self.access.knows_host(host):
             return 421, "This server does not answer to that name."
-        if origin is not None and not self.gate.knows_origin(origin, host):
+        if origin is not None and not self.access.knows_origin(origin, host):
             return 403, "Requests from other web pages are refused."
-        if not self.gate.knows_password(headers.get("authorization", "")):
+        if not self.access.knows_password(headers.get("authorization", "")):
             return 401, "The password is missing or wrong."
         if not is_served(method, path):
             return 404, "There is nothing here."
