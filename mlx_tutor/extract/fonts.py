@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mlx_tutor.extract.characters import clean_run
@@ -86,8 +87,17 @@ def read_type(resource: Any, scale: float) -> Type:
     numbered = numbered and not (has_map and isinstance(resource["/ToUnicode"], str))
     is_ornament, is_wingdings = bool(ORNAMENTS.search(name)), "wingdings" in name.lower()
 
+    @cache
+    def read_program() -> Any:
+        # Without its map, pypdf reads the encoding of the font's own program: TeX's maps leave out signs like sums.
+        bare = DictionaryObject(resource)
+        bare.pop("/ToUnicode", None)
+        return Font.from_font_resource(bare).character_map
+
     def correct(code: str, character: str) -> str:
         mapped = font.character_map.get(character)
+        if mapped is None and has_map and resource.get("/Subtype") == "/Type1":
+            mapped = read_program().get(character)
         if mapped is None and numbered:
             # Some maps leave out the space.
             return " " if code in ("\x03", " ") and font.character_map else UNREADABLE

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
 from mlx_tutor.extract.characters import RIGHT_TO_LEFT, clean_characters, order_line
-from mlx_tutor.extract.content import WIDE_GAP, WORD_GAP, Run, is_cell_gap
+from mlx_tutor.extract.content import WIDE_GAP, Run, is_cell_gap
+from mlx_tutor.extract.scripts import join_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
             has_space = last.text.endswith(" ") or run.text.startswith(" ")
             wide = gap > WIDE_GAP * size if has_space else is_cell_gap(gap, size, max(last.space, run.space))
             wide = wide or (spaced and not has_space and gap > 0.2 * size)
-            if abs(run.y - group[0].y) > 0.45 * size or gap <= -size or wide:
+            # Scripts stand up to that far from the line's own baseline.
+            if abs(run.y - group[0].y) > 0.45 * max(size, group[0].size) or gap <= -size or wide:
                 yield _make_line(group, page, height)
                 group = []
         group.append(run)
@@ -63,12 +64,6 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
 def _make_line(group: Sequence[Run], page: int, height: float) -> Line:
     if any(RIGHT_TO_LEFT.search(run.text) for run in group):
         group = sorted(group, key=lambda run: run.x)
-    text = group[0].text
-    for last, run in pairwise(group):
-        # Scripts have room around them.
-        needed = WORD_GAP if abs(last.size - run.size) < 0.1 * run.size else 0.25
-        is_apart = run.x - last.end > needed * max(last.size, run.size)
-        text += (" " if is_apart and not text.endswith(" ") else "") + run.text
     weights: Counter[tuple[float, bool]] = Counter()
     for run in group:
         weights[round(run.size, 1), run.bold] += len(run.text.strip())
@@ -77,7 +72,7 @@ def _make_line(group: Sequence[Run], page: int, height: float) -> Line:
     # Superscripts do not move the baseline.
     baseline = max(group, key=lambda run: (round(run.size, 1) == size, -group.index(run)))
     return Line(
-        text=order_line(clean_characters(text)),
+        text=order_line(clean_characters(join_runs(group))),
         x=min(run.x for run in group),
         end=max(run.end for run in group),
         y=baseline.y,

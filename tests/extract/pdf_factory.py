@@ -64,8 +64,7 @@ def write_pdf(
     known = {"F1": {"/Subtype": "/Type1", "/BaseFont": "/Helvetica", "/Encoding": "/WinAnsiEncoding"}, **(fonts or {})}
     named = {}
     for name, font in known.items():
-        values = {k: writer._add_object(v) if isinstance(v, StreamObject) else v for k, v in font.items()}
-        named[name] = writer._add_object(to_pdf({"/Type": "/Font", **values}))
+        named[name] = writer._add_object(to_pdf({"/Type": "/Font", **place_streams(writer, font)}))
     for stream in streams:
         page = writer.add_blank_page(*box)
         content = DecodedStreamObject()
@@ -77,6 +76,17 @@ def write_pdf(
         writer.root_object[NameObject(key)] = to_pdf(value)
     writer.write(path)
     return path
+
+
+def place_streams(writer: PdfWriter, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with references in place of streams, which cannot stand inside of others."""
+    placed: dict[str, Any] = {}
+    for key, value in values.items():
+        is_stream = isinstance(value, StreamObject)
+        placed[key] = place_streams(writer, value) if isinstance(value, dict) and not is_stream else value
+        if is_stream:
+            placed[key] = writer._add_object(value)
+    return placed
 
 
 def to_pdf(value: Any) -> PdfObject:
