@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlx_tutor.extract.characters import clean_run, is_accent
+from mlx_tutor.extract.drawings import PATHS, Matrix, ShapeFinder
 from mlx_tutor.extract.fonts import Type, read_type
 from mlx_tutor.extract.layers import Layers
-from mlx_tutor.extract.shapes import PATHS, Matrix, ShapeFinder
 
 # A gap of this share of the type size parts words; a kern inside a word is smaller.
 WORD_GAP = 0.17

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.segments import Line
-from mlx_tutor.extract.shapes import Box
 
 # What may stand alone to the left of an item; what is never a sign of a text needs no space after it.
 CLEAR_BULLETS = "•●▪■‣★✦✶✱✲❖◆♦⬥◼◾❏❐❑❒⚫⬤◉◎❍▶►▸➤➢➣"

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from mlx_tutor.extract.accents import compose_accents
 from mlx_tutor.extract.content import Run
+from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.labels import attach_labels, attach_shapes
 from mlx_tutor.extract.margins import drop_line_numbers
 from mlx_tutor.extract.segments import Line, join_segments, make_segments
-from mlx_tutor.extract.shapes import Box
 from mlx_tutor.extract.tables import find_tables
 
 # Share of the page's height at either end where running headers and footers stand.
