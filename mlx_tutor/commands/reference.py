@@ -101,6 +101,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
 GUIDES = {
     "mlx_tutor/commands/README.md": ("commands", "contents"),
     "mlx_tutor/recipes/README.md": ("recipe", "contents"),
+    "mlx_tutor/extract/README.md": ("contents",),
     "mlx_tutor/dataset/README.md": ("contents",),
     "mlx_tutor/training/README.md": ("contents",),
     "mlx_tutor/fuse/README.md": ("contents",),

@@ -10,11 +10,14 @@ import pytest
 from mlx_tutor.cli import cli
 from mlx_tutor.commands.reference import FENCE, ROOT, make_anchor
 from mlx_tutor.commands.reference import GUIDES as LISTED
+from tests.commands.conftest import Invoke
 
 GUIDES = [ROOT / "README.md", *(ROOT / name for name in LISTED)]
 TEXT = "\n".join(guide.read_text(encoding="utf-8") for guide in GUIDES)
+# Blocks whose commands are run, in order, on a small course that went through `mlx-tutor run`.
+MARK = "```console run"
 # Whole lines of console blocks, code inside sentences, and the example of each command's help.
-CONSOLES = "\n".join(re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL))
+CONSOLES = "\n".join(re.findall(r"```console[^\n]*\n(.*?)```", TEXT, re.DOTALL))
 TYPED = [
     *re.findall(r"^(?:mlx-tutor|make) .+$", CONSOLES, re.MULTILINE),
     *re.findall(r"`((?:mlx-tutor|make) [^`]+)`", TEXT.replace("\n", " ")),
@@ -44,6 +47,19 @@ def test_a_target_of_the_readme_is_there(line: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     assert all(f"$({name})" in makefile or f"$$({name})" in makefile for name in (v.split("=")[0] for v in variables))
+
+
+@pytest.mark.parametrize(
+    "guide",
+    [guide for guide in GUIDES if MARK in guide.read_text(encoding="utf-8")],
+    ids=lambda guide: guide.parent.name,
+)
+def test_commands_marked_run_run(guide: Path, finished: Path, invoke: Invoke) -> None:
+    blocks = re.findall(rf"{MARK}\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    for line in "".join(blocks).splitlines():
+        program, *arguments = shlex.split(line)
+        result = invoke(*arguments)
+        assert program == "mlx-tutor" and result.exit_code == 0, f"{line}\n{result.output}"
 
 
 def list_anchors(markdown: str) -> set[str]:
