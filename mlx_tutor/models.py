@@ -5,7 +5,7 @@ need a model: finding and hashing one must stay quick.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.files import hash_sample, hash_value, read_json
-from mlx_tutor.gguf.convert import convert_gguf
+from mlx_tutor.gguf.convert import convert_gguf, find_named
 from mlx_tutor.gguf.packaged import PACKAGE, find_packaged
 from mlx_tutor.records import END_THINK, THINK, Message, split_thoughts
 
@@ -25,6 +25,7 @@ SMOLLM2 = "smollm2"
 # Where it comes from when the package with its GGUF file is missing.
 SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER = "starter"
+RESERVED = (SMOLLM2, STARTER)
 STARTER_PATH = Path(__file__).parent / "starter" / "model"
 MODEL_FILES = ("config.json", "tokenizer.json")
 # Share of the machine's memory that float32 weights may take on a CPU.
@@ -46,7 +47,7 @@ def is_cpu() -> bool:
     return bool(mx.default_device() == mx.Device(mx.cpu))
 
 
-def resolve_model(name: str, *, fetch: bool = False) -> Path:
+def resolve_model(name: str, *, fetch: bool = False, on_event: Callable[[str], None] = lambda text: None) -> Path:
     """The folder of a model: `smollm2`, `starter`, a local folder, a GGUF file, or a Hub model in the cache.
 
     A GGUF file is converted into the user's cache folder the first time.
@@ -54,6 +55,7 @@ def resolve_model(name: str, *, fetch: bool = False) -> Path:
     Args:
         name: What `model.base` or `--model` says.
         fetch: Download from the Hub what is not in the cache.
+        on_event: Told when a GGUF file is converted, and what came of it.
 
     Raises:
         ModelError: nowhere to be found, not a model folder, or a GGUF file that cannot be converted.
@@ -61,14 +63,16 @@ def resolve_model(name: str, *, fetch: bool = False) -> Path:
     if name == STARTER:
         return _check_folder(STARTER_PATH)
     if name == SMOLLM2:
-        return _check_folder(_find_smollm2(fetch))
+        return _check_folder(_find_smollm2(fetch, on_event))
     path = Path(name).expanduser()
     if path.is_dir():
         return _check_folder(path.resolve())
     if path.is_file():
-        return convert_gguf(path)
+        return _check_folder(convert_gguf(path, on_event))
     if path.suffix.lower() == ".gguf":
         raise ModelError(f"No GGUF file {name}. Name one, a model folder, or a Hub model as owner/name.")
+    if (named := find_named(name, on_event)) is not None:
+        return _check_folder(named)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"No model folder {name}. Name one, a GGUF file, a Hub model as owner/name, or {SMOLLM2!r}.")
     return _check_folder(_find_in_hub(name, fetch))
@@ -83,14 +87,14 @@ def _check_folder(path: Path) -> Path:
     return path
 
 
-def _find_smollm2(fetch: bool) -> Path:
+def _find_smollm2(fetch: bool, on_event: Callable[[str], None]) -> Path:
     """SmolLM2 from its package, else from the Hub's cache; raises ModelError that says how to get it."""
     try:
         packaged, reason = find_packaged(), f"the package {PACKAGE} is not installed"
     except ModelError as err:
         packaged, reason = None, str(err).rstrip(".")
     if packaged is not None:
-        return convert_gguf(packaged)
+        return convert_gguf(packaged, on_event)
     try:
         return _find_in_hub(SMOLLM2_HUB, fetch)
     except ModelError as err:

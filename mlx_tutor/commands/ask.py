@@ -129,7 +129,7 @@ def find_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
             else f"nothing is trained yet (mlx-tutor run -c {course.name})"
         )
         job.screen.warn(adapt_hints(f"The base model answers: {hint}."))
-    return "base", resolve_model(job.recipe.model.base), None
+    return "base", resolve_model(job.recipe.model.base, on_event=job.screen.say), None
 
 
 def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:

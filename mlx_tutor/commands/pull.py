@@ -1,5 +1,7 @@
 """Command: fetch a model, or the Hub datasets of a recipe."""
 
+from pathlib import Path
+
 import click
 
 from mlx_tutor.commands.options import common_options
@@ -7,39 +9,49 @@ from mlx_tutor.stages.job import Options, open_job, open_screen
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("model", required=False)
+@click.option("--name", metavar="NAME", help="Call the model of a GGUF file so: model.base = NAME.")
 @click.option("--data", is_flag=True, help="Fetch the Hub datasets that the recipe names instead.")
 @common_options("course", "json")
-def command(options: Options, name: str | None, data: bool) -> None:
+def command(options: Options, model: str | None, name: str | None, data: bool) -> None:
     """Fetch a model, or convert a GGUF file, to work offline.
 
-    Writes into the cache of the Hugging Face Hub, which HF_HOME moves; what a GGUF file becomes, into
-    ~/.cache/mlx-tutor (macOS: ~/Library/Caches/mlx-tutor). `smollm2` comes from its package, else from the Hub. A
-    folder or `starter` is only checked. With --data, writes the rows of the recipe's Hub datasets into
-    corpora/COURSE/imports.
+    Writes a model of the Hugging Face Hub into the Hub's cache (HF_HOME moves it), and what a GGUF file of a Qwen2,
+    Qwen2.5, Qwen3, Llama or SmolLM model becomes into ~/.cache/mlx-tutor (macOS: ~/Library/Caches/mlx-tutor;
+    XDG_CACHE_HOME moves it). `smollm2` comes from its package, else from the Hub; a folder or `starter` is only
+    checked. With --data, writes the rows of the recipe's Hub datasets into corpora/COURSE/imports.
 
     Example: mlx-tutor pull mlx-community/Qwen2.5-0.5B-Instruct-4bit
     """
-    if data == (name is not None):
-        raise click.UsageError("Give either the NAME of a model, or --data.")
-    if name is None:
+    if data == (model is not None):
+        raise click.UsageError("Give either a MODEL, or --data.")
+    if model is None:
         pull_data(options)
     else:
-        pull_model(options, name)
+        pull_model(options, model, name)
 
 
-def pull_model(options: Options, name: str) -> None:
-    """Fetch or check one model."""
+def pull_model(options: Options, model: str, name: str | None) -> None:
+    """Fetch, convert or check one model."""
     from mlx_tutor.display import describe_bytes
-    from mlx_tutor.models import resolve_model
+    from mlx_tutor.gguf.convert import describe_conversion, name_conversion
+    from mlx_tutor.models import RESERVED, resolve_model
 
+    if name is not None and (name in RESERVED or not Path(model).expanduser().is_file()):
+        raise click.UsageError(f"--name is for a GGUF file, and none of {', '.join(RESERVED)}.")
     screen = open_screen(options)
-    path = resolve_model(name, fetch=True)
+    with screen.wait(f"looking for {model}"):
+        path = resolve_model(model, fetch=True)
+    if name is not None:
+        name_conversion(name, Path(model).expanduser())
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    conversion = describe_conversion(path)
     if options.json:
-        screen.give_json({"model": name, "path": str(path), "bytes": size})
-    else:
-        screen.show(f"{name}: {describe_bytes(size)} in {path}")
+        screen.give_json({"model": name or model, "path": str(path), "bytes": size, "conversion": conversion or None})
+        return
+    if conversion:
+        screen.say(conversion)
+    screen.show(f"{name or model}: {describe_bytes(size)} in {path}")
 
 
 def pull_data(options: Options) -> None:

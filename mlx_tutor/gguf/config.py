@@ -25,23 +25,21 @@ def make_config(file: GGUFFile) -> dict[str, Any]:
     Raises:
         ModelError: a field is missing, or says something that mlx-lm's model cannot compute.
     """
-    heads, hidden = file.need("{arch}.attention.head_count"), file.need("{arch}.embedding_length")
-    kv_heads = file.get("{arch}.attention.head_count_kv", heads)
-    if not isinstance(heads, int) or not isinstance(kv_heads, int):
-        raise file.refuse("has another number of attention heads in each layer")
-    head_dim = file.get("{arch}.attention.key_length", hidden // heads)
+    heads, hidden = file.count("{arch}.attention.head_count"), file.count("{arch}.embedding_length")
+    kv_heads = file.count("{arch}.attention.head_count_kv", heads)
+    head_dim = file.count("{arch}.attention.key_length", max(1, hidden // heads))
     config: dict[str, Any] = {
         "architectures": [CLASSES[file.architecture]],
         "model_type": file.architecture,
         "hidden_size": hidden,
-        "num_hidden_layers": file.need("{arch}.block_count"),
-        "intermediate_size": file.need("{arch}.feed_forward_length"),
+        "num_hidden_layers": file.count("{arch}.block_count"),
+        "intermediate_size": file.count("{arch}.feed_forward_length"),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "head_dim": head_dim,
         "rms_norm_eps": file.need("{arch}.attention.layer_norm_rms_epsilon"),
         "rope_theta": file.get("{arch}.rope.freq_base", 10000.0),
-        "max_position_embeddings": file.need("{arch}.context_length"),
+        "max_position_embeddings": file.count("{arch}.context_length"),
         "vocab_size": _count_vocabulary(file),
         "hidden_act": "silu",
     }

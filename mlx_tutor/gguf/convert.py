@@ -1,23 +1,25 @@
 """A GGUF file's model folder in the user's cache folder: made once, and again when the file changes."""
 
 import fcntl
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
-from mlx_tutor.errors import ModelError
+from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.files import hash_file, hash_text, read_json, write_json
 
 # Raised when the same file is converted into other bytes than before.
 VERSION = 1
 RECORD = "conversion.json"
-# What a conversion needs at most, as a share of its file: Q6_K becomes 8 bits with scales of float32.
-ROOM = 1.7
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+# What a conversion needs at most, as a share of its file: Q2_K becomes 4 bits with scales of float32.
+ROOM = 2.4
 
 
 def find_cache() -> Path:
@@ -25,53 +27,114 @@ def find_cache() -> Path:
     return user_cache_path("mlx-tutor") / "gguf"
 
 
-def convert_gguf(path: Path) -> Path:
+def convert_gguf(path: Path, on_event: Callable[[str], None] = lambda text: None) -> Path:
     """The MLX model folder of a GGUF file; converted unless it is there already.
 
     A folder is named after the file's name and content, and comes into its place by renaming: two processes at once, or
     one that is killed, leave no half folder. `conversion.json` in it says what became of the weights.
+
+    Args:
+        path: The file.
+        on_event: Told before the work begins, and what came of it; not where the folder is there.
 
     Raises:
         ModelError: the file cannot be used, or the cache folder not be written.
     """
     path = path.resolve()
     cache = find_cache()
-    try:
+    with _cache_errors(cache, path):
         digest = _hash_once(path, cache)
         folder = cache / f"{path.stem}-{digest[:12]}"
         if folder.is_dir():
             return folder
+        on_event(f"converting {path.name}, once")
         with _lock(cache / f".{folder.name}.lock"):
             # Another process may have converted it meanwhile.
             if not folder.is_dir():
                 _make_folder(path, digest, folder)
-    except OSError as err:
-        raise _explain_cache(cache, path, err.strerror or str(err)) from err
+    on_event(describe_conversion(folder))
     return folder
 
 
-def read_conversion(folder: Path) -> dict[str, Any] | None:
-    """What converting came to, or None for a folder that was no GGUF file."""
-    record: dict[str, Any] | None = read_json(folder / RECORD) if (folder / RECORD).is_file() else None
-    return record
+def name_conversion(name: str, path: Path) -> None:
+    """Let `name` stand for a GGUF file that was converted; its folder is enough from now on.
+
+    Raises:
+        ModelError: not a name, or the cache folder cannot be written.
+    """
+    if not NAME.fullmatch(name) or name.lower().endswith(".gguf"):
+        raise ModelError(f"{name!r} cannot name a model: take letters, digits, dots, hyphens and underscores.")
+    path, cache = path.resolve(), find_cache()
+    folder = convert_gguf(path)
+    with _cache_errors(cache, path):
+        write_json(cache / "names" / f"{name}.json", {"file": str(path), "folder": folder.name})
+
+
+def find_named(name: str, on_event: Callable[[str], None] = lambda text: None) -> Path | None:
+    """The folder that a name stands for: of its file as it is now, or was when it was last there; None for no name."""
+    note = find_cache() / "names" / f"{name}.json"
+    if not NAME.fullmatch(name) or not note.is_file():
+        return None
+    known = read_json(note)
+    path, folder = Path(known["file"]), find_cache() / str(known["folder"])
+    if path.is_file():
+        return convert_gguf(path, on_event)
+    if not folder.is_dir():
+        raise ModelError(f"The model {name} is gone from {find_cache()}, and so is {path}: mlx-tutor pull it again.")
+    return folder
+
+
+def describe_conversion(folder: Path) -> str:
+    """What became of a file's matrices, in one line; nothing for a folder that was no GGUF file."""
+    if not (folder / RECORD).is_file():
+        return ""
+    record, kept, rounded = read_json(folder / RECORD), [], []
+    for item in record["types"]:
+        text = f"{item['matrices']} {item['kind']}"
+        if item["difference"] == 0:
+            kept.append(text)
+        else:
+            bits = f"{item['bits']} bits" if item["bits"] else "bfloat16"
+            rounded.append(f"{text} rounded again to {bits}, {100 * item['difference']:.2g} % off")
+    parts = [f"{', '.join(kept)} number for number"] * bool(kept) + rounded
+    return f"{record['file']}: matrices {'; '.join(parts)}"
+
+
+@contextmanager
+def _cache_errors(cache: Path, path: Path) -> Iterator[None]:
+    """Map whatever keeps the cache folder from being written to one line."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except (OSError, TutorError) as err:
+        cause = err if isinstance(err, OSError) else err.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise _explain_cache(cache, path, cause.strerror or str(cause)) from err
 
 
 def _explain_cache(cache: Path, path: Path, reason: str) -> ModelError:
     return ModelError(
         f"The cache folder {cache} cannot take the model of {path} ({reason}). "
-        "Free it, or name another with XDG_CACHE_HOME=FOLDER."
+        "Make room, or name another folder: XDG_CACHE_HOME=FOLDER"
     )
 
 
 def _hash_once(path: Path, cache: Path) -> str:
     """SHA-256 of a file and the converter; of one that was hashed before only its size and time are looked at."""
-    stat = path.stat()
-    seen = {"path": str(path), "bytes": stat.st_size, "modified": stat.st_mtime_ns, "version": VERSION}
-    note = cache / "files" / f"{hash_text(str(path))[:16]}.json"
-    if note.is_file() and (known := read_json(note)) == seen | {"digest": known.get("digest")}:
-        return str(known["digest"])
-    digest = hash_text(f"{VERSION} {hash_file(path)}")
-    write_json(note, seen | {"digest": digest})
+    try:
+        stat = path.stat()
+        seen = {"path": str(path), "bytes": stat.st_size, "modified": stat.st_mtime_ns, "version": VERSION}
+        note = cache / "files" / f"{hash_text(str(path))[:16]}.json"
+        if note.is_file() and (known := read_json(note)) == seen | {"digest": known.get("digest")}:
+            return str(known["digest"])
+        digest = hash_text(f"{VERSION} {hash_file(path)}")
+    except OSError as err:
+        raise ModelError(f"{path} cannot be read ({err.strerror}).") from err
+    # Only to be quicker the next time: a cache that cannot be written may hold the model all the same.
+    with suppress(TutorError, OSError):
+        write_json(note, seen | {"digest": digest})
     return digest
 
 

@@ -45,13 +45,23 @@ class GGUFFile:
     def get(self, name: str, default: Any = None) -> Any:
         """A field; `{arch}.` stands for the architecture's prefix."""
         field = self._reader.fields.get(name.replace("{arch}", self.architecture))
-        return default if field is None else field.contents()
+        try:
+            return default if field is None else field.contents()
+        except UnicodeDecodeError as err:
+            raise self.refuse(f"says nonsense for {name}", "Copy or download it again.") from err
 
     def need(self, name: str) -> Any:
         """A field that the model cannot be built without; raises ModelError where it is missing."""
         value = self.get(name)
         if value is None:
             raise self.refuse(f"says no {name.replace('{arch}', self.architecture)}")
+        return value
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A field that has to be a whole number above zero; raises ModelError where it is not."""
+        value = self.need(name) if default is None else self.get(name, default)
+        if not isinstance(value, int) or value <= 0:
+            raise self.refuse(f"says {str(value)[:80]} for {name.replace('{arch}', self.architecture)}")
         return value
 
     def refuse(self, reason: str, advice: str = "Take another file of this model.") -> ModelError:

@@ -22,6 +22,8 @@ class Kind(IntEnum):
     BYTE = 6
 
 
+# `tokenizer.ggml.model`, and SentencePiece's letter for a blank.
+BYTE_LEVEL, SENTENCEPIECE, BLANK = "gpt2", "llama", "\u2581"
 # Where text is cut before its pieces are merged, by `tokenizer.ggml.pre`; the expressions are those of the models.
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -71,9 +73,10 @@ class _Vocabulary:
     def build(self) -> Tokenizer:
         """The tokenizer; its ids are those of the file."""
         model = self.file.need("tokenizer.ggml.model")
-        if model != "gpt2":
+        if model not in (BYTE_LEVEL, SENTENCEPIECE):
             raise self.file.refuse(f"has a tokenizer of the kind {model!r}, which mlx-tutor does not convert")
-        tokenizer = self._build_byte_level()
+        tokenizer = self._build_byte_level() if model == BYTE_LEVEL else self._build_sentencepiece()
+        self._begin_texts(tokenizer)
         self._add_tokens(tokenizer)
         return tokenizer
 
@@ -99,10 +102,12 @@ class _Vocabulary:
     def _build_byte_level(self) -> Tokenizer:
         """Byte-level BPE, as of GPT-2, Qwen, Llama 3 and SmolLM."""
         pre = self.file.get("tokenizer.ggml.pre", "")
-        if pre not in CUTS:
-            known = ", ".join(sorted(CUTS))
+        # transformers cuts a Qwen model's text by Qwen's expression, whatever tokenizer.json says.
+        fitting = ["qwen2"] if self.file.architecture.startswith("qwen") else sorted(CUTS)
+        if pre not in fitting:
+            known = ", ".join(fitting)
             named = f"cuts its text by {pre!r}" if pre else "does not say how it cuts its text (tokenizer.ggml.pre)"
-            raise self.file.refuse(named, f"mlx-tutor knows {known}: take a file made by a newer llama.cpp.")
+            raise self.file.refuse(named, f"Known here: {known}. Take another file of this model.")
         merges = [tuple(merge.split(" ", 1)) for merge in self.file.need("tokenizer.ggml.merges")]
         words = {token: index for index, token in self._list_words()}
         if lost := next((m for m in merges if len(m) != 2 or not {*m, "".join(m)} <= words.keys()), None):
@@ -114,8 +119,46 @@ class _Vocabulary:
             tokenizer.normalizer = normalizers.NFC()
         tokenizer.pre_tokenizer = CUTS[pre]()
         tokenizer.decoder = decoders.ByteLevel()
-        self._begin_texts(tokenizer)
         return tokenizer
+
+    def _build_sentencepiece(self) -> Tokenizer:
+        """SentencePiece's BPE, as of Llama 2: blanks are letters, and what is in no piece falls back to its bytes."""
+        if self.file.get("tokenizer.ggml.remove_extra_whitespaces", False):
+            raise self.file.refuse("has a tokenizer that drops blanks, which mlx-tutor does not convert")
+        words = {token: index for index, token in self._list_words()}
+        scores: list[float] = self.file.need("tokenizer.ggml.scores")
+        unknown = self.find_named("unknown")
+        tokenizer = Tokenizer(
+            models.BPE(
+                vocab=words,
+                merges=self._list_merges(words, scores),
+                unk_token=None if unknown is None else self.tokens[unknown],
+                fuse_unk=True,
+                byte_fallback=all(f"<0x{byte:02X}>" in words for byte in range(256)),
+            )
+        )
+        prefix = self.file.get("tokenizer.ggml.add_space_prefix", True)
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend(BLANK)] * prefix + [normalizers.Replace(" ", BLANK)]
+        )
+        tokenizer.decoder = decoders.Sequence(
+            [decoders.Replace(BLANK, " "), decoders.ByteFallback(), decoders.Fuse()]
+            + [decoders.Strip(" ", 1, 0)] * prefix
+        )
+        return tokenizer
+
+    def _list_merges(self, words: dict[str, int], scores: list[float]) -> list[tuple[str, str]]:
+        """All pairs of pieces that make a piece, that of the highest score first: SentencePiece's own order."""
+        if len(scores) != len(self.tokens):
+            raise self.file.refuse(f"has {len(self.tokens)} tokens and {len(scores)} scores")
+        pairs = [
+            (-scores[index], words[piece[:cut]], words[piece[cut:]])
+            for piece, index in words.items()
+            if self.kinds[index] == Kind.NORMAL
+            for cut in range(1, len(piece))
+            if piece[:cut] in words and piece[cut:] in words
+        ]
+        return [(self.tokens[left], self.tokens[right]) for _, left, right in sorted(pairs)]
 
     def _list_words(self) -> list[tuple[int, str]]:
         """Ids and tokens but those that only fill the weights up; each token once."""
@@ -127,7 +170,10 @@ class _Vocabulary:
     def _begin_texts(self, tokenizer: Tokenizer) -> None:
         """Put the bos token before each text where the file says so; conversations get it from their template."""
         index = self.find_named("bos")
-        if index is not None and self.file.get("tokenizer.ggml.add_bos_token", False):
+        # What llama.cpp does where the file is silent.
+        model, pre = (self.file.get(f"tokenizer.ggml.{name}") for name in ("model", "pre"))
+        usual = model == SENTENCEPIECE or CUTS.get(pre) is _cut_llama3
+        if index is not None and self.file.get("tokenizer.ggml.add_bos_token", usual):
             bos = self.tokens[index]
             tokenizer.post_processor = processors.TemplateProcessing(
                 single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, index)]

@@ -211,10 +211,10 @@ def _keep_levels(data: Array, value: Array, kind: str, bits: int) -> tuple[Array
     """Packed levels, scales and biases of rows whose blocks are affine already."""
     scales, biases = _read_affine(data, kind)
     groups = value.reshape(len(value), -1, GROUP_SIZE)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        levels = np.rint((groups - biases[..., None]) / scales[..., None])
-    # A group without a step has its bias everywhere.
-    levels = np.where(scales[..., None] == 0, 0, levels).clip(0, 2**bits - 1).astype(np.uint8)
+    levels = groups - biases[..., None]
+    # A group without a step has its bias everywhere: level 0.
+    np.divide(levels, scales[..., None], out=levels, where=scales[..., None] != 0)
+    levels = np.rint(levels, out=levels).astype(np.uint8)
     return pack_levels(levels.reshape(len(value), -1), bits), scales, biases
 
 

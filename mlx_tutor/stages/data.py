@@ -84,7 +84,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     from mlx_tutor.stages.teacher import find_thin, lacks_replies, list_asked, teach_course
 
     course = job.course
-    base = resolve_model(job.recipe.model.base)
+    base = resolve_model(job.recipe.model.base, on_event=job.screen.say)
     fingerprint = hash_tokenizer(base)
     had_gaps = (course.dataset / "manifest.json").is_file() and read_build(course).get("gaps") is not None
     fill = had_gaps if fill_gaps is None else fill_gaps

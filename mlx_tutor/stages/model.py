@@ -52,7 +52,7 @@ def prepare_training(job: Job) -> tuple[Path, dict[str, str]]:
     from mlx_tutor.training.train import hash_inputs
 
     course, recipe = job.course, job.recipe
-    base = resolve_model(recipe.model.base)
+    base = resolve_model(recipe.model.base, on_event=job.screen.say)
     if reason := explain_stale(course, recipe, hash_tokenizer(base)):
         raise DatasetError(f"The rows of course {course.name!r} are not up to date: {reason}. {hint_build(course)}")
     check_dataset(course)

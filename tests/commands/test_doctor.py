@@ -71,3 +71,38 @@ def test_pull_of_something_that_is_no_model(invoke: Invoke, tmp_path: Path) -> N
     result = invoke("pull", str(tmp_path / "nothing"))
     assert result.exit_code == 1
     assert "smollm2" in result.stderr
+
+
+def test_pull_converts_a_gguf_file_under_a_name(
+    invoke: Invoke, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.gguf.factory import make_gguf
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = make_gguf(tmp_path / "small.gguf", kind="Q6_K")
+    result = invoke("pull", str(path), "--name", "mine")
+    assert result.exit_code == 0 and result.stdout.startswith("mine: ")
+    assert "small.gguf: matrices 15 Q6_K rounded again to 8 bits" in result.stderr
+    found = json.loads(invoke("pull", "mine", "--json").stdout)
+    assert found["path"].startswith(str(tmp_path / "cache")) and "15 Q6_K" in found["conversion"]
+    # The whole line on it, by name and by file.
+    done = invoke("run", "--set", "model.base=mine", "--set", "train.iters=2", "--set", "train.steps_per_eval=2")
+    assert done.exit_code == 0, done.stderr
+    asked = invoke("ask", "What is a mean?", "--base", "--no-search", "--set", f"model.base={path}")
+    assert asked.exit_code == 0, asked.stderr
+    for arguments in (("starter", "--name", "x"), (str(path), "--name", "smollm2")):
+        assert invoke("pull", *arguments).exit_code == 2
+
+
+def test_wherever_the_starter_answers_it_says_what_it_is(invoke: Invoke, finished: Path) -> None:
+    line = "The starter is a model for tests"
+    prompt, few = ("--prompt", "What is a mean?"), ("--set", "generate.max_tokens=2")
+    asked = invoke("ask", "What is a mean?", "--no-search", "--base", "--set", "model.base=starter", *few)
+    assert asked.stderr.count(line) == 1 and "model.base=smollm2" in asked.stderr
+    assert invoke("compare", "--model", "starter", *prompt, *few).stderr.count(line) == 1
+    commands = (("ask", "What is a mean?", "--no-search", *few), ("compare", *prompt, *few), ("run",))
+    assert not [command for command in commands if line in invoke(*command).stderr]
+    # A model that was fused from it is told by its papers.
+    [paper] = (finished / "fused_models").glob("*/fuse.json")
+    paper.write_text(json.dumps(json.loads(paper.read_text()) | {"base": "starter"}))
+    assert [invoke(*command).stderr.count(line) for command in commands] == [1, 1, 1]
