@@ -1,4 +1,4 @@
-"""The command line: finds the command, and turns problems into one line and an exit status."""
+"""The program `mlx-tutor`: finds the command, and turns errors into one line and an exit status."""
 
 import os
 import sys

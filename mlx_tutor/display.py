@@ -1,4 +1,4 @@
-"""Everything that is drawn in the terminal.
+"""Everything that is drawn in the terminal: tables, progress, answers. The only module that imports rich.
 
 Progress, remarks and warnings go to stderr; results go to stdout, or to stderr too when stdout is for JSON.
 """

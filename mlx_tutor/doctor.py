@@ -1,4 +1,4 @@
-"""What this machine is, and what mlx-tutor can do on it."""
+"""What `mlx-tutor doctor` finds out: the machine, its packages and models, and which recipe fits."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What mlx-tutor says when something is wrong.
+"""The exceptions that users see, each with one line that says what is wrong and what to do.
 
     TutorError                 one line for the user, exit status 1
     +-- RecipeError            recipe.toml or --set

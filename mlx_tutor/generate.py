@@ -1,4 +1,4 @@
-"""The only place that produces text."""
+"""Generating answers, streamed or in batches. No other module makes a model write."""
 
 import time
 from collections import Counter, deque

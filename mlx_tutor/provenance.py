@@ -1,4 +1,4 @@
-"""What an artefact was made with."""
+"""Chip, system and package versions, which manifests record beside an artefact."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version

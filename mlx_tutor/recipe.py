@@ -1,4 +1,4 @@
-"""The recipe: every setting of a course, read from TOML.
+"""Reading a recipe: every setting of a course, from TOML and `--set`, checked.
 
 Precedence: `--set section.key=value`, then `recipe.toml`, then the defaults in settings.py.
 """

@@ -1,4 +1,4 @@
-"""The row types of the straight line: Document -> Chunk -> Example."""
+"""The types that stages hand on, as they are in files: Document -> Chunk -> Example."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NotRequired, TypedDict

@@ -1,4 +1,4 @@
-"""The settings of a course: one frozen dataclass a section of the recipe, each setting with its meaning and bounds.
+"""The settings of a course: one frozen dataclass for each section of a recipe, with meanings and bounds.
 
 Training words are mlx-lm's own.
 """

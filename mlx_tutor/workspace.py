@@ -1,4 +1,4 @@
-"""Where things lie: the workspace, its courses and their runs."""
+"""Where files are: the workspace, its courses and their runs."""
 
 import re
 from dataclasses import dataclass

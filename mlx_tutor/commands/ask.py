@@ -1,4 +1,4 @@
-"""Command: one question, answered from the course with its sources."""
+"""Command: answer one question from the course, with its sources."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

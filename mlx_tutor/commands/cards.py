@@ -1,4 +1,4 @@
-"""Command: flash cards for Anki and other programs."""
+"""Command: write flash cards for Anki and other programs."""
 
 from pathlib import Path
 

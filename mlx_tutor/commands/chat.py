@@ -1,4 +1,4 @@
-"""Command: a conversation about the course."""
+"""Command: hold a conversation about the course."""
 
 import io
 import select

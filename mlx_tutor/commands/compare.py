@@ -1,4 +1,4 @@
-"""Command: the same prompts to base and fused, or to any other models."""
+"""Command: put the same prompts to base and fused model, or to any other models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace

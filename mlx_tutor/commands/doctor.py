@@ -1,4 +1,4 @@
-"""Command: look at the machine."""
+"""Command: report on this machine, and say which recipe fits."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Command: measure base, adapter and fused."""
+"""Command: measure base, adapter and fused model."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Commands: the records of exams; and what a conversation in exam mode shows of its own."""
+"""Commands: list, export and verify the records of exams; and what chats show in exam mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Command: what is in a course and its rows."""
+"""Command: show what is in a course and its rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Command: give the rows away."""
+"""Command: write the rows in a form that other programs read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Command: begin a course."""
+"""Command: begin a course, with a folder for files and a commented recipe."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""Command: questions of the course, graded, that come back when they are due."""
+"""Command: ask questions of the course, grade the answers, and ask again when they are due."""
 
 import io
 import select

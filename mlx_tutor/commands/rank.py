@@ -1,4 +1,4 @@
-"""What mlx.launch starts on each host of `train --hosts`; nothing that anyone types."""
+"""The program that mlx.launch starts on each host of `train --hosts`; not a command to type."""
 
 import json
 import sys

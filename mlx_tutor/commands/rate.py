@@ -1,4 +1,4 @@
-"""Command: rate answers without knowing whose they are."""
+"""Command: rate answers blind, without knowing which model gave them."""
 
 import getpass
 import re

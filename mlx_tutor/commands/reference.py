@@ -1,4 +1,4 @@
-"""Writes the generated parts of the guides: `python -m mlx_tutor.commands.reference --check|--write`."""
+"""Writing the generated parts of the guides: `python -m mlx_tutor.commands.reference --check|--write`."""
 
 import ast
 import re

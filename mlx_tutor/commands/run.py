@@ -1,4 +1,4 @@
-"""Command: the whole line."""
+"""Command: run every stage from course files to evaluated model, skipping what is up to date."""
 
 import os
 import re

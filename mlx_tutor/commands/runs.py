@@ -1,4 +1,4 @@
-"""Command: list what was trained, show one training, or compare several."""
+"""Command: list the trained runs, show one, or compare several."""
 
 import json
 from collections.abc import Sequence

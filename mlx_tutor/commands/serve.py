@@ -1,4 +1,4 @@
-"""Command: the tutor as a local web page."""
+"""Command: serve the tutor as a local web page."""
 
 import signal
 from contextlib import ExitStack, suppress

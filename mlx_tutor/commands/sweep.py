@@ -1,4 +1,4 @@
-"""Command: try several settings."""
+"""Command: train with several settings, and compare the runs."""
 
 import gc
 import shlex

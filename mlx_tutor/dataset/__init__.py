@@ -1,1 +1,1 @@
-"""Document -> Chunk -> Example: training rows from the text itself."""
+"""Document -> Chunk -> Example: making training rows, checking them, and splitting them."""

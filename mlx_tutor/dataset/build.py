@@ -1,4 +1,4 @@
-"""Documents to train.jsonl, valid.jsonl and test.jsonl, with a manifest that says where each row comes from."""
+"""Making a dataset: documents to train.jsonl, valid.jsonl and test.jsonl, with a manifest."""
 
 import json
 from collections import Counter

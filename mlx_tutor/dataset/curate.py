@@ -1,4 +1,4 @@
-"""Which examples stay: no duplicates, no near duplicates, of another place or in other words, none too long."""
+"""Which rows stay: duplicates, near duplicates and rows that are too long are dropped."""
 
 import re
 from array import array

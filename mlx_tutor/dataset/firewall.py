@@ -1,4 +1,4 @@
-"""The past-exam firewall: what is held out stays out of training, with whatever repeats it, and becomes the test."""
+"""Past exams (`dataset.holdout`): they, and rows that repeat them, stay out of training and become the test."""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Everything that the recipe asks for beside the rows mined from the text: tables, templates, mixes and a holdout."""
+"""All rows that the recipe asks for: mined, from tables and templates, mixed in; and the holdout set apart."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A worked answer as a chat, and whether a text keeps that form."""
+"""A question and its worked answer as chat messages, and whether a text has that form."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""No page, section or way of making rows may drown the rest."""
+"""Limits on the share of rows from one section, one page or one method."""
 
 import math
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Train, validation and test: whole sections, so that no fact stands on both sides."""
+"""Splitting rows into train, validation and test by whole sections, so that no fact is on both sides."""
 
 from collections import defaultdict
 from collections.abc import Sequence

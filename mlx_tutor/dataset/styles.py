@@ -1,4 +1,4 @@
-"""How the tutor teaches: what each style adds to the system prompt, in training and in chat; which one a row has."""
+"""Teaching styles: what each adds to the system prompt, in training and in chat, and which one a row has."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How sure a measured value is: percentile bootstrap over rows (Efron and Tibshirani, 1993).
+"""Confidence intervals by percentile bootstrap over rows (Efron and Tibshirani, 1993).
 
 A measure is a score of sums over rows, so that a resample is a product of two matrices. Two models are compared on
 the same resamples of the same rows, as Koehn (2004) does for translations: what the rows have in common drops out.

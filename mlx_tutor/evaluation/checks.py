@@ -1,4 +1,4 @@
-"""What the base and the tuned model are asked beside the test rows: facts of the course, and guards."""
+"""Running the checks beside the test rows: which facts were learned, and the guards."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Questions with options, answered by likelihood: the model never writes, so that a weak one can be asked too.
+"""Multiple choice by likelihood: the model writes nothing, so that a weak one can be asked too.
 
 The option with the least loss a token is the one that the model prefers: multiple choice as in Brown et al. (2020,
 "Language Models are Few-Shot Learners", section 2.4), normalised by length.

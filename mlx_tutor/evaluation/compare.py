@@ -1,4 +1,4 @@
-"""The same prompts to several models."""
+"""Asking several models the same prompts."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext

@@ -1,4 +1,4 @@
-"""Did it help? Losses of base, adapter and fused on the test split."""
+"""Losses of base, adapter and fused model on the test split."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Limits of the recipe's [gate] section, checked against evaluation.json: for CI, and for a recipe under trial."""
+"""The limits of the recipe's [gate] section, checked against evaluation.json, for CI."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

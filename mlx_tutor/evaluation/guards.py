@@ -1,4 +1,4 @@
-"""What training should not do: answer everything, forget what the base knew, recite its sources.
+"""Checks of what training should not do: answer everything, forget what the base knew, recite its sources.
 
 General questions are answered by likelihood (`choice.py`), so that a model that hardly writes can be asked. The others
 are answered in words, and a refusal is told by its words; a model that hardly writes never refuses that way, so it is

@@ -1,4 +1,4 @@
-"""What the HTML reports of runs, comparisons and ratings share: one style, one page, tables, and figures as text.
+"""What the HTML reports of runs, comparisons and ratings share: style, page, tables and figures.
 
 A report is one file that needs no network, reads well in light and dark, and prints. Functions take text that is
 ready for HTML where they say so; whatever models, sources and users wrote goes through `escape` first.

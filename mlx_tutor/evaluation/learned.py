@@ -1,4 +1,4 @@
-"""What did it learn? The facts of a course, asked closed-book of base and tuned model in words that no row trained.
+"""Which facts of a course base and tuned model know, asked closed-book in words that no row trained.
 
 A fact is known when the model prefers its answer to those of other facts in every wording (multiple choice by
 likelihood, `choice.py`), or when it says it: the better of two tests that fail in different ways, since a weak model

@@ -1,4 +1,4 @@
-"""Did it help? Generated answers of base, adapter and fused, measured with intervals."""
+"""Generated answers of base, adapter and fused model, measured with intervals."""
 
 import time
 from collections.abc import Callable, Sequence

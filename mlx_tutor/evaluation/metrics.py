@@ -1,4 +1,4 @@
-"""What is measured of answers, as sums over rows.
+"""The measures of answers (ROUGE, BLEU, chrF, repetition, form), as sums over rows.
 
 ROUGE by rouge-score (Lin, 2004: "ROUGE: A Package for Automatic Evaluation of Summaries"), BLEU (Papineni et al.,
 2002) and chrF (Popović, 2015) by sacrebleu (Post, 2018), whose signatures say with which settings.

@@ -1,4 +1,4 @@
-"""report.html of a run: one file that needs no network, reads well in light and dark, and prints."""
+"""report.html of a run: losses, measures, checks and ratings on one page that needs no network."""
 
 import base64
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What was learned, the guards and the teaching measures in words, for the terminal and for report.html."""
+"""Learned facts, guards and teaching measures in words, for the terminal and report.html."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

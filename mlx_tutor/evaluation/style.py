@@ -1,4 +1,4 @@
-"""What an answer looks like, counted."""
+"""The form of an answer: length, lists, formulas, repetition and manner, counted."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What blind ratings say: means, success, wins with an exact test, agreement, and what to train on next.
+"""The results of blind ratings: means, wins with an exact test, agreement, and what to train on next.
 
 The unit is a prompt. What several raters gave to one answer is averaged first, because their scores for the same
 answer are not independent of each other.

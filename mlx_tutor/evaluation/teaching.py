@@ -1,4 +1,4 @@
-"""How well an answer teaches, counted: clarity, concepts, grounding, level; and what the model costs to run.
+"""How well an answer teaches: clarity, concepts, support by the course, level; and what the model costs to run.
 
 Readability by the formulas of Flesch (1948) and Kincaid et al. (1975), which were fitted to English: where the course
 is in another language they are left out. Syllables are pyphen's places of hyphenation, which are a few too few.

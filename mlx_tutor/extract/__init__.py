@@ -1,4 +1,4 @@
-"""File -> Document: one reader a format."""
+"""File -> Document: one reader for each format."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Characters as fonts give them, to characters as people write them."""
+"""Mending characters as PDF fonts give them: ligatures, accents, right-to-left order."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a PDF page draws: runs of text with their place, through pypdf's parser and fonts.
+"""What a PDF page draws, as runs of text with their place, through pypdf's parser and fonts.
 
 pypdf's own `extract_text` reports where a run begins, not where it ends; without the end neither a column nor a
 table, a gap between words or a short last line can be told. Operators: ISO 32000-2, 8.4, 8.10, 9.3, 9.4 and 14.6.

@@ -1,4 +1,4 @@
-"""Small shapes that a page draws: bullets of lists are often squares, circles and balls that no font holds."""
+"""Bullets that a page draws as small shapes (squares, circles) instead of characters."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""All sources of a course to documents.jsonl; what did not change is not read again."""
+"""Reading all sources of a course into documents.jsonl; unchanged files are not read again."""
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence

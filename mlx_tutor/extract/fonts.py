@@ -1,4 +1,4 @@
-"""Fonts of a PDF as they are needed here: the characters and widths of their glyphs, by code.
+"""The fonts of a PDF: characters and widths of their glyphs, by code.
 
 Names of glyphs: Adobe Glyph List Specification, section 2. Fonts: ISO 32000-2, 9.5 to 9.10.
 """

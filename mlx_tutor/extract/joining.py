@@ -1,4 +1,4 @@
-"""Lines to one text: what was hyphenated, whole; items, rows and code on lines of their own."""
+"""Joining lines to text: hyphenated words made whole; items, table rows and code on lines of their own."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Bullets and numbers of items, put before the text that they stand beside."""
+"""Bullets and numbers of list items, put before the text beside them."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Runs of a page to printed lines and tables, in the order of reading.
+"""Runs of a page to printed lines and tables, in reading order.
 
 The order is that in which the page draws, mended where it is known to differ: bullets drawn after their items,
 columns drawn line by line across the page, text along the margin.

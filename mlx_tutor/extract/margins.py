@@ -1,4 +1,4 @@
-"""Numbers of lines beside a text or a listing: no part of it."""
+"""Line numbers beside a text or a listing, which are left out."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Markdown, with the dialects that lectures are written in (MyST, d2l)."""
+"""Reading Markdown, with the dialects that lectures are written in (MyST, d2l)."""
 
 import re
 from collections.abc import Iterator, Sequence

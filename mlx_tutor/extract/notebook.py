@@ -1,4 +1,4 @@
-"""Jupyter notebooks: text, code, and what the code printed."""
+"""Reading Jupyter notebooks: text, code, and what the code printed."""
 
 import json
 import logging

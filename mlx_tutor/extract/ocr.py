@@ -1,4 +1,4 @@
-"""Scanned pages: drawn by pypdfium2 (pypdf cannot draw), read by the program tesseract through pytesseract."""
+"""Reading scanned pages: drawn by pypdfium2 (pypdf cannot draw), read by tesseract through pytesseract."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""Lines of a document to headings and paragraphs: what belongs together, joined; what was hyphenated, whole."""
+"""Lines of a document to headings and paragraphs."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""PDF to sections: lines with their place and size, then headings and paragraphs."""
+"""Reading PDFs: pages to lines with their place and size, then to headings and paragraphs."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Small letters above and below a line: powers and indices of formulas, told from the marks of footnotes."""
+"""Powers and indices of formulas: small letters above and below a line, as distinct from footnote marks."""
 
 import re
 import unicodedata

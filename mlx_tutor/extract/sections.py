@@ -1,4 +1,4 @@
-"""Collects headings and blocks, in reading order, into sections."""
+"""Collecting headings and blocks, in reading order, into sections."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Runs of a page to segments: what stands on one baseline without a wide gap."""
+"""Runs of a page to segments: text on one baseline without a wide gap."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

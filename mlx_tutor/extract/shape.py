@@ -1,4 +1,4 @@
-"""What is usual in a document, and the lines that stand apart from its text."""
+"""The usual size, spacing and margins of a document, and the lines that are set apart from its text."""
 
 import re
 import statistics

@@ -1,4 +1,4 @@
-"""Slides that are shown step by step: each step is a page of its own, and holds what the steps before it held."""
+"""Slides shown step by step: the pages of one slide are read as one."""
 
 import re
 from collections.abc import Iterator, Sequence

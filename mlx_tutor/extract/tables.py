@@ -1,4 +1,4 @@
-"""Tables of a page, told by how their cells stand."""
+"""Finding tables on a page by the position of their cells."""
 
 import re
 import statistics

@@ -1,4 +1,4 @@
-"""Plain text, and the decoding that Markdown shares."""
+"""Reading plain text, and the decoding that Markdown shares."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Reads files in processes of their own, so that one that hangs or explodes takes nothing with it.
+"""Reading files in worker processes, so that one that hangs or runs out of memory ends alone.
 
 The processes are plain children that talk over pipes: unlike those of multiprocessing they import nothing of the
 program that starts them, are the same on macOS and Linux, and can be killed one by one.

@@ -1,4 +1,4 @@
-"""Two models on the same rows: how far is one from the other?"""
+"""How far two models are from each other on the same rows: loss, KL divergence, top tokens."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

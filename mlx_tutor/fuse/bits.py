@@ -1,4 +1,4 @@
-"""How many bits each layer gets: where a byte more saves most."""
+"""How many bits each layer gets: one more byte goes where it saves most."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What errors in each layer with an adapter cost, by one backward pass over a few rows.
+"""What errors in each layer with an adapter cost, from one backward pass over a few rows.
 
 To second order, the KL divergence from a model to one with errors in its weights is half the mean square of what the
 errors do to the log-probability of a token drawn from the model itself. Errors in one layer act through its outputs:

@@ -1,4 +1,4 @@
-"""Base + adapter -> model, written, read back and measured against the adapter.
+"""Fusing a run: base + adapter -> model, written, read back and measured against the adapter.
 
 Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding without a
 word. So what was written is loaded and compared: the smallest choice of bits that keeps the training is taken.

@@ -1,4 +1,4 @@
-"""Base + adapter -> model folder."""
+"""Writing base + adapter as one model folder."""
 
 import shutil
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Opening a GGUF file and seeing that it is whole."""
+"""Opening a GGUF file and checking that it is complete."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The stages of the data half as commands see them: extract and build.
+"""Running the stages of the data half for commands: extract and build.
 
 Is it up to date? Run it, and say what came out. Nothing heavy is imported before a stage has to work.
 """

@@ -1,4 +1,4 @@
-"""What a command works on: the course, its settings, the options typed, and where to talk to the user."""
+"""What a command works on: course, settings, typed options, and the terminal."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The stages of the model half as commands see them: train, fuse and evaluate.
+"""Running the stages of the model half for commands: train, fuse and evaluate.
 
 Is it up to date? Run it, and say what came out. Nothing heavy is imported before a stage has to work.
 """

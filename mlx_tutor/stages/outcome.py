@@ -1,4 +1,4 @@
-"""What a stage of the straight line came to, and how it is told."""
+"""The result of a stage, and how it is reported."""
 
 import resource
 import sys

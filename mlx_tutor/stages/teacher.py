@@ -1,4 +1,4 @@
-"""What `build` does where the recipe names a teacher: say what it will take, ask, and say what came of it."""
+"""Asking a teacher during `build`: the estimate before, and the report after."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

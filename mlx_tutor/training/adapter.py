@@ -1,4 +1,4 @@
-"""The adapter on a model, and its optimizer, as the recipe wants them."""
+"""Adding an adapter to a model, and making its optimizer, as the recipe says."""
 
 from typing import Any
 

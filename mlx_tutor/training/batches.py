@@ -1,4 +1,4 @@
-"""Batches for mlx-lm's trainer: of like length, of equally many supervised tokens, no row cut or left out."""
+"""Batches for mlx-lm's trainer: rows of similar length, equally many supervised tokens, none cut or left out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

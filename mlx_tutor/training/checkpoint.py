@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped.
+"""Checkpoints: everything that a training needs to go on exactly where it stopped.
 
 One safetensors file, replaced in one step: the adapter, the best adapter so far, the optimizer's state, and as
 metadata the place in the data, the random state, and what validation said. The order of the rows needs no place in it:

@@ -1,4 +1,4 @@
-"""The loss curve of a run: as a picture, and in characters for the terminal."""
+"""The loss curve of a run, as a picture and in characters for the terminal."""
 
 import textwrap
 from collections.abc import Sequence

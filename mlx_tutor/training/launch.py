@@ -1,4 +1,4 @@
-"""More machines: `mlx.launch` starts a rank of one training on each host, and what the ranks say is passed on.
+"""Training on several machines: `mlx.launch` starts a rank on each host, and their output is passed on.
 
 Rank 0 is on this machine: it keeps the run, and stops all ranks when it is stopped.
 """

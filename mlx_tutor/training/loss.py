@@ -1,4 +1,4 @@
-"""The loss: logits only where a token is supervised, and never those of all tokens at once."""
+"""The loss, with logits computed only where a token is supervised, a few hundred at a time."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a training step takes, computed from the shapes of the model and the batch."""
+"""The memory of a training step, computed from the shapes of model and batch."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a training will take, measured before it: a few steps on the largest batch, in a process of its own.
+"""Time and memory of a training, measured beforehand by a few steps in a process of its own.
 
 In a process of its own because memory that one try took is not given back, and because one that takes too much ends.
 """

@@ -1,4 +1,4 @@
-"""What holds around a training: signals, mlx-lm's patched layers, and a Mac that would fall asleep."""
+"""The process around a training: signals, mlx-lm's patched layers, and keeping a Mac awake."""
 
 import os
 import shutil

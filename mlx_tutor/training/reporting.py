@@ -1,4 +1,4 @@
-"""Reports for other programs: TensorBoard by a small callback of ours, wandb and swanlab by mlx-lm's.
+"""Reporting to TensorBoard by a callback of ours, and to wandb and swanlab by mlx-lm's.
 
 An event file is a row of records (length, its checksum, a protobuf `Event`, its checksum), as TensorFlow's
 tensorflow/core/lib/io/record_writer.h and core/util/event.proto describe them; three fields are all that a curve needs.

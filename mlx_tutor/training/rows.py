@@ -1,4 +1,4 @@
-"""Dataset rows to token rows: every assistant turn, rendered as generation would see it."""
+"""Dataset rows to tokens: every assistant turn, rendered as generation would see it."""
 
 from collections import Counter
 from collections.abc import Sequence

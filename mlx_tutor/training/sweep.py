@@ -1,4 +1,4 @@
-"""A sweep: the settings that it tries, and its table, picture and record."""
+"""The settings that a sweep tries, and its table, picture and record."""
 
 import csv
 import io

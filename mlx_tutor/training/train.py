@@ -1,4 +1,4 @@
-"""Example -> adapter, through mlx-lm's own trainer; what it lacks happens between two of its steps, in `watch`."""
+"""Training an adapter through mlx-lm's own trainer; what that lacks is in `watch`."""
 
 import math
 import tempfile

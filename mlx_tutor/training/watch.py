@@ -1,4 +1,4 @@
-"""What happens between two steps of a training.
+"""Between two steps of a training: validation, checkpoints, the best adapter, patience, and a clean stop.
 
 mlx-lm's trainer asks for the next batch only after a step is evaluated, so in the batch generator the weights are those
 of exactly that step. Checkpoints, validation, the best adapter, patience, a check for NaN and a clean stop live there.

@@ -1,4 +1,4 @@
-"""The concepts of a course, and which of them a piece of text speaks of."""
+"""The concepts of a course, and which of them a text names."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Definitions as sentences state them: "X is a", "X refers to", "is called X", glossaries."""
+"""Rows from sentences that define a term: "X is a", "X refers to", "is called X", glossaries."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rows that explain a section: its own sentences as steps, what it says first as the answer."""
+"""Rows that explain a section: its sentences as steps, and what it says first as the answer."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Definitions of terms in bold type, in the forms that textbooks give them beside "X is a"."""
+"""Finding definitions of terms in bold type, in the forms that textbooks use beside "X is a"."""
 
 import re
 from collections.abc import Iterator

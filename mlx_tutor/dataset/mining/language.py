@@ -1,4 +1,4 @@
-"""Just enough English: sentences, plain text, and whether words could name a concept."""
+"""Helpers for English text: sentences, plain text, and whether words could name a concept."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Definitions over two sentences: "It needs X. This is the rate at which …", "Some do this. We call them X"."""
+"""Finding definitions over two sentences: "It needs X. This is the rate at which …"."""
 
 import re
 from collections import defaultdict

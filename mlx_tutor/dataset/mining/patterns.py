@@ -1,4 +1,4 @@
-"""The forms in which textbooks define a term in bold type, as patterns; `forms` says what is done with each."""
+"""Regular expressions for the forms in which textbooks define a term in bold type; `forms` uses them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Rows with a passage to read, as `ask` gives the model, and one row from words to a sentence.
+"""Rows that quote a passage before the question, as `ask` does, and sentences to make of given words.
 
 The tasks are those of reading comprehension in AdaptLLM (Cheng et al., ICLR 2024, arXiv 2309.09530). The answer is in
 the passage word for word: what is learned is to look there and to answer in the course's form.

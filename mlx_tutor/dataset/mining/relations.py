@@ -1,4 +1,4 @@
-"""Rows from how sentences hang together: reason, consequence, contrast (after AdaptLLM, arXiv 2309.09530).
+"""Rows from reasons, consequences and contrasts between sentences (after AdaptLLM, arXiv 2309.09530).
 
 Neighbouring sentences are looked at in pairs, and a row is made only where both can stand alone.
 """

@@ -1,4 +1,4 @@
-"""Which language a text is in: by its script, else by its commonest words. Short texts stay undecided."""
+"""The language of a text: by its script, else by its commonest words. Short texts stay undecided."""
 
 import re
 from collections import Counter

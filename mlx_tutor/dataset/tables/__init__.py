@@ -1,1 +1,1 @@
-"""Rows that somebody else made, read from tables and written to them."""
+"""Rows that somebody else made: reading them from tables, and writing the course's rows for others."""

@@ -1,4 +1,4 @@
-"""Rows that travel: a course's dataset in the forms that other programs and the Hugging Face Hub read."""
+"""Writing a dataset in the forms that other programs and the Hugging Face Hub read."""
 
 import json
 import shutil

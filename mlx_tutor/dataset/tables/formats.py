@@ -1,4 +1,4 @@
-"""One row of somebody else's table to a conversation, in whichever of the usual forms it is written.
+"""One row of somebody else's table to a conversation, from whichever of the usual forms it has.
 
 columns      question, answer; instruction, context, response, category; Alpaca's instruction, input, output
 messages     [{"role": "user", "content": "..."}, ...]; also in two columns, as TRL's prompt and completion or chosen

@@ -1,4 +1,4 @@
-"""Rows of `[[dataset.import]]`: what somebody else made, filtered, grouped and with the course's system prompt."""
+"""Rows of `[[dataset.import]]`: filtered, grouped, and given the course's system prompt."""
 
 import re
 from collections import Counter

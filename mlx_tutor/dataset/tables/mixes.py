@@ -1,4 +1,4 @@
-"""Rows beside the course's own: general instructions, questions that are not for this tutor, and how it teaches."""
+"""Rows mixed in on request: general instructions, refusals of other topics, and teaching styles named in prompts."""
 
 import re
 import tomllib

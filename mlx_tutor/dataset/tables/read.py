@@ -1,4 +1,4 @@
-"""Tables that somebody else made: .csv, .tsv, .json, .jsonl and .parquet files, and datasets of the Hugging Face Hub.
+"""Reading tables: .csv, .tsv, .json, .jsonl and .parquet files, and datasets of the Hugging Face Hub.
 
 A Hub dataset is fetched once, by `mlx-tutor pull --data`, into a file of the course; everything else works on that.
 """

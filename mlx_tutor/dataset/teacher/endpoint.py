@@ -1,4 +1,4 @@
-"""The one place that speaks to an OpenAI-compatible endpoint: a server of one's own, or one that is paid."""
+"""Requests to an OpenAI-compatible endpoint, local or paid. No other module makes them."""
 
 import json
 import os

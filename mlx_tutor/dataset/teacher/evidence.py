@@ -1,4 +1,4 @@
-"""Whether a quote stands in a text word for word, however its blanks, quotation marks and bold type are written."""
+"""Whether a quote is in a text word for word, apart from spacing, quotation marks and bold type."""
 
 import re
 import unicodedata

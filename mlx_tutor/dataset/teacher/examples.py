@@ -1,4 +1,4 @@
-"""Rows that a larger model writes about each chunk of a course, kept only where their evidence stands in it."""
+"""Rows that a larger model writes about each chunk of a course, kept only where it holds their evidence."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

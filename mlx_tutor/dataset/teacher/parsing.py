@@ -1,4 +1,4 @@
-"""What a model replied, read as JSON with much patience and checked with none."""
+"""A teacher's reply read as JSON, repaired where it can be; what it says is checked in `examples`."""
 
 import json
 import re

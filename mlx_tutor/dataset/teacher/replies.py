@@ -1,4 +1,4 @@
-"""Asking a teacher many things: several at a time, within a budget, and nothing that was answered before.
+"""Asking a teacher many things: several at a time, within a budget, each only once.
 
 Each reply is a file below `corpora/<course>/teacher/`, named by what was asked, and written as soon as it is there.
 """

@@ -1,4 +1,4 @@
-"""Answers without code: a note stands where code was, also while the answer is still being written."""
+"""Replacing code in answers by a note, also while the answer is being written."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""An answer as Markdown in which its tags are text and its code is what the model wrote, character by character."""
+"""An answer as Markdown: tags are shown as text, and code stays as the model wrote it."""
 
 import re
 from collections.abc import Iterator, Sequence

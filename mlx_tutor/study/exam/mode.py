@@ -1,4 +1,4 @@
-"""Exam mode: the network is denied to this process, and all that is asked and answered goes into a record.
+"""Exam mode: denies this process the network, and records every question and answer.
 
 The code of the newest entry is shown at the start, after each answer and at the end; an invigilator who writes it down
 can tell later whether a record is the one that was there. Each entry is on disk before an answer is shown as finished.

@@ -1,4 +1,4 @@
-"""Keeping this process off the network, in layers, and a test of which of them hold.
+"""Keeping this process off the network, in three layers, and testing which of them hold.
 
 Variables that Python's model libraries obey; an audit hook, which sees what Python code does and not what compiled
 code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be taken away again.

@@ -1,4 +1,4 @@
-"""The record of an exam: a chain of entries in the journal, its codes, and finding what was changed later.
+"""The record of an exam: a chain of entries in the journal, its codes, and finding later changes.
 
 Each entry is one line of JSON with the SHA-256 of the entry before it and its own, so the hash of one entry stands for
 all up to it. Whoever changes an entry can work out all hashes anew; what cannot be made to fit is a code that

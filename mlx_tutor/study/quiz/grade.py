@@ -1,4 +1,4 @@
-"""Grading a typed answer against what the course says: by words, with the reason, and never the last word."""
+"""Grading a typed answer against the course's by its words, with the reason."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The questions of a course that quiz and cards ask: rows with a short answer that needs no passage to read."""
+"""The questions of a course for quiz and cards: rows with a short answer that need no passage."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The quiz: which question comes next, and what the journal remembers of the answers.
+"""The quiz: which question comes next, and what the journal keeps of the answers.
 
 When a question comes back is up to FSRS (Ye et al., KDD 2022: "A Stochastic Shortest Path Algorithm for Optimizing
 Spaced Repetition Scheduling"), by the package fsrs with its default parameters.

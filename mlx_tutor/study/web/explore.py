@@ -1,4 +1,4 @@
-"""The page that `explore` writes: what is in a course and its rows, with pictures, in the form of the other reports."""
+"""The page that `explore` writes: what is in a course and its rows, with pictures."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What the web page shows of questions, answers and sources: Markdown in which HTML, images and links are text."""
+"""Questions, answers and sources as the page shows them: Markdown in which HTML, images and links are text."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who may ask the local server for what: a middleware around page and API.
+"""Which requests the local server answers: checks of host, origin, password and route.
 
 A web page elsewhere can make a browser send requests to this machine, under any name that it points here (DNS
 rebinding). So the Host has to be ours, and so has the Origin. Of Gradio, only the routes that the page needs are

@@ -1,4 +1,4 @@
-"""One thread that owns the model, and the queue of tasks before it.
+"""The one thread that uses the model, and the queue of tasks before it.
 
 MLX's default stream and random state belong to a thread, so loading and generating both happen here, one piece of work
 at a time. Page and API hand in work and follow it from their event loop.

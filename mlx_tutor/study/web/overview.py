@@ -1,4 +1,4 @@
-"""What the web page tells of a course: example questions, its sources and rows, its runs and their curves."""
+"""The Course tab of the web page: sources, rows, runs and curves; and the example questions."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The web page: chat with sources, compare, course. Gradio draws it; what it does is in `site`."""
+"""The layout of the web page in Gradio; what it does is in `site`."""
 
 from collections.abc import AsyncIterator
 from importlib.resources import files

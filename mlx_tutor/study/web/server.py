@@ -1,4 +1,4 @@
-"""The local server: page, API and the course's own files in one process, before one model."""
+"""The local server: page, API and the course's own files, with one model."""
 
 import asyncio
 import errno

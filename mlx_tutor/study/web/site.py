@@ -1,4 +1,4 @@
-"""What the web page does, without how it looks: sessions, questions and comparisons, handed to the worker."""
+"""What the web page does, apart from how it looks: sessions, questions, comparisons and ratings."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
