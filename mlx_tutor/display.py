@@ -121,8 +121,9 @@ class Screen:
         pace = Pace()
 
         def tell(metric: "Metric") -> None:
-            if metric["kind"] != "progress" or (metric["doing"] == "validating" and pace.is_due()):
-                self.say(describe_metric(metric, latest))
+            line, due = describe_metric(metric, latest), pace.is_due(metric["kind"] != "progress")
+            if due:
+                self.say(line)
 
         if not self._is_live:
             yield tell
@@ -186,7 +187,8 @@ def describe_metric(metric: "Metric", latest: "dict[str, Metric]") -> str:
 def describe_progress(metric: "Metric", latest: "dict[str, Metric]") -> str:
     """`validating, 12 of 64 rows, 20 s left`."""
     if metric["doing"] == "training":
-        return f"step {metric['rows']} of {metric['total']}"
+        rest = estimate_left(metric, latest)
+        return f"training{f', {describe_seconds(rest)} left' if rest else ''}"
     seconds = metric["seconds"] - latest["begun"]["seconds"] if "begun" in latest else 0.0
     left = describe_left(seconds, metric["rows"], metric["total"])
     return f"{metric['doing']}, {metric['rows']} of {metric['total']} rows{left}"
@@ -203,9 +205,9 @@ class Pace:
     def __init__(self) -> None:
         self.begun, self.told = time.monotonic(), -math.inf
 
-    def is_due(self) -> bool:
-        """At once, and then now and then."""
-        due = time.monotonic() - self.told >= SECONDS_A_LINE
+    def is_due(self, always: bool = False) -> bool:
+        """At once, and then now and then; what is told `always` counts."""
+        due = always or time.monotonic() - self.told >= SECONDS_A_LINE
         self.told = time.monotonic() if due else self.told
         return due
 

@@ -19,7 +19,7 @@ from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.train import Metric, TrainReport, is_run_current, is_run_resumable
 from mlx_tutor.workspace import Run
-from tests.training.test_train import SETTINGS, train
+from tests.training.test_train import SETTINGS, make_rows, train
 
 # Dropout draws random numbers, and gradients are summed over two batches.
 RESUMED = replace(SETTINGS, iters=40, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
@@ -198,3 +198,13 @@ def test_epochs_say_how_long_to_train(tmp_path: Path, tiny_model: Path) -> None:
     assert report.passes == 1.5
     _, report = train(tmp_path, tiny_model, replace(settings, grad_accumulation_steps=2), name="summed")
     assert report.iterations == 10
+
+
+def test_validation_rests_on_the_same_rows_after_a_stop(tmp_path: Path, tiny_model: Path) -> None:
+    settings, valid = replace(RESUMED, val_batches=2), make_rows(31, start=22)
+    whole, _ = train(tmp_path, tiny_model, settings, name="whole", valid=valid)
+    train(tmp_path, tiny_model, settings, on_event=stop_at(15), valid=valid)
+    run, report = train(tmp_path, tiny_model, settings, valid=valid)
+    assert (report.valid_rows, report.valid_total) == (8, 31)
+    assert read_losses(run) == read_losses(whole)
+    assert read_best(run) == read_best(whole)
