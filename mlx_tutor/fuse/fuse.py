@@ -35,7 +35,7 @@ from mlx_tutor.workspace import Run
 
 # Training rows that say how to round, at most. Which size it is, validation rows decide.
 FITTING_ROWS = 64
-TOKENS_AN_INPUT = 8
+TOKENS_AN_INPUT = 6
 
 OnProgress = Callable[[str, float, float], None]
 
