@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mlx_tutor.extract.extract import list_sources, read_source
+from mlx_tutor.extract.extract import read_source
+from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.gguf.convert import convert_gguf
 from mlx_tutor.gguf.packaged import find_packaged
 from mlx_tutor.models import load_tokenizer
@@ -33,7 +34,7 @@ ODD = [
 @pytest.fixture(scope="session")
 def strings() -> list[str]:
     """Ten thousand pieces of the sample course, and odd ones."""
-    sources, _ = list_sources(Course(ROOT, "sample"))
+    sources = list_sources(Course(ROOT, "sample")).known.values()
     documents = [read_source(path, path.name)[1] for path in sources]
     text = "\n\n".join(section.text for document in documents if document for section in document.sections)
     return [*ODD, *_cut(text, 10_000)]
