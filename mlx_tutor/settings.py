@@ -65,7 +65,7 @@ class ImportSettings:
     hub: str = setting("", "instead of `path`: a dataset of the Hugging Face Hub, fetched with `mlx-tutor pull --data`")
     config: str = setting("", "the configuration of the Hub dataset, where it has several")
     split: str = setting("train", "the split of the Hub dataset")
-    rows: int = setting(0, "at most so many rows, counted behind the filters; 0: all", low=0)
+    rows: int = setting(0, "at most so many rows, counted after the filters; 0: all", low=0)
     columns: Mapping[str, str] = setting(
         {},
         'where the names are not the usual ones: `{question = "Frage", answer = "Antwort"}`; also `context`, '
@@ -115,20 +115,20 @@ class DatasetSettings:
     chunk_tokens: int = setting(320, "longest piece of a section that one row is about", low=64, high=4096)
     valid: float = setting(0.1, "share of the sections kept for validation", low=0.02, high=0.4)
     test: float = setting(0.1, "share of the sections kept for the test", low=0.02, high=0.4)
-    section_share: float = setting(0.25, "most of the rows made of the text that are of one section", low=0.0, high=1.0)
-    page_share: float = setting(0.25, "most of them that are of one page or cell", low=0.0, high=1.0)
-    method_share: float = setting(0.6, "most of them that are made in one way", low=0.0, high=1.0)
+    section_share: float = setting(0.25, "largest share of the mined rows that one section may have", low=0.0, high=1.0)
+    page_share: float = setting(0.25, "largest share of them that one page or cell may have", low=0.0, high=1.0)
+    method_share: float = setting(0.6, "largest share of them that one method may have", low=0.0, high=1.0)
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(
-        (), "files such as past exams: never trained on, nor what repeats them; their rows are the test"
+        (), "files such as past exams: kept out of training, with what repeats them; their rows are the test"
     )
-    general: float = setting(0.0, "general instruction rows for each training row of the course", low=0.0, high=1.0)
+    general: float = setting(0.0, "general instruction rows per training row of the course", low=0.0, high=1.0)
     refusals: float = setting(
-        0.0, "rows for each row of the course that ask for something else and are told what the tutor is for",
+        0.0, "rows per row of the course that ask for something else and are told what the tutor is for",
         low=0.0, high=0.5,
     )  # fmt: skip
     tell_style: bool = setting(
-        False, "name in the system prompt how a row is taught, and its level where that is not the course's"
+        False, "say in the system prompt how a row teaches, and its level where that is not the course's"
     )
     imports: tuple[ImportSettings, ...] = tables("import")
     templates: tuple[TemplateSettings, ...] = tables("template")
@@ -141,26 +141,30 @@ class DatasetSettings:
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
     fine_tune_type: str = setting(
-        "lora", "`lora`; `dora` learns the length of each weight row apart, and is slower", choices=("lora", "dora")
+        "lora",
+        "`lora`, or `dora`, which learns the length of each weight row separately and is slower",
+        choices=("lora", "dora"),
     )
     rank: int = setting(8, "rank of the adapter", low=1, high=1024)
     scale: float = setting(20.0, "factor on the adapter's output (`alpha` = scale * rank)", low=0.0)
     dropout: float = setting(0.0, "share of adapter inputs dropped in training", low=0.0, high=0.9)
     keys: tuple[str, ...] = setting((), "layers that get an adapter, as `self_attn.q_proj`; empty: all linear layers")
     num_layers: int = setting(16, "adapted blocks, counted from the last; -1: all", low=-1)
-    batch_size: int = setting(4, "rows a step, in the mean: steps have about the same number of answer tokens", low=1)
+    batch_size: int = setting(4, "rows a step, on average: steps have about the same number of answer tokens", low=1)
     iters: int = setting(600, "training steps; Ctrl-C keeps the best, and the next `train` goes on", low=1)
     epochs: float = setting(0.0, "passes over the rows, instead of `iters`; 0: `iters` counts", low=0.0)
     learning_rate: float = setting(1e-4, "peak of the schedule", low=1e-8, high=1.0)
     warmup: int = setting(20, "steps of linear warm-up before the cosine", low=0)
-    weight_decay: float = setting(0.01, "of AdamW", low=0.0)
+    weight_decay: float = setting(0.01, "weight decay of AdamW", low=0.0)
     max_seq_length: int = setting(1024, "longest row in tokens; longer ones are dropped and counted", low=32)
     mask_prompt: bool = setting(True, "learn the answers only, not the questions")
     grad_checkpoint: bool = setting(
         False, "recompute activations, for less memory, on all batches; false: on those that would not fit otherwise"
     )
     cache_gb: float = setting(
-        4.0, "disk while training, for what the frozen layers make of each row; 0: computed anew in each pass", low=0.0
+        4.0,
+        "disk space for what the frozen layers make of each row; 0: it is computed again in each pass",
+        low=0.0,
     )
     grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
     steps_per_report: int = setting(10, "steps between two reports", low=1)
@@ -172,8 +176,8 @@ class TrainSettings:
     steps_per_save: int = setting(50, "steps between two checkpoints, from which a killed training goes on", low=1)
     patience: int = setting(5, "validations without a better loss before training ends", low=1)
     min_gain: float = setting(0.0, "nats by which a loss must fall to count as better for `patience`", low=0.0)
-    report_to: str = setting("", "`tensorboard`, `wandb` or `swanlab`, or several with commas, beside the curve")
-    seed: int = setting(0, "of weights, dropout and row order", low=0)
+    report_to: str = setting("", "`tensorboard`, `wandb` or `swanlab`, or several, with commas between")
+    seed: int = setting(0, "seed of weights, dropout and row order", low=0)
 
 
 def values_of(name: str) -> Any:
@@ -205,10 +209,10 @@ class SweepSettings:
 
 @dataclass(frozen=True, slots=True)
 class FuseSettings:
-    bits: int = setting(0, "of the layers with an adapter; 0: as few as keep the training", choices=(0, 4, 5, 6, 8))
+    bits: int = setting(0, "bits of layers with an adapter; 0: as few as keep the training", choices=(0, 4, 5, 6, 8))
     dequantize: bool = setting(False, "write full-precision weights")
     target: float = setting(0.99, "least share of the training that the fused model must keep", low=0.0, high=1.0)
-    top1: float = setting(0.98, "least share of tokens on which fused and adapter agree", low=0.0, high=1.0)
+    top1: float = setting(0.98, "least share of tokens on which fused model and adapter agree", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,7 @@ class GenerateSettings:
     top_p: float = setting(1.0, "nucleus sampling, at a temperature above 0", low=0.0, high=1.0)
     repetition_penalty: float = setting(1.1, "above 1: repeated words become less likely", low=1.0, high=2.0)
     stop_repetition: bool = setting(True, "end an answer that says the same thing for the third time")
-    seed: int = setting(0, "of sampling", low=0)
+    seed: int = setting(0, "seed of sampling", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +241,18 @@ class TeacherSettings:
         "", "who writes further rows: a model of the endpoint, or `mlx:` and a model as in `model.base`; empty: nobody"
     )
     base_url: str = setting("", "the OpenAI-compatible endpoint, as `http://localhost:1234/v1`; not used with `mlx:`")
-    key_env: str = setting("", "name of the environment variable that holds its key; empty: it wants none")
+    key_env: str = setting("", "environment variable that holds its key; empty: it needs none")
     kinds: tuple[str, ...] = setting(TEACHER_KINDS, "kinds of questions", choices=TEACHER_KINDS)
     wordings: int = setting(5, "ways to ask for each fact, a row each", low=1, high=10)
     judge: int = setting(0, "rows that the teacher rates below this, of 10, are dropped; 0: no rating", low=0, high=10)
-    temperature: float = setting(0.7, "of its replies", low=0.0, high=2.0)
+    temperature: float = setting(0.7, "temperature of its replies", low=0.0, high=2.0)
     max_tokens: int = setting(4096, "longest reply, its thoughts included", low=64)
-    concurrency: int = setting(4, "requests at a time", low=1, high=64)
+    concurrency: int = setting(4, "requests at the same time", low=1, high=64)
     timeout: float = setting(180.0, "seconds to wait for a reply", low=1.0)
     price_in: float = setting(0.0, "price of a million tokens of requests", low=0.0)
     price_out: float = setting(0.0, "price of a million tokens of replies", low=0.0)
-    budget_tokens: int = setting(0, "most tokens that the rows of a course may take; 0: no limit", low=0)
-    budget_cost: float = setting(0.0, "most that they may cost, by the two prices; 0: no limit", low=0.0)
+    budget_tokens: int = setting(0, "limit on the tokens spent on a course; 0: none", low=0)
+    budget_cost: float = setting(0.0, "limit on what they cost, by the two prices; 0: none", low=0.0)
 
     def to_inputs(self) -> dict[str, Any] | None:
         """What the rows depend on; not where the model answers, nor how fast."""
@@ -259,7 +263,7 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True)
 class ExamSettings:
-    allow_code: bool = setting(True, "in exam mode, show code in answers; false: a note stands in its place")
+    allow_code: bool = setting(True, "show code in answers in exam mode; false: replace it by a note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +273,28 @@ class GateSettings:
         low=-1.0, high=1.0,
     )  # fmt: skip
     learned: float = setting(0.0, "least share of the facts asked that must be known; 0: off", low=0.0, high=1.0)
-    unlearned: float = setting(1.0, "most of the facts known before that may be lost; 1: off", low=0.0, high=1.0)
+    unlearned: float = setting(
+        1.0, "largest share of the facts known before that may be lost; 1: off", low=0.0, high=1.0
+    )
     forgotten: float = setting(
-        1.0, "most of the base's right answers to general questions that may be lost; 1: off", low=0.0, high=1.0
+        1.0,
+        "largest share of the base's right answers to general questions that may be lost; 1: off",
+        low=0.0,
+        high=1.0,
     )
     refused: float = setting(
         0.0, "least share of outside, unanswerable and false questions that must be refused; 0: off", low=0.0, high=1.0
     )
-    overrefused: float = setting(1.0, "most of the course's questions that may be refused; 1: off", low=0.0, high=1.0)
+    overrefused: float = setting(
+        1.0, "largest share of the course's questions that may be refused; 1: off", low=0.0, high=1.0
+    )
     copied_words: int = setting(0, "longest word-for-word run of source text in an answer; 0: off", low=0)
-    copied: float = setting(1.0, "most 8-grams of answers that may stand in the sources; 1: off", low=0.0, high=1.0)
-    repetition: float = setting(1.0, "most repeated 4-grams in answers to test questions; 1: off", low=0.0, high=1.0)
+    copied: float = setting(
+        1.0, "largest share of 8-grams of answers that may be in the sources; 1: off", low=0.0, high=1.0
+    )
+    repetition: float = setting(
+        1.0, "largest share of repeated 4-grams in answers to test questions; 1: off", low=0.0, high=1.0
+    )
     grounded: float = setting(
         0.0, "least share of statements in those answers that the course must support; 0: off", low=0.0, high=1.0
     )

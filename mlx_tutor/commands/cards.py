@@ -14,14 +14,14 @@ from mlx_tutor.stages.job import Options, open_job
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to, .apkg or .csv.  [default: both, beside the course's sources]",
+    help="File to write, .apkg or .csv.  [default: both, beside the course's sources]",
 )
 @common_options("course", "json")
 def command(options: Options, output: Path | None) -> None:
     """Export the questions of the course as flash cards.
 
-    Every card says where the answer stands. Import the .apkg into Anki; a later export, imported again, updates the
-    cards and keeps what Anki knows of them. The .csv is for spreadsheets and other programs. A file that another
+    Every card says where its answer is from. Import the .apkg into Anki; a later export, imported again, updates the
+    cards and keeps Anki's schedule. The .csv is for spreadsheets and other programs. A file that another
     program wrote or changed is not overwritten.
 
     Reads corpora/COURSE/dataset, writes corpora/COURSE/cards.apkg and cards.csv.

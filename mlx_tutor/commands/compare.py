@@ -41,7 +41,7 @@ def command(
     temp: float | None,
     seed: int | None,
 ) -> None:
-    """Ask base and fused model the same, side by side.
+    """Ask base and fused model the same question, side by side.
 
     MODEL is base, adapter or fused (of --run), the name of another run (its fused model, or its adapter while it is
     not fused), adapters/RUN (its adapter), a model folder, or a model of the Hugging Face Hub that is on this machine.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @common_options("json")
 def command(options: Options) -> None:
-    """Examine the machine: what it is, has, and which recipe fits.
+    """Report on this machine, and say which recipe fits.
 
     Reads the machine, the Hub's cache and the workspace; writes nothing. Exit status 1 when something is wrong.
 

@@ -24,7 +24,7 @@ def command(options: Options) -> None:
     """Show what is in a course and in its rows.
 
     Words and pages of each file; rows by method, kind and style; their lengths in tokens; sections that have few or no
-    rows; the most frequent concepts; and what stands there twice.
+    rows; the most frequent concepts; and text that occurs twice.
 
     Reads corpora/COURSE/dataset, writes explore.html there: the same with pictures, one file that needs no network.
 

@@ -13,8 +13,8 @@ FORMATS = ("messages", "alpaca", "sharegpt", "hub")
 
 @click.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(FORMATS))
-@click.option("--to", "folder", metavar="FOLDER", type=click.Path(path_type=Path), help="Where to.")
-@click.option("--replace", is_flag=True, help="Take away what is in FOLDER.")
+@click.option("--to", "folder", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option("--replace", is_flag=True, help="Delete what is in FOLDER first.")
 @common_options("course", "json")
 def command(options: Options, format_name: str, folder: Path | None, replace: bool) -> None:
     """Write the rows in a form that other programs read.

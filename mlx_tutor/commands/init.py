@@ -19,7 +19,7 @@ SHIPPED = ("small", "standard", "large")
 
 @click.command()
 @click.argument("name")
-@click.option("--recipe", type=click.Choice(SHIPPED), default="small", show_default=True, help="By size of the Mac.")
+@click.option("--recipe", type=click.Choice(SHIPPED), default="small", show_default=True, help="For this size of Mac.")
 @common_options()
 def command(options: Options, name: str, recipe: str) -> None:
     """Begin a course: a folder for files and a commented recipe.

@@ -26,14 +26,14 @@ NAMES = {"right": "right", "partly": "partly right", "wrong": "wrong"}
 
 
 @click.command()
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Ask so many questions.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Number of questions.")
 @click.option("--due", is_flag=True, help="Only say how many questions are due.")
-@click.option("--restore", is_flag=True, help="Ask what was put aside with x again.")
+@click.option("--restore", is_flag=True, help="Ask again what was put aside with x.")
 @common_options("course", "json")
 def command(options: Options, count: int, due: bool, restore: bool) -> None:
     """Answer questions of the course, and come back to what was wrong.
 
-    Your answer is graded by the key concepts that it names; one key says otherwise. What was wrong comes back in
+    Your answer is graded by the key concepts that it names; one key overrules the grade. What was wrong comes back in
     minutes, what was right in days, later each time. Ctrl-D or q leaves; the next quiz goes on from there. In a pipe,
     each line is an answer; what a program prints ends with an empty line.
 

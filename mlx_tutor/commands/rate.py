@@ -37,7 +37,7 @@ def command(
     """Rate answers of base and tuned model blind.
 
     Both models answer the prompts; you see two answers at a time, in random order, and give each 1 to 5 for every
-    criterion of the recipe (rate.criteria). Every key is kept at once: quit with q and go on later with the same
+    criterion of the recipe (rate.criteria). Every key is saved at once: quit with q and go on later with the same
     command. In a pipe, keys are read from lines. When all is rated, or with --summary, you see means, wins with an
     exact test, agreement of raters, and the prompts on which the tuned model is worse.
 

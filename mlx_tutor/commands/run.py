@@ -21,12 +21,12 @@ PLAIN_QUESTION = re.compile(r"[A-Za-z][A-Za-z0-9 ,.-]{5,70}\?")
 @click.command()
 @common_options("course", "run", "overrides", "json")
 def command(options: Options) -> None:
-    """Do the whole line: extract, build, train, fuse, evaluate.
+    """Run the whole line: extract, build, train, fuse, evaluate.
 
     Reads corpora/COURSE, writes its dataset, adapters/RUN and fused_models/RUN. What is up to date is left as it
     is, and a training that was interrupted goes on.
 
-    Example: mlx-tutor run -c statistics --set model.base=smollm2
+    Example: mlx-tutor run -c statistics
     """
     from mlx_tutor.stages import model as stages
     from mlx_tutor.stages.data import run_build, run_extract

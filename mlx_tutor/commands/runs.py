@@ -21,7 +21,7 @@ LONGEST_VALUE = 32
 def command(options: Options, names: tuple[str, ...]) -> None:
     """List the runs of a course, or compare some of them.
 
-    Newest last; those of a sweep stand first. With one NAME, show that run and its loss curve; with several, compare
+    Newest last; those of sweeps come first. With one NAME, show that run and its loss curve; with several, compare
     them and the settings in which they differ.
 
     Reads adapters/*/run.json, metrics.jsonl and fused_models/*/fuse.json, writes nothing.

@@ -11,8 +11,8 @@ from mlx_tutor.stages.job import Options, open_job
 
 @click.command()
 @click.option("--split", type=click.Choice(["train", "valid", "test", "dropped"]), default="train", show_default=True)
-@click.option("-n", "--rows", "count", type=click.IntRange(1), default=3, show_default=True, help="How many.")
-@click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="Line to begin with.")
+@click.option("-n", "--rows", "count", type=click.IntRange(1), default=3, show_default=True, help="Rows to show.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="Line to start from.")
 @common_options("course", "overrides", "json")
 def command(options: Options, split: str, count: int, first: int) -> None:
     """Show rows as the model sees them.
