@@ -7,16 +7,19 @@ Box = tuple[float, float, float, float]
 # In points; more of them on a page are the marks of a plot.
 SMALLEST, LARGEST = 1.0, 25.0
 MOST_SHAPES = 400
+# A rule is thinner, and longer.
+THICKEST = 1.6
 PAINTS = frozenset((b"n", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*", b"S", b"s"))
 POINTS = {b"m": 1, b"l": 1, b"c": 3, b"v": 2, b"y": 2}
 PATHS = PAINTS | POINTS.keys() | {b"re"}
 
 
 class ShapeFinder:
-    """Follows the paths of a page; `boxes` are left, bottom, right and top of the small ones, in the page's space."""
+    """Follows the paths of a page; `boxes` are left, bottom, right and top of the small ones, `bars` of rules."""
 
     def __init__(self) -> None:
         self.boxes: list[Box] = []
+        self.bars: list[Box] = []
         self.places: list[tuple[float, float]] = []
         self.count = 0
 
@@ -48,6 +51,8 @@ class ShapeFinder:
         if not xs or not is_painted:
             return
         width, height = max(xs) - min(xs), max(ys) - min(ys)
+        if width > THICKEST > height and len(self.bars) < MOST_SHAPES:
+            self.bars.append((min(xs), min(ys), max(xs), max(ys)))
         is_small = SMALLEST < width < LARGEST and SMALLEST < height < LARGEST
         if is_small and 0.4 < width / height < 2.5:
             self.count += 1

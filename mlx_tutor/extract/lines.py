@@ -12,6 +12,7 @@ from dataclasses import replace
 from mlx_tutor.extract.accents import compose_accents
 from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.drawings import Box
+from mlx_tutor.extract.formulas import compose_formulas
 from mlx_tutor.extract.labels import attach_labels, attach_shapes
 from mlx_tutor.extract.margins import drop_line_numbers
 from mlx_tutor.extract.segments import Line, join_segments, make_segments
@@ -24,10 +25,17 @@ PAGE_NUMBER = re.compile(
 )
 
 
-def make_lines(runs: Sequence[Run], page: int, width: float, height: float, shapes: Sequence[Box] = ()) -> list[Line]:
+def make_lines(
+    runs: Sequence[Run],
+    page: int,
+    width: float,
+    height: float,
+    shapes: Sequence[Box] = (),
+    bars: Sequence[Box] = (),
+) -> list[Line]:
     """The lines and tables of one page; `width` and `height` are those of the page as it is stored."""
     turns = Counter[int]()
-    runs = compose_accents(runs)
+    runs = compose_formulas(compose_accents(runs), bars)
     for run in runs:
         turns[run.turn] += len(run.text.strip())
     main = turns.most_common(1)[0][0] if turns else 0

@@ -157,15 +157,19 @@ def _follows(above: Line, line: Line) -> bool:
     return above.page == line.page and 0 < above.y - line.y < 1.6 * above.size
 
 
+def _begins_item(line: Line) -> bool:
+    return bool(BULLET.match(line.text) or NUMBERED.match(line.text))
+
+
 def _starts_paragraph(paragraph: Sequence[Line], line: Line, shape: Shape) -> bool:
     last, gap = paragraph[-1], shape.gap
     left, right = shape.edges.get(find_column(last), (last.x, last.end))
     ended = bool(ENDS_SENTENCE.search(last.text))
-    in_list = bool(BULLET.match(paragraph[0].text) or NUMBERED.match(paragraph[0].text))
+    in_list = _begins_item(paragraph[0])
     # A line is short when the first word of the next one had room on it.
     word = (line.end - line.x) * (len(line.text.split(" ", 1)[0]) + 1) / len(line.text)
     short = right - last.end > word + 0.5 * last.size
-    if BULLET.match(line.text) or NUMBERED.match(line.text):
+    if _begins_item(line):
         # Items of one list stay one block.
         if in_list:
             return last.page == line.page and last.y - line.y > 2.2 * max(gap, line.size)
@@ -180,8 +184,10 @@ def _starts_paragraph(paragraph: Sequence[Line], line: Line, shape: Shape) -> bo
     if distance > 1.3 * max(gap, 0.9 * line.size):
         return True
     if in_list:
-        # What stands further left than the text of the item is no part of it.
-        return line.x <= paragraph[0].x - 1 or (line.x < paragraph[0].x + 1 and ended)
+        item = next(other for other in reversed(paragraph) if _begins_item(other) or other is paragraph[0])
+        # What stands further left than the text of the item is no part of it, unless that began in another column.
+        outside = line.x <= item.x - 1 or (line.x < item.x + 1 and ended)
+        return outside and item.page == line.page and item.y > line.y
     start = min(other.x for other in paragraph if other.page == line.page and abs(other.x - last.x) < 36)
     indented = line.x > start + 0.8 * line.size or (len(paragraph) == 1 and indented)
     # The first line of a reference stands out to the left.

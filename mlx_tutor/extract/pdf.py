@@ -128,7 +128,7 @@ def read_pages(reader: Any) -> tuple[list[list[Line]], dict[int, PageState]]:
                 lost[number] = "unreadable"
             else:
                 width, height = float(page.mediabox.width), float(page.mediabox.height)
-                lines = make_lines(runs, number, width, height, drawn.shapes.boxes)
+                lines = make_lines(runs, number, width, height, drawn.shapes.boxes, drawn.shapes.bars)
                 if not lines and has_picture(page):
                     lost[number] = "scanned"
         except (PyPdfError, *BROKEN) as err:

@@ -29,29 +29,15 @@ class Piece:
 
 
 def join_runs(runs: Sequence[Run]) -> str:
-    """The text of runs on one line, in the order of reading; powers as x^2 and e^{-x}, indices as x_1, 1/2 as that."""
+    """The text of runs on one line, in the order of reading; powers as x^2 and e^{-x}, indices as x_1."""
     size, baseline = _find_baseline(runs)
     if not any(run.text.strip(BRACKETS) for run in runs if not _find_level(run, size, baseline)):
         # Large brackets hang from another height.
         runs = [replace(run, y=baseline) for run in runs]
     pieces = _make_pieces(runs, size, baseline)
-    text, base_end, i = "", runs[0].x, 0
-    while i < len(pieces):
-        piece, following = pieces[i], pieces[i + 1] if i + 1 < len(pieces) else None
+    text, base_end = "", runs[0].x
+    for i, piece in enumerate(pieces):
         gap = piece.x - base_end
-        is_stacked = piece.level == "^" and following and following.level == "_"
-        if (
-            following
-            and is_stacked
-            and following.x < piece.end - 0.1 * size
-            and (not _is_base(text) or gap > 0.08 * size)
-        ):
-            # A fraction: it has room before it, and a power has none.
-            text += ("" if text.endswith(" ") else " ") * (gap > 0.25 * size)
-            text += f"{_wrap(piece.text)}/{_wrap(following.text)}"
-            base_end = max(piece.end, following.end)
-            i += 2
-            continue
         if piece.level and gap < 0.25 * size:
             text = _attach(text, piece.text.replace(" ", ""), piece.level)
         else:
@@ -59,7 +45,6 @@ def join_runs(runs: Sequence[Run]) -> str:
             needed = (0.25 if i and (piece.level or pieces[i - 1].level) else WORD_GAP) * size
             text += (" " if i and piece.gap > needed and not text.endswith(" ") else "") + piece.text
             base_end = piece.end
-        i += 1
     return text
 
 
@@ -89,11 +74,6 @@ def _make_pieces(runs: Sequence[Run], size: float, baseline: float) -> list[Piec
         else:
             pieces.append(Piece(run.text, level, run.x, run.end, gap))
     return pieces
-
-
-def _wrap(text: str) -> str:
-    text = text.replace(" ", "")
-    return text if text.isalnum() else f"({text})"
 
 
 def _is_base(text: str) -> bool:

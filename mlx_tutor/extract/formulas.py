@@ -1,0 +1,168 @@
+"""Fractions, roots and limits of sums: formulas that stand above each other, written on one line."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlx_tutor.extract.content import Run
+from mlx_tutor.extract.drawings import Box
+from mlx_tutor.extract.scripts import join_runs
+
+OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀")
+WORD = re.compile(r"[^\W\d_]{4,}")
+# What needs no brackets above or below a line: a number, a letter with its power, a function of something.
+PLAIN = re.compile(r"(?:[\w.,′!∂∇∆]|[\^_](?:\w|\{[^{}]*\}))+(?:\([^()]*\))?|√?\([^()]*\)|√\w")
+
+
+def compose_formulas(runs: Sequence[Run], bars: Sequence[Box]) -> list[Run]:
+    """The runs of an upright page, with each sum and its limits, each fraction and each root as one of them.
+
+    Args:
+        runs: In the order in which the page draws them.
+        bars: Thin rules of the page: lines of fractions and roots, and others.
+    """
+    composed = _compose_limits(list(runs))
+    # Fractions inside of fractions have the shorter lines.
+    for bar in sorted(bars, key=lambda bar: bar[2] - bar[0]):
+        composed = _compose_root(composed, bar) or _compose_fraction(composed, bar) or composed
+    return composed
+
+
+def _compose_limits(runs: list[Run]) -> list[Run]:
+    sizes = Counter[float]()
+    for run in runs:
+        sizes[run.size] += len(run.text)
+    for operator in [run for run in runs if run.text.strip() in OPERATORS and run.turn == 0]:
+        size = operator.size
+        # The sign may be of a larger type than the text; scripts may be more than letters.
+        body = max((other for other, count in sizes.items() if count >= 0.2 * sizes.total()), default=size)
+        script = 0.85 * min(size, body)
+        small = [run for run in runs if run.turn == 0 and run.size <= script]
+        above = _find_limit(operator, [run for run in small if 0.2 * size < run.y - operator.y < 1.3 * size])
+        below = _find_limit(operator, [run for run in small if 0.5 * size < operator.y - run.y < 2.5 * size])
+        if not above and not below:
+            above, below = _find_scripts(operator, small)
+        if not above and not below:
+            continue
+        text = operator.text.strip() + "".join(
+            f"{mark}{_brace(join_runs(limit))}" for mark, limit in (("_", below), ("^", above)) if limit
+        )
+        used = {id(run) for run in above + below}
+        whole = replace(operator, text=f"{text} ", y=_find_height(operator, runs))
+        runs = [whole if run is operator else run for run in runs if id(run) not in used]
+    return runs
+
+
+def _find_limit(operator: Run, runs: Sequence[Run]) -> list[Run]:
+    """Those that stand on one line, without gaps, with the operator in their middle."""
+    size, middle = operator.size, (operator.x + operator.end) / 2
+    near = [run for run in runs if operator.x - 2 * size < run.x and run.end < operator.end + 2 * size]
+    for first in sorted(near, key=lambda run: abs((run.x + run.end) / 2 - middle)):
+        line = _grow(first, near, size)
+        if abs((line[0].x + line[-1].end) / 2 - middle) < 0.3 * size:
+            return line
+    return []
+
+
+def _find_scripts(operator: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Those above and below at the right of an operator, as in a line of text."""
+    size, start = operator.size, operator.end - 0.3 * operator.size
+    after = [run for run in runs if run.x > start and -0.5 < (operator.y - run.y) / size < 1.5]
+    rows: dict[int, list[Run]] = {}
+    for run in sorted(after, key=lambda run: (-run.y, run.x)):
+        if run.x < operator.end + 0.3 * size:
+            rows.setdefault(round(run.y), _grow(run, after, size))
+    return (rows.pop(min(rows)), rows.pop(max(rows)))[::-1] if len(rows) == 2 else ([], [])
+
+
+def _grow(first: Run, runs: Sequence[Run], size: float) -> list[Run]:
+    """A run and those that go on to its left and right on its line."""
+    row = sorted((run for run in runs if abs(run.y - first.y) < 0.35 * size), key=lambda run: run.x)
+    start = end = next(i for i, run in enumerate(row) if run is first)
+    while start and row[start].x - row[start - 1].end < 0.3 * size:
+        start -= 1
+    while end + 1 < len(row) and row[end + 1].x - row[end].end < 0.3 * size:
+        end += 1
+    return row[start : end + 1]
+
+
+def _find_height(operator: Run, runs: Sequence[Run]) -> float:
+    """The height of what follows an operator: TeX hangs large signs from another one."""
+    size = operator.size
+    following = [
+        run
+        for run in runs
+        if -0.1 * size < run.x - operator.end < size
+        and run.size > 0.85 * size
+        and -0.2 * size < operator.y - run.y < 1.4 * size
+        and run.turn == 0
+    ]
+    return min(following, key=lambda run: run.x).y if following else operator.y
+
+
+def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
+    """The runs with those above and below a bar as one; None where the bar is none of a fraction."""
+    left, bottom, right, _ = bar
+    inside = [run for run in runs if run.turn == 0 and left - 1.5 < run.x and run.end < right + 1.5]
+    above = [run for run in inside if 0 < run.y - bottom < 1.3 * run.size]
+    below = [run for run in inside if 0.35 * run.size < bottom - run.y < 1.5 * run.size]
+    if not above or not below:
+        return None
+    size = max(run.size for run in above + below)
+    used = {id(run) for run in above + below}
+    others = [run for run in runs if id(run) not in used and run.turn == 0 and run.text.strip()]
+    for part in (above, below):
+        start, end = min(run.x for run in part), max(run.end for run in part)
+        is_central = abs(start + end - left - right) < 0.6 * size
+        goes_on = any(
+            abs(run.y - part[0].y) < 0.2 * size and run.x < end + 0.5 * size and start - 0.5 * size < run.end
+            for run in others
+        )
+        if not is_central or goes_on:
+            return None
+    width = max(max(run.end for run in part) - min(run.x for run in part) for part in (above, below))
+    if right - left > width + 0.6 * size:
+        return None
+    beside = [
+        run
+        for run in others
+        if abs(run.y + 0.25 * run.size - bottom) < 0.15 * run.size
+        and (-2 < left - run.end < 1.2 * run.size or -2 < run.x - right < 1.2 * run.size)
+    ]
+    texts = [join_runs(sorted(part, key=lambda run: run.x)).strip() for part in (above, below)]
+    if not beside and (WORD.search(" ".join(texts)) or max(map(len, texts)) > 12):
+        # Rules of tables and lines under words have no formula beside them.
+        return None
+    text = "/".join(part if PLAIN.fullmatch(part) else f"({part})" for part in texts)
+    main = max(beside, key=lambda run: run.size, default=None)
+    size = main.size if main else size
+    whole = replace(above[0], text=text, x=left, end=right, y=main.y if main else bottom - 0.25 * size, size=size)
+    return _put(runs, above + below, whole)
+
+
+def _compose_root(runs: Sequence[Run], bar: Box) -> list[Run] | None:
+    """The runs with a root and what stands below its bar as one; None where there is no root."""
+    left, bottom, right, _ = bar
+    signs = [run for run in runs if run.text.strip() == "√" and abs(run.end - left) < 1.5 and run.turn == 0]
+    inside = [run for run in runs if run.turn == 0 and left - 1 < run.x and run.end < right + 1.5]
+    content = [run for run in inside if 0.2 * run.size < bottom - run.y < 1.8 * run.size]
+    if not signs or not content:
+        return None
+    sign = min(signs, key=lambda run: abs(run.y - bottom))
+    text = join_runs(sorted(content, key=lambda run: run.x)).strip()
+    main = max(content, key=lambda run: run.size)
+    text = f"√{text}" if len(text) == 1 else f"√({text})"
+    return _put(runs, [sign, *content], replace(main, text=text, x=sign.x, end=right))
+
+
+def _put(runs: Sequence[Run], parts: Sequence[Run], whole: Run) -> list[Run]:
+    """The runs with one in place of several, where the first of them stands."""
+    known = {id(part) for part in parts}
+    first = next(i for i, run in enumerate(runs) if id(run) in known)
+    return [whole if i == first else run for i, run in enumerate(runs) if i == first or id(run) not in known]
+
+
+def _brace(text: str) -> str:
+    text = text.replace(" ", "")
+    return text if len(text) == 1 else f"{{{text}}}"
