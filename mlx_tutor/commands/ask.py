@@ -170,7 +170,9 @@ def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
         job.screen.show("The course was not searched: nothing supports this answer.")
     elif answered.supported:
         sources = list({source.quote: source for source in answered.sources}.values())
-        job.screen.show(f"Sources for {len(answered.sources)} of {answered.checked} sentences:")
+        job.screen.show(
+            f"Nearly word for word in your course: {len(answered.sources)} of {answered.checked} sentences."
+        )
         show_places(sources, [clean_text(source.quote).replace("**", "") for source in sources])
     else:
         job.screen.show("not found in your course")

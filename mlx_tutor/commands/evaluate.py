@@ -94,7 +94,8 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     from mlx_tutor.evaluation.teaching import CourseText
     from mlx_tutor.extract.extract import read_documents
     from mlx_tutor.records import split_question
-    from mlx_tutor.study.chat.ask import SEARCHED, find_support
+    from mlx_tutor.study.chat.ask import SEARCHED
+    from mlx_tutor.study.chat.support import find_support
     from mlx_tutor.study.search.index import open_index
 
     level = job.recipe.course.grade_level

@@ -43,7 +43,7 @@ def test_a_sentence_of_the_course_is_quoted_with_its_place(
     said = f"Answer: {mode} Elephants wear fashionable hats. {mode}"
     monkeypatch.setattr(ask, "generate_answer", lambda *_: Answer(said, 1, 1, 1.0, 0.0, "stop", 0.0))
     lines = invoke("ask", QUESTION).stdout.splitlines()
-    start = lines.index("Sources for 2 of 3 sentences:")
+    start = lines.index("Nearly word for word in your course: 2 of 3 sentences.")
     assert [line.strip() for line in lines[start + 1 :]] == ["1 week1.md, Week 1 > Mode", f"“{mode}”"]
     found = json.loads(invoke("ask", QUESTION, "--json").stdout)
     assert found["supported"] is True and found["checked"] == 3

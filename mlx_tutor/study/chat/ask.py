@@ -1,6 +1,5 @@
 """Answers with citations: search the course, answer from its passages, and find what supports the answer."""
 
-import re
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -17,38 +16,11 @@ from mlx_tutor.records import Document, Message
 from mlx_tutor.records import describe_place as join_place
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.hide import CodeHider, hide_code
-from mlx_tutor.study.search.index import Index, Passage, count_words, list_stems, place_sentences
+from mlx_tutor.study.chat.support import Source, find_support
+from mlx_tutor.study.search.index import Index, Passage
 
 # Passages looked at for a question; the best of them that fit go to the model.
 SEARCHED = 8
-# Share of an answer sentence's content words that one sentence of the course must have to support it. Of glossary
-# definitions worded apart from their books it keeps two thirds, of another term's definition one in 500 (bench_search).
-SUPPORT = 0.6
-# A sentence with fewer content words says too little to be supported.
-MIN_STEMS = 3
-# Longer "sentences" are tables and lists, in which anything can be found.
-MAX_QUOTE_WORDS = 80
-NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-POLAR = re.compile(r"\W*(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|may|must)\b", re.IGNORECASE)
-MARKER = re.compile(r"^\s*(?:[-*•#>]+\s+|(?:step\s+)?\d+[.):]\s+)?(?:answer:\s*)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A sentence of the course, word for word, and the sentence of the answer that it supports.
-
-    `share` is the measure of `find_support`, 0 to 1.
-    """
-
-    source: str
-    section: int
-    heading: tuple[str, ...]
-    page: int | None
-    cell: int | None
-    quote: str
-    sentence: str
-    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,55 +189,6 @@ def describe_place(place: Passage | Source) -> str:
     """`week3.pdf, page 4, Regression > Assumptions`."""
     page, cell = place.find_place() if isinstance(place, Passage) else (place.page, place.cell)
     return join_place(place.source, page, cell, place.heading)
-
-
-def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tuple[tuple[Source, ...], int]:
-    """For each sentence of an answer, the sentence of the passages that supports it best; and how many were checked.
-
-    A sentence is checked when it has at least MIN_STEMS content-word stems. A sentence of the course supports it when
-    it has at least SUPPORT of those stems, and of those that the question does not have (unless it asks yes or no),
-    so that repeating the question proves nothing; when it has all its numbers; and when both or neither are negated.
-    This is a test of words, not of meaning: it tells an answer taken from the course from an invented one, no more.
-    """
-    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer))]
-    quotes = [
-        (passage, offset, sentence)
-        for passage in passages
-        for offset, sentence in place_sentences(passage.text)
-        if not sentence.endswith("?") and count_words(sentence) <= MAX_QUOTE_WORDS
-    ]
-    stems = list_stems([question, *said, *(sentence for _, _, sentence in quotes)])
-    asked = set() if POLAR.match(question) else stems[0]
-    answer_stems, quote_stems = stems[1 : 1 + len(said)], stems[1 + len(said) :]
-    sources: list[Source] = []
-    checked = 0
-    for sentence, words in zip(said, answer_stems, strict=True):
-        if len(words) < MIN_STEMS:
-            continue
-        checked += 1
-        shares = [
-            measure_share(words, asked, found) if _agree(sentence, quote) else 0.0
-            for (_, _, quote), found in zip(quotes, quote_stems, strict=True)
-        ]
-        best = max(range(len(shares)), key=lambda i: shares[i], default=None)
-        if best is None or shares[best] < SUPPORT:
-            continue
-        passage, offset, quote = quotes[best]
-        page, cell = passage.find_place(offset)
-        place = (passage.source, passage.section, passage.heading, page, cell)
-        sources.append(Source(*place, quote, sentence, shares[best]))
-    return tuple(sources), checked
-
-
-def measure_share(said: set[str], asked: set[str], found: set[str]) -> float:
-    """Share of the stems `said` that are `found`; over all of them, or over those not `asked`, whichever is less."""
-    new = said - asked
-    return min(len(said & found) / len(said), len(new & found) / len(new)) if new else 0.0
-
-
-def _agree(sentence: str, quote: str) -> bool:
-    numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
-    return numbers and bool(NEGATION.search(sentence)) == bool(NEGATION.search(quote))
 
 
 def keep_verbatim(sources: Sequence[Source], documents: Sequence[Document]) -> tuple[Source, ...]:

@@ -48,6 +48,9 @@ UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 WORD = re.compile(rf"[{UNSPACED}]{{1,2}}|[^\s{UNSPACED}]{{1,60}}")
 # A word as it is asked for; letters of Indic scripts carry marks that \w does not take.
 TERM = re.compile(r"(?:[^\W_]|[\u0900-\u0dff])+")
+NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
+# Stands for any of these among stems.
+NEGATED = "zqnot"
 # Behind a number it is the number of an item.
 SENTENCE_END = re.compile(r"(?<!\d)[.?!](?=\s|$)")
 BOLD = re.compile(r"\*\*(.+?)\*\*")
@@ -216,17 +219,29 @@ def read_question(question: str) -> tuple[list[str], str]:
 
 def list_stems(texts: Sequence[str]) -> list[set[str]]:
     """The stems of the content words of each text, as the index has them; numbers count as words."""
+    return [set(stems) for stems in list_stem_runs(texts)]
+
+
+def list_stem_runs(texts: Sequence[str], *, negated: bool = False) -> list[list[str]]:
+    """What `list_stems` gives, in the order of the text.
+
+    With `negated`, the stem behind a negation has a "!" before it.
+    """
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(
             f"CREATE VIRTUAL TABLE words USING fts5 (text, content='', tokenize='{TOKENIZER}');"
             "CREATE VIRTUAL TABLE stems USING fts5vocab (words, instance);"
         )
         for number, text in enumerate(texts):
-            content = (word for word in TERM.findall(text) if word.lower() not in SMALL_WORDS)
+            marked = NEGATION.sub(f" {NEGATED} ", text) if negated else text
+            content = (word for word in TERM.findall(marked) if word.lower() not in SMALL_WORDS)
             connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, fold(" ".join(content))))
-        stems: list[set[str]] = [set() for _ in texts]
-        for stem, number in connection.execute("SELECT term, doc FROM stems"):
-            stems[number].add(stem)
+        stems: list[list[str]] = [[] for _ in texts]
+        for stem, number in connection.execute("SELECT term, doc FROM stems ORDER BY doc, offset"):
+            if stems[number] and stems[number][-1] == NEGATED:
+                stems[number][-1] = f"!{stem}"
+            else:
+                stems[number].append(stem)
     return stems
 
 

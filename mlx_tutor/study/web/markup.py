@@ -6,8 +6,9 @@ from html import escape
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from mlx_tutor.study.chat.ask import CitedAnswer, Source, clean_text, describe_place
+from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
 from mlx_tutor.study.chat.markdown import escape_html, split_code
+from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.search.index import Passage
 
 # Longer text is cut on the page only: the model gets all of it, or says that it is too long.
@@ -80,12 +81,12 @@ def draw_sources(cited: CitedAnswer) -> str:
     passages = [*cited.passages]
     parts = []
     if sources:
-        parts.append(f"<p>Found in your course: {len(cited.sources)} of {cited.checked} sentences.</p>")
+        parts.append(f"<p>Nearly word for word in your course: {len(cited.sources)} of {cited.checked} sentences.</p>")
         for source in sources:
             passage = next((p for p in passages if (p.source, p.section) == (source.source, source.section)), None)
             parts.append(draw_source(source, source.quote, passage))
     else:
-        parts.append("<p class='missing'><b>Not found in your course.</b> No sentence supports this answer.</p>")
+        parts.append("<p class='missing'><b>Not found in your course.</b> No sentence of it says nearly the same.</p>")
     quoted = {(source.source, source.section) for source in sources}
     read = [passage for passage in passages if (passage.source, passage.section) not in quoted]
     if read:

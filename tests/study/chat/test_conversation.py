@@ -17,7 +17,7 @@ from mlx_tutor.models import LoadedModel, context_length, load_model, render_pro
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.settings import CourseSettings, GenerateSettings
-from mlx_tutor.study.chat.ask import SEARCHED, CitedAnswer, Source, fit_passages
+from mlx_tutor.study.chat.ask import SEARCHED, CitedAnswer, fit_passages
 from mlx_tutor.study.chat.conversation import (
     STYLES,
     Conversation,
@@ -30,6 +30,7 @@ from mlx_tutor.study.chat.conversation import (
     write_markdown,
 )
 from mlx_tutor.study.chat.markdown import escape_html, split_code
+from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.search.index import Index, Passage, open_index
 from tests.study.search.test_index import write_course
 

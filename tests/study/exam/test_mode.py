@@ -17,7 +17,8 @@ from mlx_tutor import journal
 from mlx_tutor.errors import CorpusError, TutorError
 from mlx_tutor.generate import Answer
 from mlx_tutor.journal import find_journal
-from mlx_tutor.study.chat.ask import CitedAnswer, Source
+from mlx_tutor.study.chat.ask import CitedAnswer
+from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.exam import offline
 from mlx_tutor.study.exam.mode import (
     Exam,
