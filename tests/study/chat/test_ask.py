@@ -104,7 +104,7 @@ def test_what_supports_an_answer(passages: list[Passage], answer: str, quotes: l
 
 
 def test_repeating_the_question_answers_only_what_asks_yes_or_no(passages: list[Passage]) -> None:
-    answer = "Yes, the median is the value in the middle once values are sorted."
+    answer = "Yes, the median is the value in the middle of the values, sorted."
     assert quote_for(answer, passages, "Is the median the value in the middle of the sorted values?")
     assert not quote_for(answer, passages, "What is the median, the value in the middle of the sorted values?")
 
