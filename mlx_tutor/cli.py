@@ -3,8 +3,6 @@
 import os
 import sys
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,12 +11,6 @@ from mlx_tutor import __version__
 from mlx_tutor.commands import COMMANDS, load_command
 from mlx_tutor.errors import TutorError
 from mlx_tutor.stages.job import adapt_hints
-
-# Those whose time is matrix products, and doctor, which reports on them.
-COMPUTING = ("build", "train", "sweep", "fuse", "evaluate", "compare", "rate", "ask", "chat", "serve", "run", "doctor")
-
-# More than any array: what glibc keeps for the next one.
-KEEP_BYTES = str(1 << 33)
 
 
 class TutorGroup(click.Group):
@@ -63,11 +55,7 @@ def cli() -> None:
 
 def main() -> None:
     """The program `mlx-tutor`."""
-    words = sys.argv[1:]
-    name = next((word for word in words if not word.startswith("-")), "")
-    set_quiet_environment(name)
-    if name in COMPUTING and not {"-h", "--help"} & set(words):
-        use_fast_blas()
+    set_quiet_environment(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     cli(prog_name="mlx-tutor")
 
 
@@ -78,42 +66,6 @@ def set_quiet_environment(command: str) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if command != "pull":
         os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def use_fast_blas() -> None:
-    """Start this program again with Debian's OpenBLAS, where it is and is not in use yet.
-
-    The BLAS inside MLX's Linux wheel is 15 to 30 times slower, and a process can only change it at its start.
-    MLX_TUTOR_BLAS, with any value, keeps things as they are.
-    """
-    preloaded = os.environ.get("LD_PRELOAD", "")
-    if not sys.platform.startswith("linux") or "MLX_TUTOR_BLAS" in os.environ or "blas" in preloaded:
-        return
-    library = find_openblas()
-    if library is None or _has_cuda():
-        return
-    environment = {
-        # glibc gives each large array back to the system, and the next one pays for every page of it again.
-        "MALLOC_MMAP_THRESHOLD_": KEEP_BYTES,
-        "MALLOC_TRIM_THRESHOLD_": KEEP_BYTES,
-        **os.environ,
-        "MLX_TUTOR_BLAS": "openblas",
-        "LD_PRELOAD": f"{library}:{preloaded}" if preloaded else str(library),
-    }
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def find_openblas() -> Path | None:
-    """Debian's OpenBLAS in the form that stands in for the reference BLAS."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/openblas-pthread/libblas.so.3"))), None)
-
-
-def _has_cuda() -> bool:
-    try:
-        distribution("mlx-cuda-13")
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

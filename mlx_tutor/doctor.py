@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mlx_tutor.blas import find_blas, find_slow_blas, measure_gflops
 from mlx_tutor.workspace import find_workspace, list_courses
 
 PACKAGES = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu", "mlx-cuda-13", "transformers", "huggingface-hub", "numpy")
@@ -29,7 +30,7 @@ class CachedModel:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found. `problems` are what to act on, each with what to do."""
+    """What was found. `gflops` are of float32 products; `problems` are what to act on, each with what to do."""
 
     chip: str
     cores: int
@@ -38,6 +39,7 @@ class Diagnosis:
     python: str
     backend: str
     blas: str
+    gflops: float
     compiler: str | None
     packages: dict[str, str]
     recipe: str | None
@@ -57,7 +59,7 @@ def examine_machine() -> Diagnosis:
         backend = "Metal" if mx.metal.is_available() else "CUDA"
     packages = {name: found for name in PACKAGES if (found := find_version(name)) is not None}
     workspace = find_workspace()
-    blas = find_blas()
+    slow_blas = find_slow_blas()
     compiler = shutil.which("g++")
     return Diagnosis(
         chip=find_chip(),
@@ -66,18 +68,21 @@ def examine_machine() -> Diagnosis:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         backend=backend,
-        blas=blas,
+        blas=find_blas(),
+        gflops=round(measure_gflops(), 1),
         compiler=compiler,
         packages=packages,
         recipe=pick_recipe(memory),
         cached_models=list_cached_models(),
         workspace=str(workspace),
         courses=tuple(course.name for course in list_courses(workspace)),
-        problems=tuple(find_problems(packages, backend, blas, compiler, memory)),
+        problems=tuple(find_problems(packages, backend, slow_blas, compiler, memory)),
     )
 
 
-def find_problems(packages: dict[str, str], backend: str, blas: str, compiler: str | None, memory: float) -> list[str]:
+def find_problems(
+    packages: dict[str, str], backend: str, slow_blas: str, compiler: str | None, memory: float
+) -> list[str]:
     """What keeps this machine from working, or from working fast."""
     problems = []
     if {"mlx-cpu", "mlx-cuda-13"} <= set(packages):
@@ -86,11 +91,8 @@ def find_problems(packages: dict[str, str], backend: str, blas: str, compiler: s
             "install one: pip uninstall mlx-cpu mlx-cuda-13"
         )
     if backend == "CPU" and sys.platform.startswith("linux"):
-        if "openblas" not in blas.lower() and "mkl" not in blas.lower():
-            problems.append(
-                "MLX computes with a slow BLAS. Install OpenBLAS (Debian, Ubuntu: apt install libopenblas0-pthread); "
-                "mlx-tutor finds it by itself, and is then 15 to 30 times faster."
-            )
+        if slow_blas:
+            problems.append(slow_blas)
         if compiler is None:
             problems.append("No g++: MLX runs uncompiled, which is slower. Install a C++ compiler.")
     if pick_recipe(memory) is None:
@@ -116,19 +118,6 @@ def find_chip() -> str:
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1] if found else platform.machine()
-
-
-def find_blas() -> str:
-    """The library with the matrix products that this process has really loaded."""
-    if sys.platform == "darwin":
-        return "Accelerate"
-    maps = Path("/proc/self/maps")
-    if not maps.is_file():
-        return "unknown"
-    libraries = dict.fromkeys(re.findall(r"/\S*(?:blas|mkl_rt)\S*\.so\S*", maps.read_text(encoding="utf-8")))
-    # What LD_PRELOAD names wins over MLX's own; NumPy's is for NumPy only.
-    preloaded = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path in libraries]
-    return (preloaded or [path for path in libraries if "numpy" not in path] or ["inside MLX"])[0]
 
 
 def find_version(name: str) -> str | None:

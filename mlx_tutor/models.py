@@ -15,6 +15,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from mlx_tutor.blas import use_openblas
 from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.files import hash_sample, hash_value, read_json
 from mlx_tutor.gguf.convert import convert_gguf, find_named
@@ -201,6 +202,7 @@ def load_model(
     """
     from mlx_lm.utils import load_model as load
 
+    use_openblas()
     try:
         model, config = load(path)
     except (RuntimeError, ValueError, KeyError, TypeError, FileNotFoundError) as err:

@@ -51,6 +51,7 @@ def list_facts(found: "Diagnosis") -> list[tuple[str, str]]:
         ("system", f"{found.system}, Python {found.python}"),
         ("MLX computes on", found.backend),
         ("BLAS", found.blas),
+        ("products", f"{found.gflops:,.0f} GFLOP/s in float32"),
         ("C++ compiler", found.compiler or "none"),
         ("packages", ", ".join(f"{name} {number}" for name, number in found.packages.items())),
         ("cached models", "\n".join(models) or "none"),

@@ -33,6 +33,7 @@ def command(options: Options) -> None:
     from mlx_tutor.stages.outcome import warn_failures
 
     job = open_job(options)
+    stages.warn_slow(job)
     outcomes = [run_extract(job), run_build(job)]
     trained, run = stages.run_train(job)
     outcomes.append(trained)

@@ -28,6 +28,7 @@ def command(options: Options, plan: bool) -> None:
     if plan and options.hosts is not None:
         raise click.UsageError("--plan tries this machine alone; leave out --hosts.")
     job = open_job(options)
+    stages.warn_slow(job)
     if plan:
         show_plan(job)
         return

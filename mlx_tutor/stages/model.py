@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from mlx_tutor.training.watch import Metric
 
 
+def warn_slow(job: Job) -> None:
+    """Say before a training what would make it many times faster here, if something would."""
+    from mlx_tutor.blas import find_slow_blas
+
+    if hint := find_slow_blas():
+        job.screen.warn(hint)
+
+
 def run_train(job: Job) -> tuple[Outcome, Run]:
     """Rows -> adapter: of a new run, unless one was trained on exactly these inputs, or was interrupted at it.
 

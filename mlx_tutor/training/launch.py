@@ -35,8 +35,7 @@ FIRST_PORT = 32323
 BEAT = 5.0
 # What a rank on another host would not have; that of this machine comes by itself.
 PASSED_ON = (
-    *("LD_PRELOAD", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS"),
-    *("OPENBLAS_THREAD_TIMEOUT", "PYTHONPATH"),
+    *("MLX_TUTOR_BLAS", "OPENBLAS_NUM_THREADS", "OPENBLAS_THREAD_TIMEOUT", "PYTHONPATH"),
     *("HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_VERBOSITY"),
 )
 LOST_PEER = "connection to a peer was lost"

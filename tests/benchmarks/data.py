@@ -79,7 +79,10 @@ def load_inputs(layers: int) -> "tuple[LoadedModel, list[dict[str, Any]]]":
     from mlx_lm.models.qwen2 import Model, ModelArgs
     from mlx_lm.utils import load_tokenizer
 
+    from mlx_tutor.blas import use_openblas
     from mlx_tutor.models import LoadedModel, load_model, resolve_model
+
+    use_openblas()
 
     vocabulary, rows = find_data("qwen2.5-tokenizer"), find_data("usc/courses.jsonl")
     if vocabulary is None or rows is None:

@@ -127,7 +127,7 @@ def start_program(*arguments: str, **environment: str) -> "subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "MLX_TUTOR_BLAS": "as it is", **environment},
+        env={**os.environ, **environment},
     )
 
 

@@ -160,7 +160,7 @@ class Terminal:
 
     def __init__(self, *options: str) -> None:
         self._own, theirs = pty.openpty()
-        environment = {**os.environ, "MLX_TUTOR_BLAS": "as it is", "TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlx_tutor.cli", "chat", *options],
             stdin=theirs,

@@ -1,7 +1,6 @@
 """The group: help, exit statuses, and what a problem looks like."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 import mlx_tutor.commands.runs
 from mlx_tutor import __version__
-from mlx_tutor.cli import find_openblas, set_quiet_environment
+from mlx_tutor.cli import set_quiet_environment
 from mlx_tutor.commands import COMMANDS, load_command
 from mlx_tutor.stages.job import adapt_hints, find_program
 from tests.commands.conftest import Invoke, run_program
@@ -100,14 +99,3 @@ def test_only_pull_may_use_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "HF_HUB_OFFLINE" not in os.environ
     set_quiet_environment("train")
     assert os.environ["HF_HUB_OFFLINE"] == "1"
-
-
-@pytest.mark.skipif(find_openblas() is None, reason="needs Debian's OpenBLAS")
-def test_computing_commands_start_again_with_openblas() -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "MLX_TUTOR_BLAS")}
-    command = [sys.executable, "-m", "mlx_tutor.cli", "doctor", "--json"]
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
-    assert "openblas" in found
-    kept = {**environment, "MLX_TUTOR_BLAS": "off"}
-    found = subprocess.run(command, env=kept, capture_output=True, text=True, check=False).stdout
-    assert "openblas" not in found.split('"blas"')[1].split("\n")[0]

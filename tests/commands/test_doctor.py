@@ -9,8 +9,6 @@ import pytest
 from mlx_tutor.doctor import find_problems, list_cached_models, pick_recipe
 from tests.commands.conftest import Invoke
 
-FAST = "/usr/lib/x/openblas-pthread/libblas.so.3"
-
 
 def test_doctor_reports_machine_packages_and_courses(invoke: Invoke, workspace: Path) -> None:
     result = invoke("doctor", "--json")
@@ -18,6 +16,8 @@ def test_doctor_reports_machine_packages_and_courses(invoke: Invoke, workspace: 
     assert found["memory_gib"] > 0 and found["chip"] and found["backend"] in ("CPU", "Metal", "CUDA")
     assert {"mlx", "mlx-lm"} <= set(found["packages"])
     assert found["courses"] == ["demo"]
+    # Any machine does a billion operations a second, and none a quadrillion.
+    assert found["blas"] and 1 < found["gflops"] < 1e6
     assert found["workspace"] == str(workspace)
     assert result.exit_code == bool(found["problems"])
     text = invoke("doctor").stdout
@@ -45,13 +45,13 @@ def test_the_largest_recipe_that_fits(memory: float, recipe: str | None) -> None
 
 def test_two_backends_are_a_problem() -> None:
     both = {"mlx-cpu": "0.32.4", "mlx-cuda-13": "0.32.4"}
-    assert "overwrite each other" in find_problems(both, "CUDA", FAST, "/usr/bin/g++", 32)[0]
-    assert find_problems({"mlx-cpu": "0.32.4"}, "CPU", FAST, "/usr/bin/g++", 32) == []
+    assert "overwrite each other" in find_problems(both, "CUDA", "", "/usr/bin/g++", 32)[0]
+    assert find_problems({"mlx-cpu": "0.32.4"}, "CPU", "", "/usr/bin/g++", 32) == []
 
 
 def test_what_makes_a_cpu_slow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    problems = find_problems({}, "CPU", "/x/mlx_cpu.libs/libblas-1.so", None, 2)
+    problems = find_problems({}, "CPU", "Install OpenBLAS.", None, 2)
     assert [word for word in ("OpenBLAS", "g++", "smollm2") if any(word in text for text in problems)] == [
         "OpenBLAS",
         "g++",

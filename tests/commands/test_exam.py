@@ -44,7 +44,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux
 
 
 def set_environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "MLX_TUTOR_BLAS": "as it is", "COLUMNS": "200", **more}
+    return {**os.environ, "COLUMNS": "200", **more}
 
 
 def take_exam(*lines: str, options: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:

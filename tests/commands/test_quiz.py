@@ -110,7 +110,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self.pid, self.file = pty.fork()
         if not self.pid:
-            os.environ |= {"MLX_TUTOR_BLAS": "as it is", "TERM": "xterm", "COLUMNS": "70"}
+            os.environ |= {"TERM": "xterm", "COLUMNS": "70"}
             os.execv(sys.executable, [sys.executable, "-m", "mlx_tutor.cli", *arguments])
 
     def wait_for(self, text: str) -> str:

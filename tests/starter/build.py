@@ -20,6 +20,7 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from mlx_tutor.blas import use_openblas
 from mlx_tutor.files import write_file, write_json
 from mlx_tutor.models import STARTER_PATH, load_model, load_tokenizer, render_tokens
 from mlx_tutor.training.batches import Batch, TokenRow, make_batch
@@ -188,6 +189,7 @@ def make_model(seed: int) -> nn.Module:
     """A float32 Qwen2 of CONFIG with small random weights."""
     from mlx_lm.models.qwen2 import Model, ModelArgs
 
+    use_openblas()
     mx.random.seed(seed)
     model = Model(ModelArgs.from_dict(CONFIG))
     depth = 1 / math.sqrt(2 * CONFIG["num_hidden_layers"])  # type: ignore[operator]
