@@ -9,6 +9,8 @@ LIGATURES = str.maketrans(
         "\xa0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\t": " ",
     }
 )  # fmt: skip
+# TeX draws the stroke before the sign.
+NEGATED = re.compile(r"[\u2044\u0338] ?([=∈∋⊂⊃⊆⊇≡<>∼≃≈≤≥∣∥])")
 # Accents that stand alone, and those that join a letter.
 COMBINING = {
     "`": "\u0300", "\u02cb": "\u0300", "´": "\u0301", "\u02ca": "\u0301", "^": "\u0302", "ˆ": "\u0302", "~": "\u0303",
@@ -25,8 +27,9 @@ def is_accent(character: str) -> bool:
 
 
 def clean_characters(text: str) -> str:
-    """Ligatures as letters, odd spaces as one space; formulas and their characters stay as they are."""
-    return re.sub(r" {2,}", " ", text.translate(LIGATURES).replace("\n", " ")).strip()
+    """Ligatures as letters, odd spaces as one space, a sign with a stroke through it as one (≠)."""
+    text = NEGATED.sub(lambda match: unicodedata.normalize("NFC", f"{match[1]}\u0338"), text.translate(LIGATURES))
+    return re.sub(r" {2,}", " ", text.replace("\n", " ")).strip()
 
 
 def clean_run(text: str) -> str:

@@ -20,6 +20,8 @@ SYMBOL = re.compile(r"^/(?:[A-Z]{6}\+)?Symbol(?:MT|PS)?\b")
 ZAPF = re.compile(r"^/(?:[A-Z]{6}\+)?(?:ITC)?Zapf.?Dingbats")
 MONO = re.compile(r"mono|courier|consol|cmtt|sftt|typewriter|menlo|monaco|\bcode|code\b", re.IGNORECASE)
 BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|cmssbx|sfb|-bd|-sb", re.IGNORECASE)
+# They hold integrals alone, under names of other signs.
+INTEGRALS = re.compile(r"esint\d")
 # Signs of Wingdings that say more than a bullet.
 WINGDINGS = {0x4A: "☺", 0xDF: "←", 0xE0: "→", 0xE8: "→", 0xF0: "⇨", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑"}
 # Adobe's private places: old style digits, small capitals, dotless j, pieces of brackets. The bullet of Helvetica and
@@ -101,6 +103,8 @@ def read_type(resource: Any, scale: float) -> Type:
         if mapped is None and numbered:
             # Some maps leave out the space.
             return " " if code in ("\x03", " ") and font.character_map else UNREADABLE
+        if INTEGRALS.search(name):
+            return "∫"
         text = str(character if mapped is None else mapped)
         if len(text) > 1 and text.startswith("/"):
             text = find_character(text)

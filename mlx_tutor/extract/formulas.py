@@ -9,7 +9,7 @@ from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.scripts import join_runs
 
-OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀")
+OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
 WORD = re.compile(r"[^\W\d_]{4,}")
 # What needs no brackets above or below a line: a number, a letter with its power, a function of something.
 PLAIN = re.compile(r"(?:[\w.,′!∂∇∆]|[\^_](?:\w|\{[^{}]*\}))+(?:\([^()]*\))?|√?\([^()]*\)|√\w")
@@ -25,7 +25,7 @@ def compose_formulas(runs: Sequence[Run], bars: Sequence[Box]) -> list[Run]:
     composed = _compose_limits(list(runs))
     # Fractions inside of fractions have the shorter lines.
     for bar in sorted(bars, key=lambda bar: bar[2] - bar[0]):
-        composed = _compose_root(composed, bar) or _compose_fraction(composed, bar) or composed
+        composed = _compose_fraction(composed, bar) or _compose_root(composed, bar) or composed
     return composed
 
 
@@ -151,6 +151,9 @@ def _compose_root(runs: Sequence[Run], bar: Box) -> list[Run] | None:
         return None
     sign = min(signs, key=lambda run: abs(run.y - bottom))
     text = join_runs(sorted(content, key=lambda run: run.x)).strip()
+    if not any(character.isalnum() for character in text):
+        # Large brackets hang from the bar; what they hold stands further down.
+        return None
     main = max(content, key=lambda run: run.size)
     text = f"√{text}" if len(text) == 1 else f"√({text})"
     return _put(runs, [sign, *content], replace(main, text=text, x=sign.x, end=right))

@@ -40,10 +40,19 @@ def find_headings(lines: Sequence[Line], body: float, outline: Sequence[tuple[in
 
 def _drop_front_matter(lines: Sequence[Line], keys: list[tuple[float, bool]], listed: dict[int, int]) -> None:
     """Authors and dates below a title are no headings: type that stands nowhere else, with no text below it."""
-    for i in range(1, min(10, len(lines) - 1)):
-        alone = keys.count(keys[i]) == 1 and i not in listed and lines[i].page == lines[0].page
-        if alone and max(keys[:i])[0] > keys[i][0] > 0 and keys[i + 1][0] > 0:
-            keys[i] = NO_HEADING
+    first = range(1, min(10, len(lines) - 1))
+    for key in {keys[i] for i in first if keys[i][0] > 0}:
+        places = [i for i, other in enumerate(keys) if other == key]
+        if all(
+            i in first
+            and i not in listed
+            and lines[i].page == lines[0].page
+            and max(keys[:i])[0] > key[0]
+            and (keys[i + 1][0] > 0 or lines[i + 1].size == lines[i].size)
+            for i in places
+        ):
+            for i in places:
+                keys[i] = NO_HEADING
 
 
 def _find_listed(lines: Sequence[Line], outline: Sequence[tuple[int, int, str]]) -> dict[int, int]:

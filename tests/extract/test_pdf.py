@@ -127,3 +127,10 @@ def test_joining_never_loses_a_letter(text: str, following: str) -> None:
 def test_ligatures_and_spaces() -> None:
     assert clean_characters("e\ufb03cient \ufb01t\xa0of  x\u00b2") == "efficient fit of x\u00b2"
     assert is_one_word("statis", "tics", Counter())
+
+
+def test_authors_and_the_date_are_no_headings(tmp_path: Path) -> None:
+    front = [(72, 80, 24, "A sheet of formulas"), (72, 110, 14, "Ada Lovelace"), (72, 130, 14, "May 5, 1842")]
+    page = [*front, (72, 160, 18, "Numbers"), *stack(LEFT, top=190), (72, 260, 18, "Tables"), *stack(RIGHT, top=290)]
+    _, sections = read_pdf(draw_pdf(tmp_path / "a.pdf", [page]))
+    assert [section.heading[1:] for section in sections] == [(), ("Numbers",), ("Tables",)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_tutor.extract.characters import clean_characters
 from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.scripts import join_runs
@@ -55,3 +56,7 @@ def test_a_sign_that_the_map_of_a_font_leaves_out(tmp_path: Path) -> None:
     stream = "BT /F1 11 Tf 72 700 Td (Take the ) Tj /F2 11 Tf (X) Tj /F1 11 Tf ( of all values.) Tj ET"
     path = write_pdf(tmp_path / "a.pdf", [stream], fonts={"F2": font})
     assert read_pdf(path)[1][0].text == "Take the ∑ of all values."
+
+
+def test_a_stroke_through_a_sign() -> None:
+    assert clean_characters("a ⁄= b, x \u0338∈ S, 1⁄2") == "a ≠ b, x ∉ S, 1⁄2"
