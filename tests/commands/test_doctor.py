@@ -86,7 +86,8 @@ def test_pull_converts_a_gguf_file_under_a_name(
     found = json.loads(invoke("pull", "mine", "--json").stdout)
     assert found["path"].startswith(str(tmp_path / "cache")) and "15 Q6_K" in found["conversion"]
     # The whole line on it, by name and by file.
-    done = invoke("run", "--set", "model.base=mine", "--set", "train.iters=2", "--set", "train.steps_per_eval=2")
+    quick = ("train.iters=2", "train.steps_per_eval=2", "train.num_layers=1", "fuse.bits=8")
+    done = invoke("run", *(part for item in ("model.base=mine", *quick) for part in ("--set", item)))
     assert done.exit_code == 0, done.stderr
     asked = invoke("ask", "What is a mean?", "--base", "--no-search", "--set", f"model.base={path}")
     assert asked.exit_code == 0, asked.stderr

