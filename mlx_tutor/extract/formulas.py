@@ -49,7 +49,8 @@ def _compose_limits(runs: list[Run]) -> list[Run]:
             f"{mark}{_brace(join_runs(limit))}" for mark, limit in (("_", below), ("^", above)) if limit
         )
         used = {id(run) for run in above + below}
-        whole = replace(operator, text=f"{text} ", y=_find_height(operator, runs))
+        whole = replace(operator, text=f"{text} ", end=max(run.end for run in [operator, *above, *below]))
+        whole = replace(whole, y=_find_height(whole, [run for run in runs if id(run) not in used]))
         runs = [whole if run is operator else run for run in runs if id(run) not in used]
     return runs
 

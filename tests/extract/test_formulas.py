@@ -44,6 +44,13 @@ def test_a_sum_with_its_limits(tmp_path: Path) -> None:
     assert read_text(tmp_path, stream) == "S = ∑_{k=0}^n a_k"
 
 
+def test_a_sum_in_a_line_of_text(tmp_path: Path) -> None:
+    """TeX sets the limits at the right there, and hangs the sign from above the line."""
+    stream = show("Let", 72, 700) + show("\x01", 91, 708.2, 11, "F2") + show("m", 98, 705, 8) + show("j=1", 98, 697, 8)
+    stream += show("b", 112, 700) + show("j", 118.2, 698, 8) + show("be known.", 124, 700)
+    assert read_text(tmp_path, stream) == "Let ∑_{j=1}^m b_j be known."
+
+
 def test_a_root(tmp_path: Path) -> None:
     stream = (
         show("r =", 100, 700) + show("\x02", 120, 708, 11, "F2") + "126.6 709 30 0.4 re f " + show("x + y", 127, 700)
