@@ -38,6 +38,20 @@ PRIVATE = str.maketrans(
 )  # fmt: skip
 
 
+# Names of the American Mathematical Society's fonts that pypdf's list lacks.
+TEX_NAMES = {
+    "squaresmallsolid": "▪", "shiftleft": "↰", "shiftright": "↱", "greaterorsimilar": "≳", "greaterorapproxeql": "⪆",
+    "greaterdblequal": "≧", "greaterorequalslant": "⩾", "greaterlessequal": "⋛", "greaterdbleqlless": "⪌",
+    "greaterornotequal": "≩", "greaterornotdbleql": "≩", "notlessorslnteql": "≰", "notgreaterorslnteql": "≱",
+    "lessnotequal": "⪇", "greaternotequal": "⪈", "lessornotsimilar": "⋦", "greaterornotsimilar": "⋧",
+    "notlessdblequal": "≰", "notgreaterdblequal": "≱", "notsubsetordbleql": "⊈", "notsupersetordbleql": "⊉",
+    "subsetornoteql": "⊊", "supersetornoteql": "⊋", "notshortbar": "∤", "notshortparallel": "∦", "barshort": "∣",
+    "parallelshort": "∥", "integerdivide": "∖", "upslope": "╱", "downslope": "╲", "radicalvertex": "", "radicaltp": "",
+    "arrowvertexdbl": "‖", "bracehtipdownleft": "", "bracehtipdownright": "", "bracehtipupleft": "",
+    "bracehtipupright": "", "axisshort": "", "suppress": "",
+}  # fmt: skip
+
+
 @dataclass(slots=True)
 class Type:
     """A font: its characters and widths (in text space, for size 1) by code; `correct` mends what pypdf says."""
@@ -90,16 +104,14 @@ def read_type(resource: Any, scale: float) -> Type:
     is_ornament, is_wingdings = bool(ORNAMENTS.search(name)), "wingdings" in name.lower()
 
     @cache
-    def read_program() -> Any:
-        # Without its map, pypdf reads the encoding of the font's own program: TeX's maps leave out signs like sums.
-        bare = DictionaryObject(resource)
-        bare.pop("/ToUnicode", None)
-        return Font.from_font_resource(bare).character_map
+    def read_names() -> dict[int, str]:
+        return {} if "/Encoding" in resource else _read_program(resource)
 
     def correct(code: str, character: str) -> str:
         mapped = font.character_map.get(character)
-        if mapped is None and has_map and resource.get("/Subtype") == "/Type1":
-            mapped = read_program().get(character)
+        if mapped is None and len(code) == 1 and ord(code) in read_names():
+            # Maps leave out signs like sums, and pypdf does not know all names.
+            mapped = f"/{read_names()[ord(code)]}"
         if mapped is None and numbered:
             # Some maps leave out the space.
             return " " if code in ("\x03", " ") and font.character_map else UNREADABLE
@@ -121,6 +133,17 @@ def read_type(resource: Any, scale: float) -> Type:
     return Type(font, scale, bool(BOLD.search(name)), bool(MONO.search(name)), {}, correct)
 
 
+def _read_program(resource: Any) -> dict[int, str]:
+    """The names of glyphs by code that the program of a font of Type 1 holds in clear text; empty for others."""
+    descriptor = resource.get("/FontDescriptor")
+    descriptor = descriptor.get_object() if descriptor is not None else {}
+    if resource.get("/Subtype") != "/Type1" or "/FontFile" not in descriptor:
+        return {}
+    program = descriptor["/FontFile"].get_data().split(b"eexec")[0].partition(b"/Encoding")[2]
+    found = re.findall(rb"dup\s+(\d{1,3})\s*/([!-~]+)\s+put", program)
+    return {int(code): name.decode("ascii") for code, name in found}
+
+
 def find_symbol(code: int) -> str:
     """The character at a code of the font Symbol."""
     from pypdf._codecs import charset_encoding
@@ -133,7 +156,7 @@ def find_character(name: str) -> str:
     from pypdf._codecs.adobe_glyphs import adobe_glyphs
 
     parts = name.removeprefix("/").split(".")[0].split("_")
-    return "".join(adobe_glyphs.get(f"/{part}") or _read_number(part) for part in parts)
+    return "".join(adobe_glyphs.get(f"/{part}") or TEX_NAMES.get(part, _read_number(part)) for part in parts)
 
 
 def _read_number(name: str) -> str:
