@@ -50,9 +50,8 @@ def test_a_sign_that_the_map_of_a_font_leaves_out(tmp_path: Path) -> None:
 
     codes, program = DecodedStreamObject(), DecodedStreamObject()
     codes.set_data(b"begincmap 1 beginbfchar <41> <0041> endbfchar endcmap")
-    program.set_data(
-        b"%!PS\n/Encoding 256 array\ndup 88 /summationdisplay put\ndup 62 /greaterorequalslant put\nreadonly def\ncurrentfile eexec\n"
-    )
+    signs = b"dup 88 /summationdisplay put\ndup 62 /greaterorequalslant put\n"
+    program.set_data(b"%!PS\n/Encoding 256 array\n" + signs + b"readonly def\ncurrentfile eexec\n")
     font = {"/Subtype": "/Type1", "/BaseFont": "/ABCDEF+CMEX10", "/ToUnicode": codes, "/FontDescriptor": {
         "/Type": "/FontDescriptor", "/FontName": "/ABCDEF+CMEX10", "/Flags": 4, "/FontFile": program}}  # fmt: skip
     stream = "BT /F1 11 Tf 72 700 Td (Take the ) Tj /F2 11 Tf (X) Tj /F1 11 Tf ( of values ) Tj /F2 11 Tf (>) Tj ET"
