@@ -105,6 +105,7 @@ GUIDES = {
     "mlx_tutor/dataset/README.md": ("contents",),
     "mlx_tutor/training/README.md": ("contents",),
     "mlx_tutor/fuse/README.md": ("contents",),
+    "mlx_tutor/gguf/README.md": ("contents",),
     "mlx_tutor/evaluation/README.md": ("contents",),
     "mlx_tutor/study/README.md": ("contents",),
     "tests/benchmarks/README.md": ("contents",),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.commands.init import SHIPPED
-from mlx_tutor.recipe import Recipe, list_settings, load_recipe
+from mlx_tutor.recipe import list_settings, load_recipe
 from tests.commands.conftest import Invoke
 
 
@@ -31,7 +31,8 @@ def test_init_writes_a_recipe_with_every_setting(
 def test_the_small_recipe_is_the_default(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     invoke("init", "statistics")
-    assert load_recipe(tmp_path / "corpora" / "statistics" / "recipe.toml") == Recipe()
+    small = load_recipe(Path(__file__).parents[2] / "mlx_tutor" / "recipes" / "small.toml")
+    assert load_recipe(tmp_path / "corpora" / "statistics" / "recipe.toml") == small
 
 
 def test_init_leaves_an_existing_course_alone(invoke: Invoke, workspace: Path) -> None:
