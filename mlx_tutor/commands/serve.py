@@ -98,7 +98,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     Raises:
         TutorError: model or course are not there, or the exam cannot start.
     """
-    from mlx_tutor.models import load_model
+    from mlx_tutor.models import is_starter, load_model
     from mlx_tutor.study.search.index import open_index
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Site
@@ -113,7 +113,8 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
         warm_up(worker)
     record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=search)) if exam else None
     rating = None if exam else find_rating(job)
-    return Site(job.course, job.recipe, label, worker, lambda: find_contenders(job), search, rating, record)
+    starter = is_starter(path)
+    return Site(job.course, job.recipe, label, worker, lambda: find_contenders(job), search, rating, record, starter)
 
 
 def warm_up(worker: "ModelWorker") -> None:

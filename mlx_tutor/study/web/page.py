@@ -33,10 +33,11 @@ NO_SOURCES = "<p class='hint'>What supports an answer stands here, word for word
 def build_page(site: Site) -> gr.Blocks:
     """The page of a site, to be mounted; its style sheet is `read_style`."""
     title = f"{site.course.name} · mlx-tutor"
+    remark = ", from the starter: a model for tests, whose answers are nonsense" if site.is_starter else ""
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, elem_id="tutor") as page:
         gr.HTML(
             f"<header><b>{write_text_html(site.course.name)}</b> "
-            f"<span>answered by {write_text_html(site.label)}</span> {draw_exam(site)}</header>",
+            f"<span>answered by {write_text_html(site.label)}{remark}</span> {draw_exam(site)}</header>",
             apply_default_css=False,
         )
         with gr.Tab("Chat"):

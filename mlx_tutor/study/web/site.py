@@ -52,7 +52,8 @@ class Rating:
 class Site:
     """A course, its model and who is there. `label` names the model; without `search` it answers alone.
 
-    With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course.
+    With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
+    `is_starter` the page says that such a model is for tests.
     """
 
     course: Course
@@ -63,6 +64,7 @@ class Site:
     search: bool = True
     rating: Rating | None = None
     exam: Exam | None = None
+    is_starter: bool = False
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
 
     def find_session(self, key: str) -> Session:

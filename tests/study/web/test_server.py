@@ -417,3 +417,11 @@ def test_a_model_that_breaks_is_one_message(tmp_path: Path, tiny_model: Path) ->
         ask(broken, "a", MODE)
     broken.worker.close()
     site.worker.close()
+
+
+@pytest.mark.parametrize("is_starter", [True, False])
+def test_the_page_says_when_the_starter_answers(tmp_path: Path, tiny_model: Path, is_starter: bool) -> None:
+    site = replace(make_site(tmp_path, tiny_model), is_starter=is_starter)
+    with serve_site(site) as serving:
+        page = httpx.get(serving.address).text
+    assert "answered by demo" in page and ("a model for tests" in page) is is_starter
