@@ -1,7 +1,9 @@
 """The worked examples of CONTRIBUTING do what it says."""
 
 import re
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,15 @@ def test_the_numbers_are_where_the_page_says() -> None:
     assert len(named) >= 5
     for name, path in named:
         assert re.search(rf"^{name} = ", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_the_page_names_every_layer_in_their_order() -> None:
+    page = (ROOT / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("## Who may import whom")[2].partition("##")[0]
+    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    place = {name: row for row, cell in enumerate(rows) for name in re.findall(r"`(\w+)`", cell)}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [re.findall(r"\w+", layer) for layer in reversed(contracts[0]["layers"])]
+    assert sorted(place) == sorted(name for layer in layers for name in layer)
+    for below, above in pairwise(layers):
+        assert max(place[name] for name in below) <= min(place[name] for name in above), (below, above)
