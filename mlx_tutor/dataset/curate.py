@@ -8,6 +8,7 @@ from itertools import chain
 from math import ceil
 
 from mlx_tutor.records import Example, Message
+from mlx_tutor.text import cut_shingles
 
 SHINGLE = 4
 # Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
@@ -99,9 +100,9 @@ class NearDuplicates:
         return shingles[: len(shingles) - ceil(NEAR * len(shingles)) + 1]
 
 
-def _cut_shingles(example: Example) -> list[str]:
+def _cut_shingles(example: Example) -> list[tuple[str, ...]]:
     words = normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
     if example.origin.row is not None:
         # Rows of tables often share an answer, as "4" or "There are no prerequisites", and mean another thing.
         words = normalize(example.qa_pair.question).split() + words
-    return [" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))]
+    return cut_shingles(words, SHINGLE)

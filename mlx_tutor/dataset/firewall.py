@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from mlx_tutor.dataset.mining.language import split_sentences, strip_bold
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, describe_place
+from mlx_tutor.text import cut_shingles, split_sentences, strip_bold
 
 SHINGLE = 5
 # A row that shares half of its runs of words with an exam, or holds half of one of its sentences, repeats it.
@@ -86,7 +86,7 @@ def _list_words(text: str) -> list[str]:
 
 
 def _cut_shingles(words: Sequence[str]) -> set[tuple[str, ...]]:
-    return {tuple(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+    return set(cut_shingles(words, SHINGLE))
 
 
 def _list_sentences(text: str) -> Iterator[tuple[str, bool]]:

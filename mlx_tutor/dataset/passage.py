@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import list_sentences, strip_bold
+from mlx_tutor.dataset.mining.language import list_sentences
 from mlx_tutor.records import Block, Chunk, QaPair
+from mlx_tutor.text import strip_bold
 
 # Words of a paragraph that stands for itself: enough to choose from, few enough to train on.
 LEAST_WORDS, MOST_WORDS = 35, 130

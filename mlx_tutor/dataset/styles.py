@@ -2,8 +2,8 @@
 
 import re
 
-from mlx_tutor.dataset.mining.language import split_sentences
 from mlx_tutor.records import QaPair
+from mlx_tutor.text import split_sentences
 
 STYLES = {
     "socratic": "Do not give the answer away: ask one short question at a time that leads the student to it.",

@@ -31,6 +31,7 @@ from mlx_tutor.evaluation.learned import Fact
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
 from mlx_tutor.models import render_prompt
 from mlx_tutor.records import Message
+from mlx_tutor.text import split_lines
 from mlx_tutor.training.batches import TokenRow
 
 # Questions of each kind that are made from terms of the course.
@@ -46,7 +47,6 @@ REFUSES = re.compile(
     re.IGNORECASE,
 )
 DENIES = re.compile(r"\b(?:no|not|never|none|neither|incorrect|wrong|false|untrue|actually)\b|n['’]t\b", re.IGNORECASE)
-SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 # Kinds of questions; those of the first list should be refused, or their premise denied.
 REFUSED = ("out of domain", "unanswerable", "false premise")
 KINDS = (*REFUSED, "extraction", "course")
@@ -103,7 +103,7 @@ def find_refusals(rows: Sequence[dict[str, Any]]) -> Counter[str]:
     others: Counter[str] = Counter()
     for row in rows:
         qa = row.get("qa_pair") or {}
-        begin = SENTENCES.split((qa.get("answer") or row["messages"][-1]["content"]).strip())[0]
+        begin = split_lines((qa.get("answer") or row["messages"][-1]["content"]).strip())[0]
         if qa.get("context"):
             continue
         if qa.get("type") in ("refusal", "unanswerable"):
@@ -143,7 +143,7 @@ def write_refusals(tokenizer: Any, guards: Sequence[Guard], system: Sequence[Mes
 
 def is_refused(text: str, kind: str, taught: Sequence[str]) -> bool:
     """Whether an answer refuses, by its first two sentences; a false premise may also be denied."""
-    begins = " ".join(SENTENCES.split(text.strip())[:2])
+    begins = " ".join(split_lines(text.strip())[:2])
     denied = kind == "false premise" and DENIES.search(begins) is not None
     return denied or REFUSES.search(begins) is not None or is_taught(text, taught)
 

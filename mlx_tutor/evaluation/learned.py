@@ -21,6 +21,7 @@ from mlx_tutor.evaluation.choice import Choice, compare_counts, find_margin, wri
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
 from mlx_tutor.models import render_tokens
 from mlx_tutor.records import Message, describe_place
+from mlx_tutor.text import split_lines
 from mlx_tutor.training.batches import TokenRow
 
 # Kinds of rows that ask for more or for less than a fact.
@@ -60,7 +61,6 @@ VERB = re.compile(
     r"^(?P<lead>.{2,80}?\b(?:is|are|was|were|means|denotes?|describes?|measures?|refers? to|consists? of))\s+(?=\S)"
 )
 ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
-SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def measure_said(text: str, fact: Fact, common: set[str]) -> float:
     asked = split_words(" ".join([fact.question, *fact.wordings])) | common
     wanted = split_words(fact.answer) - asked
     best = 0.0
-    for sentence in SENTENCES.split(text):
+    for sentence in split_lines(text):
         said = split_words(sentence) - asked
         if wanted and (shared := len(said & wanted)):
             best = max(best, 2 * shared / (len(said) + len(wanted)))

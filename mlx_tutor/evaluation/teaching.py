@@ -23,6 +23,7 @@ from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import LoadedModel, count_weights
 from mlx_tutor.records import split_question
 from mlx_tutor.settings import GenerateSettings
+from mlx_tutor.text import split_lines
 
 MEASURES = (
     Measure("ease", "reading ease", 0, 1, "Flesch reading ease: 60 to 70 is plain English, below 30 hard to read"),
@@ -38,7 +39,6 @@ MEASURES = (
 # The commonest words of English; a text in it has more than this share of them.
 ENGLISH = frozenset("the of and a an in to is are was that it for on with as by be this which or from".split())
 ENGLISH_SHARE = 0.15
-SENTENCES = re.compile(r"(?<=[.!?])[\"”’)]*\s+|\n+")
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 LABELS = re.compile(r"^\s*(?:step by step|answer|related concepts?)\s*:", re.IGNORECASE | re.MULTILINE)
 # Reading grades (Flesch-Kincaid, years of American school) that fit what course.grade_level says, first match first.
@@ -93,7 +93,7 @@ class Readability:
 def measure_readability(text: str) -> Readability | None:
     """Of the prose of an answer, without code, formulas and the labels of its parts; None below three words."""
     prose = LABELS.sub("\n", LATEX.sub(" ", FENCED.sub("\n", text)))
-    sentences = [words for part in SENTENCES.split(prose) if (words := WORD.findall(part))]
+    sentences = [words for part in split_lines(prose) if (words := WORD.findall(part))]
     words = [word for sentence in sentences for word in sentence]
     if len(words) < 3:
         return None

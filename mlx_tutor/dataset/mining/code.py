@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import pick, split_sentences, strip_bold
+from mlx_tutor.dataset.mining.language import pick
 from mlx_tutor.records import Block, Chunk, QaPair
+from mlx_tutor.text import split_sentences, strip_bold
 
 DOES = ("What does this code do?", "Explain this code.", "What is the purpose of this code?")
 PRINTS = ("What does this code print?", "Predict the output of this code.")

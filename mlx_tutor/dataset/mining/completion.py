@@ -4,16 +4,9 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import (
-    POINTS_BACK,
-    is_whole_sentence,
-    list_sentences,
-    pick,
-    rank,
-    strip_bold,
-    tells_story,
-)
+from mlx_tutor.dataset.mining.language import POINTS_BACK, is_whole_sentence, list_sentences, pick, rank, tells_story
 from mlx_tutor.records import Chunk, QaPair
+from mlx_tutor.text import strip_bold
 
 WORDINGS = ("Complete this sentence from the course: “{} ...”", "How does the course finish this sentence: “{} ...”")
 # After these words the rest of a sentence is what the course has to say.

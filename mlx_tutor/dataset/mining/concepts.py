@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from os.path import commonprefix
 
-from mlx_tutor.dataset.mining.language import clean_heading, could_be_concept, is_topic, list_sentences, strip_bold
+from mlx_tutor.dataset.mining.language import clean_heading, could_be_concept, is_topic, list_sentences
 from mlx_tutor.records import Document
+from mlx_tutor.text import strip_bold
 
 BOLD = re.compile(r"\*\*([^*\n]{3,60}?)[:.]?\*\*")
 MOST_RELATED = 4

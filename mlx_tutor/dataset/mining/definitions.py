@@ -17,13 +17,12 @@ from mlx_tutor.dataset.mining.language import (
     is_whole_sentence,
     list_sentences,
     rank,
-    split_sentences,
-    strip_bold,
     tells_story,
 )
 from mlx_tutor.dataset.mining.pairs import Known, list_bold
 from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.records import Block, Chunk, QaPair
+from mlx_tutor.text import split_sentences, strip_bold
 
 ARTICLE = r"(?:(?P<article>An?|The|In \w+(?: \w+)?, an?|In \w+(?: \w+)?,)\s+)?"
 TERM = r"(?P<term>[A-Za-z][\w’'-]*(?: [\w’'()-]+){0,4}?)"

@@ -4,17 +4,10 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import (
-    clean_heading,
-    is_step,
-    is_topic,
-    is_whole_sentence,
-    list_sentences,
-    pick,
-    strip_bold,
-)
+from mlx_tutor.dataset.mining.language import clean_heading, is_step, is_topic, is_whole_sentence, list_sentences, pick
 from mlx_tutor.dataset.passage import find_passage, quote_whole, read_from
 from mlx_tutor.records import Chunk, QaPair
+from mlx_tutor.text import strip_bold
 
 EXPLAIN = ("Explain {}.", "Can you explain {} step by step?", "Help me understand {}.", "Teach me about {}.")
 SUMMARIZE = ("What are the key points about {}?", "Summarize what the course says about {}.")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlx_tutor.dataset.mining import patterns
-from mlx_tutor.dataset.mining.language import is_whole_sentence, strip_bold, tells_story
+from mlx_tutor.dataset.mining.language import is_whole_sentence, tells_story
 from mlx_tutor.dataset.mining.pairs import Known, begin, find_told, introduce, is_named, repeat, resume
+from mlx_tutor.text import strip_bold
 
 # Words before "are X", in "With X, …", in "… is called X", behind "call this" so that it says what "this" is, and in a
 # sentence that goes on.

@@ -5,15 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import (
-    clean_heading,
-    is_topic,
-    is_whole_sentence,
-    list_sentences,
-    rank,
-    strip_bold,
-)
+from mlx_tutor.dataset.mining.language import clean_heading, is_topic, is_whole_sentence, list_sentences, rank
 from mlx_tutor.records import Chunk, Document, Example, QaPair
+from mlx_tutor.text import strip_bold
 
 ASK = ("What does the course say about {}?", "What should I know about {}?", "Tell me about {}.")
 LONGEST_ANSWER = 80

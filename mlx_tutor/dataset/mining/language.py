@@ -1,4 +1,4 @@
-"""Helpers for English text: sentences, plain text, and whether words could name a concept."""
+"""Helpers for English text: which sentences can stand alone, and whether words could name a concept."""
 
 import hashlib
 import re
@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mlx_tutor.records import Block
+from mlx_tutor.text import FORMULA, split_sentences, strip_bold
 
-ABBREVIATIONS = frozenset(
-    {"e.g", "i.e", "etc", "fig", "eq", "vs", "cf", "dr", "mr", "mrs", "ms", "prof", "st", "no", "al", "approx", "resp",
-     "sec", "ch", "pp", "vol", "ed", "inc", "ltd", "co", "u.s", "a.m", "p.m"}
-)  # fmt: skip
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0-9])")
-FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 # Words that begin a sentence about something said before: alone, it would not be understood.
 _DANGLING = """
 this|that|these|those(?! who )|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there
@@ -72,29 +67,6 @@ NO_TOPIC = re.compile(
 BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences of one paragraph, each an exact piece of it; abbreviations, decimals and formulas do not end one."""
-    return list(_cut_sentences(text))
-
-
-# Each way of making rows asks for the sentences of the same paragraphs.
-@lru_cache(maxsize=1 << 15)
-def _cut_sentences(text: str) -> tuple[str, ...]:
-    hidden = FORMULA.sub(lambda match: "\x00" * len(match.group()), text)
-    sentences: list[str] = []
-    start = 0
-    for match in SENTENCE_END.finditer(hidden):
-        before = hidden[start : match.start()].rstrip('"”’)]*')
-        last = (before.rstrip(".").split() or [""])[-1].lower().lstrip('("“‘*')
-        single = len(last) == 1 and last.isalpha() and last != "i"
-        if before.endswith(".") and (last in ABBREVIATIONS or single):
-            continue
-        end = match.start() + len(match.group()) - len(match.group().lstrip('"”’)]*'))
-        sentences.append(text[start:end].strip())
-        start = match.end()
-    return tuple(sentence for sentence in [*sentences, text[start:].strip()] if sentence)
-
-
 def list_sentences(block: Block) -> list[str]:
     """Sentences of a paragraph or of a list of whole sentences, each an exact piece of it; none of other blocks."""
     if block.kind != "text":
@@ -105,11 +77,6 @@ def list_sentences(block: Block) -> list[str]:
     if not all(BULLET.match(line) and line.endswith((".", "!", "?")) for line in lines):
         return []
     return [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
-
-
-def strip_bold(text: str) -> str:
-    """Text without the markers of bold type."""
-    return text.replace("**", "")
 
 
 @lru_cache(maxsize=1 << 15)

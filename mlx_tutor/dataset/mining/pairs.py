@@ -4,9 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from mlx_tutor.dataset.mining.language import is_whole_sentence, split_sentences
+from mlx_tutor.dataset.mining.language import is_whole_sentence
 from mlx_tutor.dataset.mining.patterns import OPENER
 from mlx_tutor.records import Block
+from mlx_tutor.text import split_sentences
 
 # Terms in bold type by their first word, as `list_bold` finds them.
 Known = Mapping[str, Mapping[str, str]]

@@ -16,11 +16,11 @@ from mlx_tutor.dataset.mining.language import (
     list_sentences,
     pick,
     rank,
-    strip_bold,
     tells_story,
 )
 from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.records import Block, Chunk, QaPair
+from mlx_tutor.text import strip_bold
 
 MOST_PER_CHUNK = 1
 KEYWORDS = ("Which concepts does the passage name?", "List the key terms of the passage.")

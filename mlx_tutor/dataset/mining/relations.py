@@ -16,10 +16,10 @@ from mlx_tutor.dataset.mining.language import (
     is_topic,
     is_whole_sentence,
     list_sentences,
-    strip_bold,
     tells_story,
 )
 from mlx_tutor.records import Chunk, QaPair
+from mlx_tutor.text import strip_bold
 
 BECAUSE = re.compile(r"^(?P<effect>[A-Z][^,;:“”]{25,160}),? because (?P<cause>(?!of\b)[^,;:“”]{15,200})\.$")
 SUBORDINATE = re.compile(r"^(?:even|if|when|although|though|while|since|as|unless|once|where|because)\b", re.IGNORECASE)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlx_tutor.dataset.messages import GROUNDING, write_passages
-from mlx_tutor.dataset.mining.tongue import name_language
 from mlx_tutor.dataset.tables.formats import Conversation, explain_unread, find_column, read_conversation
 from mlx_tutor.dataset.tables.read import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings, ImportSettings, TemplateSettings
+from mlx_tutor.text import name_language
 from mlx_tutor.workspace import Course
 
 # Shorter answers, as "Yes", are given to different questions.

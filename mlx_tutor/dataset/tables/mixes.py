@@ -9,8 +9,7 @@ from importlib.resources import as_file, files
 
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.mining.concepts import collect_concepts
-from mlx_tutor.dataset.mining.language import pick, rank, strip_bold
-from mlx_tutor.dataset.mining.tongue import STOPWORDS
+from mlx_tutor.dataset.mining.language import pick, rank
 from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.dataset.split import mix_rows
 from mlx_tutor.dataset.styles import find_style, write_system
@@ -18,6 +17,7 @@ from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.dataset.tables.read import TableRow, read_table
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
+from mlx_tutor.text import STOPWORDS, strip_bold
 
 GENERAL, REFUSAL = "general instruction", "not in the course"
 # Not the tutor's prompt: under that one, other questions are none of its business.

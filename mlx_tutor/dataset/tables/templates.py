@@ -13,13 +13,13 @@ from string import Formatter
 
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.mining.language import NO_CONCEPT, rank
-from mlx_tutor.dataset.mining.tongue import STOPWORDS
 from mlx_tutor.dataset.tables.imports import Groups, Imported, check_columns, write_metadata
 from mlx_tutor.dataset.tables.read import TableRow, find_path, is_empty, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Origin, QaPair
 from mlx_tutor.settings import TemplateSettings
+from mlx_tutor.text import STOPWORDS
 from mlx_tutor.workspace import Course
 
 # A cell that says that there is none, which is an answer; "N/A" and "TBA" are not.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mlx_tutor.dataset.messages import GROUNDING, defuse_marks, write_passages
-from mlx_tutor.dataset.mining.language import strip_bold
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
@@ -18,6 +17,7 @@ from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.hide import CodeHider, hide_code
 from mlx_tutor.study.chat.support import Source, find_support
 from mlx_tutor.study.search.index import Index, Passage
+from mlx_tutor.text import strip_bold
 
 # Passages looked at for a question; the best of them that fit go to the model.
 SEARCHED = 8

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlx_tutor.dataset.mining.language import strip_bold
 from mlx_tutor.study.search.index import NEGATION, Passage, count_words, list_stem_runs, place_sentences
+from mlx_tutor.text import strip_bold
 
 # Share of an answer sentence's content words that one sentence of the course must have to support it.
 SUPPORT = 0.75

@@ -13,11 +13,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlx_tutor.dataset.mining.language import split_sentences
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_file, hash_value, write_file
 from mlx_tutor.records import Document, Section
+from mlx_tutor.text import split_sentences
 from mlx_tutor.workspace import Course
 
 # Raise it when passages, tables or tokens change: then every index is made again.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_tutor.dataset.mining.tongue import name_language
 from mlx_tutor.dataset.tables.formats import explain_unread, read_conversation
+from mlx_tutor.text import name_language
 
 ASKED = ["What is a mean?", "The sum divided by the count."]
 TOLD = {"role": "assistant", "content": ASKED[1]}

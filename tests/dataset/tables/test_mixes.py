@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from mlx_tutor.dataset.build import build_dataset, read_rows
-from mlx_tutor.dataset.mining.language import strip_bold
 from mlx_tutor.dataset.styles import STYLES, find_style
 from mlx_tutor.dataset.tables.mixes import find_outside_questions
 from mlx_tutor.extract.extract import extract_course, read_documents
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.records import Block, Document, QaPair, Section
+from mlx_tutor.text import strip_bold
 from mlx_tutor.workspace import Course
 
 SAMPLE = Path(__file__).parents[3] / "corpora" / "sample"
