@@ -34,13 +34,14 @@ class Block:
     """One paragraph, list, table, piece of code or its output.
 
     `text` has no hard line wraps; code and output keep their lines and carry no fences. `page` counts from
-    1 in a PDF, `cell` from 1 in a notebook.
+    1 in a PDF, `cell` from 1 in a notebook. `language` is that of code, in small letters, where it is known.
     """
 
     kind: BlockKind
     text: str
     page: int | None = None
     cell: int | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

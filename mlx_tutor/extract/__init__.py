@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.markdown import read_markdown
 from mlx_tutor.extract.notebook import read_notebook
 from mlx_tutor.extract.pdf import read_pdf
@@ -15,5 +16,10 @@ READERS: dict[str, Callable[[Path], tuple[str, tuple[Section, ...]]]] = {
     ".pdf": read_pdf,
     ".ipynb": read_notebook,
     ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".qmd": read_markdown,
+    ".rmd": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
     ".txt": read_text,
 }

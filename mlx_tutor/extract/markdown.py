@@ -1,142 +1,216 @@
-"""Reading Markdown, with the dialects that lectures are written in (MyST, d2l)."""
+"""Reading Markdown, with the dialects that lectures are written in (MyST, Quarto, Obsidian, Jekyll, d2l)."""
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from html import escape
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 
+from mlx_tutor.extract.dialects import GONE, Prepared, prepare
+from mlx_tutor.extract.fences import name_language, read_fence
+from mlx_tutor.extract.html import add_html, escape_unknown_tags, write_script
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
-from mlx_tutor.records import Block, Section
+from mlx_tutor.records import Section
 
-FRONT_MATTER = re.compile(r"\A---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)
-# Formulas and inline code are kept as they are; everything between is cleaned.
-KEPT = re.compile(r"(\$\$.+?\$\$|(?<![\\$])\$[^$\n]+?\$(?!\d)|`+[^`]+`+)", re.DOTALL)
-# Options of a directive; an emoji like `:warning:` is none.
-OPTION = re.compile(
-    r"^:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
-    r"|^\+\+\+(?: .*)?$",
-    re.MULTILINE,
-)
-DIRECTIVE = re.compile(r"\{?([\w.:-]*)\}?")
+# YAML between lines of dashes, TOML between plus signs; JSON at the beginning is read by its own decoder.
+FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)\n?^(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+YAML_LINE = re.compile(r"\s|#|$|- |[\w.-]+\s*:")
+# References that have no text of their own.
+REFERENCES = frozenset(["numref", "eqref", "eq", "ref", "label", "eqlabel", "cite", "citep", "citet", "bibliography"])
+ROLE = re.compile(r"(?:\{([\w:+-]{1,40})\}|:([A-Za-z][\w-]{0,40}):)(`{1,3})([^`]{1,2000})\3(?!`)")
+TARGETED = re.compile(r"(.+?)\s*<[^<>]*>", re.DOTALL)
+HIGHLIGHT = re.compile(r"==(?=[^\s=])([^=\n]{1,500}?)(?<=\S)==(?!=)")
+SCRIPT = re.compile(r"(?:(\^)([\w+-]{1,12})\^(?![\w^])|(~)([\w+-]{1,12})~(?!~))")
+CITATION = re.compile(r"\[-?@[^\[\]\n]{1,300}\](?![(\[])")
+BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
+# Directives inside directives.
+DEEPEST = 20
+HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
 def read_markdown(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """A .md file: headings give the path of each section."""
-    text = decode_text(path)
-    title = ""
-    if match := FRONT_MATTER.match(text):
-        text = text[match.end() :]
-        if found := re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", match[1], re.MULTILINE):
-            title = found[1]
+    """A .md, .qmd or .Rmd file: headings give the path of each section."""
+    meta, text = split_front_matter(decode_text(path))
     builder = SectionBuilder()
-    add_markdown(builder, text)
-    sections = builder.finish(title or builder.find_title(path.stem))
-    return title or builder.find_title(path.stem), sections
+    add_markdown(builder, text, language=find_kernel(meta))
+    title = str(meta.get("title") or "").strip() or builder.find_title(path.stem)
+    return title, builder.finish(title)
 
 
-def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None) -> None:
-    """Add the headings and blocks of a Markdown text; `cell` marks where in a notebook it stands."""
-    # Labels, container fences and roles are for a typesetter.
-    text = OPTION.sub("", text)
-    text = re.sub(r"^:{3,}.*$|:{3,}$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^\([\w-]+\)=\s*$", "", text, flags=re.MULTILINE)
-    tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    _add_tokens(builder, tokens, text.split("\n"), cell)
+def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """The metadata above a text, and the text; a first line `---` may be a rule and nothing more."""
+    import yaml
+
+    if match := FRONT_MATTER.match(text):
+        rest = text[match.end() :]
+        try:
+            meta = tomllib.loads(match[2]) if match[1] == "+++" else yaml.safe_load(match[2])
+        except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError):
+            if match[1] == "+++" or not all(map(YAML_LINE.match, match[2].split("\n"))):
+                return {}, text
+            # Nearly YAML, as with a colon in the title.
+            found = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[2], re.MULTILINE)
+            meta = {"title": found[1].strip("\"'")} if found else {}
+        if isinstance(meta, dict) or (meta is None and not match[2].strip()):
+            return meta or {}, rest
+    elif re.match(r"\{\s*\"", text):
+        try:
+            meta, end = json.JSONDecoder().raw_decode(text)
+        except (json.JSONDecodeError, RecursionError):
+            return {}, text
+        return (meta, text[end:]) if isinstance(meta, dict) else ({}, text)
+    return {}, text
 
 
-def _add_tokens(builder: SectionBuilder, tokens: Sequence[Token], lines: list[str], cell: int | None) -> None:
-    for kind, group in _group(tokens):
-        first = group[0]
-        if kind == "heading_open":
-            if heading := clean_inline(group[1].content).replace("**", ""):
-                builder.add_heading(int(first.tag[1:]), heading)
-        elif kind in ("fence", "code_block"):
-            _add_fence(builder, first, cell)
-        elif kind == "table_open" and first.map:
-            table = "\n".join(line.strip() for line in lines[first.map[0] : first.map[1]] if line.strip())
-            builder.add_block(Block("table", table, cell=cell))
-        elif kind in ("bullet_list_open", "ordered_list_open"):
-            builder.add_block(Block("text", "\n".join(_render_list(group)), cell=cell))
-        elif kind == "html_block":
-            builder.add_block(Block("text", clean_inline(first.content), cell=cell))
-        else:
-            for token in group:
-                if token.type == "inline":
-                    builder.add_block(Block("text", clean_inline(token.content), cell=cell))
+def find_kernel(meta: dict[str, Any]) -> str:
+    """The language of code cells that name none, after the metadata of notebooks, MyST, Quarto and Jupytext."""
+    info = meta.get("language_info")
+    if isinstance(info, dict) and info.get("name"):
+        return name_language(str(info["name"])) or "python"
+    jupyter = meta.get("jupyter")
+    kernel = meta.get("kernelspec") or (jupyter.get("kernelspec") if isinstance(jupyter, dict) else jupyter) or {}
+    name = (kernel.get("language") or kernel.get("name")) if isinstance(kernel, dict) else kernel
+    return name_language(str(name or "python").partition("-")[0]) or "python"
 
 
-def _group(tokens: Sequence[Token]) -> Iterator[tuple[str, list[Token]]]:
-    """Top-level elements: from an opening token to the closing one."""
-    depth = 0
-    group: list[Token] = []
-    for token in tokens:
-        group.append(token)
-        depth += token.nesting
-        if depth == 0:
-            yield group[0].type, group
-            group = []
+def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None, language: str = "python") -> None:
+    """Add the headings and blocks of a Markdown text.
+
+    `cell` marks where in a notebook it stands; `language` is that of code cells that name none.
+    """
+    prepared = Prepared()
+    html = _render(text, {"prepared": prepared, "language": language, "depth": 0})
+    add_html(
+        builder,
+        html,
+        cell=cell,
+        finish=lambda text: prepared.restore(re.sub(r"\[\*\*(.+?)\*\*\]", r"**\1**", text)),
+        finish_code=lambda text: prepared.restore(text, as_written=True),
+    )
 
 
-def _add_fence(builder: SectionBuilder, token: Token, cell: int | None) -> None:
-    info = token.info.strip()
-    directive = DIRECTIVE.match(info)
-    name = directive[1] if directive else ""
-    content = re.sub(r"\A(?:\s*:[\w-]+:.*\n|\s*---\n(?:.*\n)*?---\n)+", "", token.content)
+def _render(text: str, env: dict[str, Any]) -> str:
+    text = prepare(text, env["prepared"])
+    env["closed"] = {name.lower() for name in re.findall(r"</([A-Za-z][\w:.-]*)", text)}
+    html: str = make_parser().render(text, env)
+    return html
+
+
+@cache
+def make_parser() -> MarkdownIt:
+    """CommonMark with tables, footnotes, definition lists, admonitions and attributes."""
+    from mdit_py_plugins.admon import admon_plugin
+    from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
+    from mdit_py_plugins.deflist import deflist_plugin
+    from mdit_py_plugins.footnote import footnote_plugin
+
+    parser = MarkdownIt("commonmark", renderer_cls=_Renderer).enable(["table", "strikethrough"])
+    parser.use(deflist_plugin).use(admon_plugin).use(attrs_block_plugin).use(attrs_plugin, spans=True)
+    # Notes stay where they are written.
+    parser.use(footnote_plugin, move_to_end=False)
+    parser.add_render_rule("footnote_ref", _write_note)
+    for name, pattern, write in INLINE:
+        parser.inline.ruler.before("backticks", name, partial(_read_inline, pattern, write))
+    parser.core.ruler.before("inline", "ends", _drop_ends)
+    return parser
+
+
+def _read_inline(
+    pattern: re.Pattern[str], write: Callable[[re.Match[str]], str], state: StateInline, silent: bool
+) -> bool:
+    """A rule of the parser: where `pattern` matches, a token with the HTML that `write` makes of it."""
+    match = pattern.match(state.src, state.pos, state.posMax)
+    if match is None:
+        return False
+    if not silent:
+        state.push("dialect", "", 0).content = write(match)
+    state.pos = match.end()
+    return True
+
+
+def _write_role(match: re.Match[str]) -> str:
+    """The text of a role; a reference to a label has none."""
+    name, text = (match[1] or match[2]).lower(), " ".join(match[4].split())
+    targeted = TARGETED.fullmatch(text)
+    if targeted:
+        return escape(targeted[1])
+    if name in REFERENCES:
+        return GONE
     if name == "math":
-        builder.add_block(Block("text", f"$$ {' '.join(content.split())} $$", cell=cell))
-    elif info.startswith("{") and not re.match(r"\{(?:\.|code)", info):
-        # A note, a tip, an exercise: prose in a box. Figures and tables of contents hold no prose.
-        if name not in ("figure", "image", "toctree", "contents", "eval-rst", "raw", "bibliography"):
-            add_markdown(builder, content, cell)
-    else:
-        content = re.sub(r"\A#@tab .*\n|\A%%tab .*\n", "", content)
-        builder.add_block(Block("code", content.rstrip(), cell=cell))
+        return f"${escape(text)}$"
+    if name in ("sub", "sup", "subscript", "superscript"):
+        return write_script("_" if name.startswith("sub") else "^", escape(text))
+    return f"<code>{escape(text)}</code>" if name in ("code", "kbd", "command", "file") else escape(text)
 
 
-def _render_list(tokens: Sequence[Token]) -> Iterator[str]:
-    """One line an item, nested ones indented; numbers are kept."""
-    depth, numbers = -1, [0]
-    marker = ""
-    for token in tokens:
-        if token.type in ("bullet_list_open", "ordered_list_open"):
-            depth += 1
-            numbers.append(int(token.attrs.get("start", 1)) if token.type == "ordered_list_open" else 0)
-        elif token.type in ("bullet_list_close", "ordered_list_close"):
-            depth -= 1
-            numbers.pop()
-        elif token.type == "list_item_open":
-            marker = f"{numbers[-1]}. " if numbers[-1] else "- "
-            numbers[-1] += 1 if numbers[-1] else 0
-        elif token.type == "inline" and (text := clean_inline(token.content)):
-            yield "  " * depth + (marker or "  ") + text
-            marker = ""
-        elif token.type in ("fence", "code_block"):
-            yield from ("  " * (depth + 1) + line for line in token.content.rstrip().split("\n"))
+# What stands in a line and is no CommonMark: its name, its pattern, and the HTML that it becomes.
+INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    ("role", ROLE, _write_role),
+    ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
+    ("script", SCRIPT, lambda match: write_script("^" if match[1] else "_", escape(match[2] or match[4]))),
+    ("citation", CITATION, lambda match: GONE),
+)
 
 
-def clean_inline(text: str) -> str:
-    """One line of readable text: no tags, images, link targets or emphasis, but **bold**, `code` and $formulas$."""
-    parts = KEPT.split(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))
-    for i in range(0, len(parts), 2):
-        parts[i] = _clean_prose(parts[i])
-    joined = "".join(parts)
-    # A role keeps its text, a reference to a label has none.
-    joined = re.sub(r":(?:numref|eqref|cite\w*|label|eqlabel|ref):`[^`]*`", "", joined)
-    joined = re.sub(r"(?::\w+:|\{[\w:-]+\})`([^`<]+?)(?:\s*<[^>]*>)?`", r"\1", joined)
-    joined = re.sub(r"\s+", " ", joined)
-    return re.sub(r" +([.,;:)])", r"\1", joined).strip()
+def _drop_ends(state: StateCore) -> None:
+    """Take attributes from the ends of headings, Obsidian's ids from those of blocks, boxes from tasks."""
+    for index, token in enumerate(state.tokens):
+        if token.type != "inline":
+            continue
+        if state.tokens[index - 1].type == "heading_open":
+            token.content = HEADING_ATTRIBUTES.sub("", token.content)
+        elif state.tokens[index - 1].type == "admonition_title_open":
+            # Without a title of its own, it has that of its kind.
+            tag = str(state.tokens[index - 2].meta["tag"])
+            token.content = "" if token.content.lower() == tag else token.content
+        elif index > 1 and state.tokens[index - 2].type == "list_item_open":
+            token.content = re.sub(r"^\[[ xX]\]\s+", "", token.content)
+        token.content = BLOCK_ID.sub("", token.content)
 
 
-def _clean_prose(text: str) -> str:
-    text = re.sub(r"</?[A-Za-z][^<>]*>", "", text)
-    text = re.sub(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])", "", text)
-    text = re.sub(r"\[([^\]]+)\](?:\([^)\s]*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])", r"\1", text)
-    text = re.sub(r"<(https?://[^>]+)>", r"\1", text)
-    text = re.sub(r"\[\*\*(.+?)\*\*\]", r"**\1**", text)
-    text = re.sub(r"__(?=\S)(.+?)(?<=\S)__", r"**\1**", text)
-    text = re.sub(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=[^\s*])\*(?![\w*])", r"\1", text)
-    text = re.sub(r"(?<!\w)_(?=[^\s_])([^_\n]+?)(?<=[^\s_])_(?!\w)", r"\1", text)
-    return re.sub(r"\\([*_#`\[\](){}<>+.!|~-])", r"\1", text)
+def _write_note(renderer: RendererHTML, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    """A note inside the text is its text in brackets; one that stands elsewhere is nothing."""
+    note = env["footnotes"]["list"][tokens[idx].meta["id"]]
+    return f" ({renderer.renderInline(note['tokens'], options, env)})" if note.get("tokens") else GONE
+
+
+class _Renderer(RendererHTML):
+    """HTML as the parser writes it, but for what has no place in a text, and code with its language."""
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        token = tokens[idx]
+        found = read_fence(token.info, token.content, env["language"])
+        if found.kind == "formula":
+            return f"<p>$$ {escape(found.text)} $$</p>\n"
+        if found.kind == "prose" and env["depth"] < DEEPEST:
+            return f"<div>{_render(found.text, {**env, 'depth': env['depth'] + 1})}</div>\n"
+        language = f' class="language-{escape(found.language)}"' if found.language else ""
+        return f"<pre><code{language}>{escape(found.text)}</code></pre>\n" if found.text.strip() else ""
+
+    def html_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return escape_unknown_tags(tokens[idx].content, env["closed"])
+
+    html_inline = html_block
+
+    def dialect(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return tokens[idx].content
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return GONE
+
+    def footnote_reference_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "<div>"
+
+    def footnote_reference_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</div>"

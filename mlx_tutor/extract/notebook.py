@@ -8,17 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.markdown import add_markdown
+from mlx_tutor.extract.html import add_html
+from mlx_tutor.extract.markdown import add_markdown, find_kernel, split_front_matter
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
 from mlx_tutor.records import Block, Section
 
 LONGEST_OUTPUT = 2000
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# What a terminal obeys and does not show: colours and other control sequences, titles, links.
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_=>()][0B]?)")
+# Results that show an object of the program and say nothing to a reader, as figures and widgets.
+REPR = re.compile(
+    r"^\[?<(?!class )[\w.: ]+[^\n]*>\]?$|<[\w. ]+ at 0x[0-9a-f]+>|<(?:BarContainer|Axes\w*|Figure|matplotlib\.)"
+    r"|^Text\(.*\)$"
+)
+# A cell of another language than its notebook, named in its first line.
+MAGIC = re.compile(r"\A%%(bash|sh|script bash|R|julia|sql|javascript|js|html|latex|perl|ruby|cython|cpp)\b.*\n")
 
 
 def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """An .ipynb file of any version. Images and HTML are skipped, long outputs are cut with a count."""
+    """An .ipynb file of any version. Images are skipped, long outputs are cut with a count."""
     import nbformat
 
     text = decode_text(path)
@@ -35,19 +44,92 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     except (nbformat.ValidationError, ValueError, LookupError, AttributeError, TypeError, NameError) as err:
         raise CorpusError(f"not a valid notebook ({type(err).__name__})") from err
     builder = SectionBuilder()
+    language = find_kernel(notebook.get("metadata") if isinstance(notebook.get("metadata"), dict) else {})
+    title = ""
     for number, cell in enumerate(_list(notebook.get("cells")), 1):
         source = _join(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
-            add_markdown(builder, source, number)
+            add_markdown(builder, source, number, language)
+        elif cell.get("cell_type") == "raw":
+            meta, source = split_front_matter(source + "\n")
+            title = title or str(meta.get("title") or "")
+            _add_raw(builder, cell, source, number)
         elif cell.get("cell_type") == "code":
-            builder.add_block(Block("code", source.rstrip(), cell=number))
-            for output in _list(cell.get("outputs")):
-                builder.add_block(Block("output", _read_output(output), cell=number))
-    title = builder.find_title(path.stem)
+            _add_code(builder, source, number, language)
+            _add_outputs(builder, _list(cell.get("outputs")), number)
+    title = title or builder.find_title(path.stem)
     sections = builder.finish(title)
     if not sections:
         raise CorpusError("empty: a notebook without text or code")
     return title, sections
+
+
+def _add_raw(builder: SectionBuilder, cell: dict[str, Any], source: str, number: int) -> None:
+    """A cell that Jupyter hands on as it is; its metadata say in which format."""
+    meta = cell.get("metadata")
+    kind = str((meta.get("raw_mimetype") or meta.get("format") or "") if isinstance(meta, dict) else "")
+    if "html" in kind:
+        add_html(builder, source, cell=number)
+    else:
+        add_markdown(builder, source, number)
+
+
+def _add_code(builder: SectionBuilder, source: str, number: int, language: str) -> None:
+    if magic := MAGIC.match(source):
+        source, language = source[magic.end() :], magic[1].split(" ")[-1].lower()
+    builder.add_block(Block("code", source.rstrip(), cell=number, language=language))
+
+
+def _add_outputs(builder: SectionBuilder, outputs: list[dict[str, Any]], number: int) -> None:
+    """What a cell printed, piece after piece in one stream, and its results."""
+    printed = ""
+    for output in [*outputs, {}]:
+        if output.get("output_type") == "stream":
+            # What a program says on stderr is about the machine, not about the course.
+            printed += _join(output.get("text", "")) if output.get("name") != "stderr" else ""
+            continue
+        builder.add_block(Block("output", cut_output(show_terminal(printed)), cell=number))
+        printed = ""
+        if output.get("output_type") == "error":
+            text = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+            builder.add_block(Block("output", cut_output(show_terminal(text)), cell=number))
+        elif isinstance(data := output.get("data"), dict):
+            _add_result(builder, data, number)
+
+
+def _add_result(builder: SectionBuilder, data: dict[str, Any], number: int) -> None:
+    """A result, in the form that Jupyter shows: Markdown and formulas are text, tables of data plain text."""
+    markdown = _join(data.get("text/markdown")) or _join(data.get("text/latex"))
+    plain = show_terminal(_join(data.get("text/plain")))
+    html = _join(data.get("text/html"))
+    if any("widget" in kind for kind in data):
+        return
+    if markdown:
+        add_markdown(builder, markdown, number)
+    elif plain and not REPR.search(plain):
+        builder.add_block(Block("output", cut_output(plain), cell=number))
+    elif html and "<script" not in html:
+        add_html(builder, html, cell=number)
+
+
+def show_terminal(text: str) -> str:
+    """Text as a terminal shows it: returns and backspaces carried out, no control sequences, no blank end."""
+    lines = ANSI.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(_show_line(line) if "\r" in line or "\b" in line else line for line in lines).rstrip()
+
+
+def _show_line(line: str) -> str:
+    shown: list[str] = []
+    at = 0
+    for piece in re.split(r"([\r\b])", line):
+        if piece == "\r":
+            at = 0
+        elif piece == "\b":
+            at = max(0, at - 1)
+        else:
+            shown[at : at + len(piece)] = piece
+            at += len(piece)
+    return "".join(shown).rstrip()
 
 
 def _join(value: Any) -> str:
@@ -57,21 +139,6 @@ def _join(value: Any) -> str:
 def _list(value: Any) -> list[dict[str, Any]]:
     """The objects of a list; nothing where something else stands."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _read_output(output: Any) -> str:
-    kind = output.get("output_type")
-    if kind == "stream":
-        # What a program says on stderr is about the machine, not about the course.
-        text = _join(output.get("text", "")) if output.get("name") != "stderr" else ""
-    elif kind == "error":
-        text = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
-    else:
-        data = output.get("data")
-        text = _join(data.get("text/plain")) if isinstance(data, dict) else ""
-        if re.fullmatch(r"<[\w. ]+(?: at 0x[0-9a-f]+)?.*>", text.strip(), re.DOTALL):
-            text = ""
-    return cut_output(ANSI.sub("", text).rstrip())
 
 
 def cut_output(text: str) -> str:

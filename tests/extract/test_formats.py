@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.markdown import clean_inline, read_markdown
+from mlx_tutor.extract.markdown import add_markdown, read_markdown
 from mlx_tutor.extract.notebook import cut_output, read_notebook
+from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import read_text
 
 LECTURE = """---
@@ -62,7 +63,7 @@ def test_markdown(tmp_path: Path) -> None:
     title, sections = read_markdown(path)
     assert title == "Lecture 3"
     assert [section.heading for section in sections] == [("Regression",), ("Regression", "Steps")]
-    assert sections[0].text == "Some emphasis, a link and a **bold term** with $a_1 * b_1 * c$ stay readable."
+    assert sections[0].text == "Some emphasis, a link and a **bold term** with $a_1 * b_1 * c$ stay **readable**."
     blocks = [(block.kind, block.text) for block in sections[1].blocks]
     assert blocks == [
         ("text", "1. Fit.\n2. Look at `r2`.\n  - inner"),
@@ -86,7 +87,9 @@ def test_markdown(tmp_path: Path) -> None:
     ],
 )
 def test_inline_markup(text: str, clean: str) -> None:
-    assert clean_inline(text) == clean
+    builder = SectionBuilder()
+    add_markdown(builder, text)
+    assert [block.text for block in builder.blocks] == [clean]
 
 
 def make_notebook(cells: list[dict[str, Any]], version: int = 4) -> str:
@@ -160,3 +163,53 @@ def test_text_and_encodings(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(CorpusError, match=f"^{reason}"):
             read_text(path)
+
+
+def read_cells(tmp_path: Path, *cells: dict[str, Any], **metadata: Any) -> list[tuple[str, str, str | None]]:
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 2, "metadata": metadata, "cells": list(cells)}))
+    return [(block.kind, block.text, block.language) for section in read_notebook(path)[1] for block in section.blocks]
+
+
+def result(**data: str) -> dict[str, Any]:
+    names = {"markdown": "text/markdown", "latex": "text/latex", "html": "text/html", "plain": "text/plain"}
+    content = {names.get(kind, kind): text for kind, text in data.items()}
+    return {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": content}
+
+
+def test_output_is_what_a_terminal_shows(tmp_path: Path) -> None:
+    pieces = ["\x1b[1;31m10%\x1b[0m\r", "20% x\r", "done\n", "ab\b\bc\n\x1b]0;title\x07end\r\n"]
+    streams = [{"output_type": "stream", "name": "stdout", "text": piece} for piece in pieces]
+    noise = {"output_type": "stream", "name": "stderr", "text": "warning"}
+    found = read_cells(tmp_path, code("run()", streams[0], noise, *streams[1:]))
+    assert found[1:] == [("output", "donex\ncb\nend", None)]
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ({"plain": "<Figure size 640x480 with 1 Axes>"}, []),
+        ({"plain": "[<matplotlib.lines.Line2D at 0x7f01a2b3c4d5>]"}, []),
+        ({"plain": "Text(0.5, 1.0, 'Speed')"}, []),
+        ({"plain": "(array([1., 2.]), array([0., 1.]), <BarContainer object of 2 artists>)"}, []),
+        ({"plain": "Slider(value=1)", "application/vnd.jupyter.widget-view+json": "{}"}, []),
+        ({"plain": "[1, 2] < [3]"}, [("output", "[1, 2] < [3]", None)]),
+        ({"plain": "x**2", "latex": r"$\displaystyle x^{2}$"}, [("text", r"$\displaystyle x^{2}$", None)]),
+        ({"plain": "<IPython.core.display.Markdown object>", "markdown": "*Hot* `x`"}, [("text", "Hot `x`", None)]),
+        (
+            {"plain": "<IPython.core.display.HTML object>", "html": "<table><tr><td>a<td>b</table>"},
+            [("table", "| a | b |\n|---|---|", None)],
+        ),
+    ],
+)
+def test_results_are_kept_and_objects_are_not(tmp_path: Path, data: dict[str, str], shown: list[Any]) -> None:
+    assert read_cells(tmp_path, code("x", result(**data)))[1:] == shown
+
+
+def test_cells_are_of_the_language_of_their_kernel(tmp_path: Path) -> None:
+    raw = {"cell_type": "raw", "metadata": {}, "source": "---\ntitle: Rates\n---\nA raw *note*."}
+    found = read_cells(tmp_path, raw, code("x <- 1"), code("%%bash\nls"), kernelspec={"name": "ir", "language": "R"})
+    assert found == [("text", "A raw note.", None), ("code", "x <- 1", "r"), ("code", "ls", "bash")]
+    assert read_notebook(tmp_path / "a.ipynb")[0] == "Rates"
+    assert read_cells(tmp_path, code("x = 1"), language_info={"name": "julia"})[0][2] == "julia"
+    assert read_cells(tmp_path, code("x = 1"))[0][2] == "python"

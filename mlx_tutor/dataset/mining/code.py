@@ -24,6 +24,15 @@ UNSTABLE = re.compile(
 )
 
 
+# In languages other than Python: what is no name, what is one, and what gives it a value or calls it.
+STRINGS_AND_COMMENTS = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|(?:#|//|--).*")
+WORD = re.compile(r"(?<![\w.$@:])[A-Za-z_][\w.]*(?!\w)(?!\s*\()")
+DEFINED = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)(?=\s*(?:<-|:?=(?!=))|\s+in\b)")
+CONSTANTS = frozenset(
+    "TRUE FALSE NULL NA NaN Inf true false null nothing pi in for if else end while function do".split()
+)
+
+
 def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """For each piece of code: the text before it as its explanation, its output as its prediction, its end."""
     blocks = chunk.blocks
@@ -33,7 +42,7 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
         before = blocks[i - 1] if i else None
         if before is not None and before.kind == "text" and _tells_of_code(before):
             answer = strip_bold(before.text).rstrip(":") + ("." if before.text.rstrip().endswith(":") else "")
-            question = f"{pick(DOES, seed, block.text)}\n\n{_fence(block.text)}"
+            question = f"{pick(DOES, seed, block.text)}\n\n{_fence(block.text, block.language)}"
             yield (
                 QaPair(question, _read_comments(block.text), answer, "code", concepts.relate(before.text)),
                 "code purpose",
@@ -42,7 +51,7 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
         outputs = [other.text for other in _take_outputs(blocks[i + 1 :])]
         program = _find_program(blocks, i)
         if outputs and program is not None and _is_predictable(program, outputs):
-            question = f"{pick(PRINTS, seed, block.text)}\n\n{_fence(program)}"
+            question = f"{pick(PRINTS, seed, block.text)}\n\n{_fence(program, block.language)}"
             answer = _fence("\n".join(outputs), "text")
             yield (
                 QaPair(question, _read_comments(block.text), f"It prints:\n\n{answer}", "output", ()),
@@ -57,6 +66,8 @@ def _make_completion(
     block: Block, program: str, task: str, outputs: Sequence[str], seed: int
 ) -> Iterator[tuple[QaPair, str, str]]:
     """The cell cut between two statements, its text and output as the goal, and the rest as the answer."""
+    if block.language not in ("python", None):
+        return
     statements = ast.parse(block.text).body
     lines = block.text.split("\n")
     starts = [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) for node in statements[1:]]
@@ -74,12 +85,15 @@ def _make_completion(
     if not task and all(line.startswith(("import ", "from ")) or not line for line in begin.split("\n")):
         return
     asked = f"{task}\n\n{pick(COMPLETE, seed, block.text)}".strip()
-    question = f"{asked}\n\n{_fence(begin)}\n\n{_fence(chr(10).join(outputs), 'text')}"
-    yield QaPair(question, (), _fence(rest), "code completion", ()), "cell completion", block.text
+    question = f"{asked}\n\n{_fence(begin, block.language)}\n\n{_fence(chr(10).join(outputs), 'text')}"
+    yield QaPair(question, (), _fence(rest, block.language), "code completion", ()), "cell completion", block.text
 
 
-def _fence(text: str, language: str = "python") -> str:
-    return f"```{language}\n{text}\n```"
+def _fence(text: str, language: str | None) -> str:
+    """Code between fences that are longer than any in it."""
+    longest = max((len(ticks) for ticks in re.findall("`{3,}", text)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{ticks}{language or ''}\n{text}\n{ticks}"
 
 
 def _tells_of_code(block: Block) -> bool:
@@ -103,18 +117,25 @@ def _take_outputs(blocks: Sequence[Block]) -> Iterator[Block]:
 
 def _find_program(blocks: Sequence[Block], index: int) -> str | None:
     """The code with as much of the code before it as defines its names; None when some stay undefined."""
+    language = blocks[index].language
     parts = [blocks[index].text]
     for block in reversed(blocks[:index]):
-        if not _find_undefined("\n".join(parts)):
+        if not _find_undefined("\n".join(parts), language):
             break
-        if block.kind == "code":
+        if block.kind == "code" and block.language == language:
             parts.insert(0, block.text)
     program = "\n".join(parts)
-    return None if _find_undefined(program) or program.count("\n") >= LONGEST_CODE else program
+    return None if _find_undefined(program, language) or program.count("\n") >= LONGEST_CODE else program
 
 
-def _find_undefined(program: str) -> set[str]:
-    """Names that are read and never set; {"?"} for what is no Python."""
+def _find_undefined(program: str, language: str | None) -> set[str]:
+    """Names that are read and never set; {"?"} for Python that is none.
+
+    Of other languages only what looks like an assignment, a loop or a call is known to be defined.
+    """
+    if language not in ("python", None):
+        bare = STRINGS_AND_COMMENTS.sub(" ", program)
+        return set(WORD.findall(bare)) - set(DEFINED.findall(bare)) - CONSTANTS
     try:
         tree = ast.parse(program)
     except (SyntaxError, ValueError):

@@ -209,7 +209,7 @@ CELL = "prices = [3, 4, 5]\ntotal = 0\nfor price in prices:\n    total += price\
 def test_a_cell_is_explained_predicted_and_completed() -> None:
     rows = make_notebook_rows(
         Block("text", "The cell adds the prices of a basket one after the other, as a till does.", cell=1),
-        Block("code", CELL, cell=2),
+        Block("code", CELL, cell=2, language="python"),
         Block("output", "12", cell=2),
     )
     [(asked, said)] = pick_rows(rows, "code purpose")
@@ -235,5 +235,15 @@ def test_a_cell_is_explained_predicted_and_completed() -> None:
     ],
 )
 def test_output_that_cannot_be_predicted_is_not_asked_for(code: str, output: str) -> None:
-    rows = make_notebook_rows(Block("code", code, cell=1), Block("output", output, cell=1))
+    rows = make_notebook_rows(Block("code", code, cell=1, language="python"), Block("output", output, cell=1))
     assert pick_rows(rows, "code output") == pick_rows(rows, "cell completion") == []
+
+
+def test_code_of_other_languages_stands_in_fences_of_theirs() -> None:
+    def ask(code: str, output: str) -> list[str]:
+        rows = make_notebook_rows(Block("code", code, cell=1, language="r"), Block("output", output, cell=1))
+        return [question.partition("\n\n")[2] for question, _ in pick_rows(rows, "code output")]
+
+    assert ask("x <- c(2, 4)  # two\nmean(x)", "[1] 3") == ["```r\nx <- c(2, 4)  # two\nmean(x)\n```"]
+    # Where y comes from is not to be seen.
+    assert ask("mean(y)", "[1] 3") == []

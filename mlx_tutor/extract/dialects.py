@@ -1,0 +1,270 @@
+"""What dialects of Markdown add to it, resolved before the parser sees the text.
+
+Formulas are hidden behind marks, as Jupyter does, since every block rule of Markdown may fall on a line of theirs.
+Callouts (Obsidian, GitHub), containers (Pandoc, MyST, Quarto), Liquid and Jinja tags (Jekyll, Hugo) and comments that
+Markdown does not know become plain Markdown. Code fences stay as they are.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# A formula is this with its number between; something that was left out is GONE.
+MARK, END_MARK, GONE = "\ue000", "\ue001", "\ue002"
+MARKED = re.compile(f"{MARK}(\\d+){END_MARK}")
+FENCE = re.compile(r"(?P<indent>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<ticks>`{3,}(?=[^`]*$)|~{3,})")
+OPENER = re.compile(
+    r"`+|<!--|\\begin\{(?P<name>[A-Za-z]+\*?)\}|\\[\s\S]|\$\$|\$|\{%|\{\{|!?\[\[|%%"
+    r"|^(?P<quote>(?:[ \t]*>)+)[ \t]*\[!(?P<callout>[\w-]+)[^\]\n]*\][+-]?(?P<title>.*)$"
+    r"|^(?P<bar>[ \t>]*):{3,}(?P<container>[^:\n].*|)$|:{3,}$",
+    re.MULTILINE,
+)
+# Between \( and \), which otherwise are brackets that Markdown should not read.
+MATHEMATICAL = re.compile(r"[\\^_={}<>+*/|]|^\s*.{1,3}\s*$")
+TITLE = re.compile(r"title=\"([^\"]*)\"|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
+# Options of a directive, and cell breaks; an emoji like `:warning:` is none.
+OPTION = re.compile(
+    r"^[ \t]*:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
+    r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$",
+    re.MULTILINE,
+)
+# The tags of side notes hold their text between quotes.
+QUOTED = re.compile(r"'((?:[^'\\]|\\.|'(?=\w))*)'|\"([^\"]*)\"")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What stands for the marks in a text: formulas in one line, and as they were written."""
+
+    formulas: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    def hide(self, formula: str, written: str) -> str:
+        """The mark for a formula."""
+        self.formulas.append(formula)
+        self.written.append(written)
+        return f"{MARK}{len(self.formulas) - 1}{END_MARK}"
+
+    def restore(self, text: str, *, as_written: bool = False) -> str:
+        """The text with its formulas."""
+        values = self.written if as_written else self.formulas
+        return MARKED.sub(lambda match: values[int(match[1])], text)
+
+
+def prepare(text: str, prepared: Prepared) -> str:
+    """Plain Markdown from Markdown of any dialect; its formulas go to `prepared`."""
+    if not prepared.formulas:
+        text = re.sub(f"[{MARK}{END_MARK}{GONE}]", "\ufffd", text)
+    return "".join(part if is_code else _Scanner(part, prepared).scan() for is_code, part in _split_code(text))
+
+
+def _split_code(text: str) -> Iterator[tuple[bool, str]]:
+    """The text in pieces: fences with their code, and what stands between them."""
+    piece: list[str] = []
+    fence = ""
+    in_comment = False
+    last_comment = text.rfind("-->")
+    at = 0
+    for line in text.splitlines(keepends=True):
+        match = None if in_comment or fence else FENCE.match(line)
+        if match:
+            yield False, "".join(piece)
+            piece, fence = [line], match["ticks"]
+        else:
+            piece.append(line)
+            inner = line.strip(" \t>\n")
+            if fence and len(inner) >= len(fence) and not inner.strip(fence[0]):
+                yield True, "".join(piece)
+                piece, fence = [], ""
+            elif not fence:
+                begins = line.rfind("<!--")
+                if in_comment or (begins >= 0 and line.count("`", 0, begins) % 2 == 0 and at + begins < last_comment):
+                    in_comment = line.rfind("-->") <= begins
+        at += len(line)
+    yield bool(fence), "".join(piece)
+
+
+class _Scanner:
+    """Goes through prose once, from opener to opener."""
+
+    def __init__(self, text: str, prepared: Prepared) -> None:
+        self.text = OPTION.sub("", text)
+        self.prepared = prepared
+        self.breaks = [match.start() for match in re.finditer(r"\n[ \t>]*\n", self.text)]
+        self.notes: list[str] = []
+        # Closers that are not found from here on, so that a thousand openers do not look a thousand times.
+        self.missing: dict[str, int] = {}
+
+    def scan(self) -> str:
+        out: list[str] = []
+        at = 0
+        while match := OPENER.search(self.text, at):
+            out.append(self._pass_on(self.text[at : match.start()]))
+            end, new = self._resolve(match)
+            out.append(new)
+            at = end
+        out.append(self._pass_on(self.text[at:]))
+        out += [f"\n\n{note}\n\n" for note in self.notes]
+        return "".join(out)
+
+    def _pass_on(self, text: str) -> str:
+        """Text as it is; side notes follow the paragraph in which they stand."""
+        if self.notes and (gap := re.search(r"\n[ \t]*\n", text)):
+            notes, self.notes = "".join(f"\n\n{note}" for note in self.notes), []
+            return text[: gap.start()] + notes + text[gap.start() :]
+        return text
+
+    def _find(self, closer: str, start: int, *, in_paragraph: bool = True) -> int:
+        """Where `closer` stands next, -1 for nowhere."""
+        if self.missing.get(closer, len(self.text) + 1) <= start:
+            return -1
+        found = self.text.find(closer, start)
+        if found < 0:
+            self.missing[closer] = start
+        return -1 if in_paragraph and found > self._end_paragraph(start) else found
+
+    def _end_paragraph(self, start: int) -> int:
+        index = bisect_right(self.breaks, start - 1)
+        return self.breaks[index] if index < len(self.breaks) else len(self.text)
+
+    def _resolve(self, match: re.Match[str]) -> tuple[int, str]:  # noqa: PLR0911, PLR0912
+        """Where the opener's element ends, and what stands in its place."""
+        opener, start = match[0], match.start()
+        if match["quote"] is not None:
+            title = match["title"].strip()
+            bar = match["quote"]
+            return match.end(), f"{bar} {title}\n{bar}" if title else bar
+        if match["container"] is not None:
+            return match.end(), self._open_container(match["container"], match["bar"])
+        if opener.startswith(":::"):
+            return match.end(), ""
+        if match["name"]:
+            return self._take_formula(match, f"\\end{{{match['name']}}}", keep=True)
+        if opener[0] == "`":
+            return self._pass_code(match)
+        if opener == "<!--":
+            return self._drop_comment(match)
+        if opener in ("\\(", "\\["):
+            return self._take_formula(match, "\\)" if opener == "\\(" else "\\]")
+        if opener == "$$":
+            return self._take_formula(match, "$$")
+        if opener == "$":
+            return self._take_dollars(match)
+        if opener == "{%":
+            return self._take_tag(match)
+        if opener == "{{":
+            end = self._find("}}", match.end())
+            inside = self.text[match.end() : end]
+            return (end + 2, GONE) if end >= 0 and not {"{", "\n"} & set(inside) else (match.end(), opener)
+        if opener in ("[[", "![["):
+            return self._take_wiki_link(match)
+        if opener == "%%":
+            end = self._find("%%", match.end(), in_paragraph=not self._begins_line(start))
+            return (end + 2, GONE) if end >= 0 else (match.end(), opener)
+        return match.end(), opener
+
+    def _begins_line(self, place: int) -> bool:
+        return not self.text[self.text.rfind("\n", 0, place) + 1 : place].strip(" \t>")
+
+    def _pass_code(self, match: re.Match[str]) -> tuple[int, str]:
+        ticks, end = match[0], match.end()
+        while (end := self._find(ticks, end)) >= 0:
+            after = re.compile("`+").match(self.text, end)
+            assert after is not None
+            if after[0] == ticks:
+                return after.end(), self.text[match.start() : after.end()]
+            end = after.end()
+        return match.end(), ticks
+
+    def _drop_comment(self, match: re.Match[str]) -> tuple[int, str]:
+        end = self._find("-->", match.end(), in_paragraph=False)
+        if end >= 0:
+            return end + 3, GONE
+        # One that never ends would hide the rest of the file.
+        return match.end(), self.prepared.hide("<!--", "<!--")
+
+    def _open_container(self, info: str, bar: str) -> str:
+        """A container is what it contains, under its title."""
+        found = TITLE.search(info)
+        title = (found[1] or found[2] or "").strip() if found else ""
+        return f"{bar}\n{bar}{title}\n{bar}" if title and not info.strip().startswith("{figure}") else bar
+
+    def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:
+        opener, start = match[0], match.start()
+        end = self._find(closer, match.end(), in_paragraph=opener == "\\(")
+        if end < 0:
+            return match.end(), opener
+        inside = self.text[match.end() : end]
+        end += len(closer)
+        display = opener == "\\[" and self._begins_line(start) and not self.text[end:].partition("\n")[0].strip(" .,;")
+        if opener in ("\\(", "\\[") and not display and not MATHEMATICAL.search(inside):
+            return match.end(), opener
+        if not inside.strip():
+            return match.end(), opener
+        written = self.text[start:end]
+        if keep or "$" in inside.replace("\\$", ""):
+            return end, self.prepared.hide(self._join(start, written), written)
+        dollars = "$" if opener == "\\(" else "$$"
+        space = "" if opener == "\\(" else " "
+        if opener == "$$" and "\n" not in inside:
+            space = ""
+        formula = self._join(start, inside)
+        return end, self.prepared.hide(f"{dollars}{space}{formula}{space}{dollars}", written)
+
+    def _take_dollars(self, match: re.Match[str]) -> tuple[int, str]:
+        """Pandoc's rule, which tells formulas from prices; a blank at both ends, as Jupyter allows it, is one too."""
+        start = match.end()
+        end = start - 1
+        while (end := self._find("$", end + 1)) > 0 and self.text[end - 1] == "\\":
+            pass
+        inside = self.text[start:end] if end > start else ""
+        spaces = inside[:1].isspace() + inside[-1:].isspace()
+        is_formula = inside.strip() and (spaces == 0 or (spaces == 2 and "\n" not in inside))
+        if not is_formula or self.text[end + 1 : end + 2].isdigit():
+            return start, "$"
+        return end + 1, self.prepared.hide(f"${self._join(match.start(), inside)}$", self.text[match.start() : end + 1])
+
+    def _join(self, start: int, text: str) -> str:
+        """A formula in one line, without the marks of the quote that it stands in and TeX's comments."""
+        before = self.text[self.text.rfind("\n", 0, start) + 1 : start]
+        if "\n" in text and before.lstrip().startswith(">"):
+            text = re.sub(r"\n[ \t]*(?:>[ \t]?)+", "\n", text)
+        if "\n" in text:
+            text = re.sub(r"(?<!\\)%.*", "", text)
+        return " ".join(text.split())
+
+    def _take_tag(self, match: re.Match[str]) -> tuple[int, str]:
+        """A tag of Liquid or Jinja; those around formulas and code say what they are around."""
+        close = self._find("%}", match.end(), in_paragraph=False)
+        if close < 0:
+            return match.end(), match[0]
+        name, _, rest = self.text[match.end() : close].strip("-% ").partition(" ")
+        end = close + 2
+        enders = {"math": "endmath", "m": "em", "highlight": "endhighlight", "comment": "endcomment"}
+        if name in enders and (closing := re.compile(rf"\{{%-?\s*{enders[name]}\s*-?%\}}").search(self.text, end)):
+            inside = self.text[end : closing.start()]
+            end = closing.end()
+            if name == "highlight":
+                return end, f"\n\n```{rest.split(' ')[0]}\n{inside.strip(chr(10))}\n```\n\n"
+            if name == "comment" or not inside.strip():
+                return end, GONE
+            dollars = "$" if name == "m" or not self._begins_line(match.start()) else "$$"
+            return end, self.prepared.hide(f"{dollars}{self._join(match.start(), inside)}{dollars}", inside)
+        texts = [single or double for single, double in QUOTED.findall(rest)]
+        if texts and len(texts[-1].split()) >= 3:
+            self.notes.append(_Scanner(texts[-1], self.prepared).scan())
+        return end, GONE
+
+    def _take_wiki_link(self, match: re.Match[str]) -> tuple[int, str]:
+        """The text of a [[link]]; numbers in brackets are an array, and `x[[1]]` is code."""
+        end = self._find("]]", match.end())
+        inside = self.text[match.end() : end]
+        before = self.text[max(0, match.start() - 1) : match.start()]
+        is_link = end >= 0 and not {"[", "\n"} & set(inside) and re.search(r"[^\W\d_]", inside)
+        if not is_link or before.isalnum() or before in (")", "]") or inside[:1] in "\"'":
+            return match.end(), match[0]
+        if match[0] == "![[":
+            return end + 2, GONE
+        target, _, name = inside.replace("\\|", "|").partition("|")
+        return end + 2, name or target.partition("#")[0] or target.strip("#^")

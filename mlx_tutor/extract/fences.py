@@ -1,0 +1,80 @@
+"""What stands between the fences of a Markdown block: code of a language, a formula, or prose in a box."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+# Languages that knitr, Quarto and Jupyter run; any other name in braces is a directive of MyST.
+ENGINES = frozenset(
+    "r python python3 ipython ipython3 julia bash sh zsh sql ojs observable stan rcpp c cpp c++ java js javascript "
+    "typescript node css scss html dot mermaid perl ruby octave matlab scala haskell rust go lua d3 fortran sas stata "
+    "powershell csharp kotlin swift php awk sed asis tikz latex".split()
+)
+# Directives of code, whose language is their argument; the cell of a notebook may name none.
+CODE = frozenset(
+    ["code", "code-block", "code-cell", "sourcecode", "ipython", "jupyter-execute", "doctest", "exec_code"]
+)
+NO_PROSE = frozenset(
+    "image toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
+    "csv-table glue margin-image".split()
+)
+# Names for the same language.
+SAME = {
+    "py": "python", "python3": "python", "python2": "python", "ipython": "python", "ipython3": "python", "ir": "r",
+    "jl": "julia", "ijulia": "julia",
+}  # fmt: skip
+# Options at the head of a directive, `:name: value` or YAML between dashes.
+OPTIONS = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n|[ \t]*---[ \t]*\n(?:.*\n)*?[ \t]*---[ \t]*\n|[ \t]*\n)+")
+# Options at the head of a chunk (`#| echo: false`, `//| x`), and which framework's tab it is in.
+CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%tab)\b.*\n?)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a fence holds; `language` of code is None where it is not said."""
+
+    kind: Literal["code", "formula", "prose", "nothing"]
+    text: str
+    language: str | None = None
+
+
+def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
+    """Read the line and the content of a fence; `default` is the language of notebook cells that name none."""
+    info = info.strip()
+    if not info.startswith("{"):
+        name = re.split(r"[\s{:,;]", info, maxsplit=1)[0].lower()
+        if name == "math":
+            return Fence("formula", " ".join(content.split()))
+        if name.startswith("ad-"):
+            return Fence("prose", re.sub(r"\A(?:\w+: .*\n)+", "", content))
+        return Fence("code", _drop_options(content), name_language(name))
+    inside, _, argument = info[1:].partition("}")
+    argument = argument.strip()
+    name = re.split(r"[\s,}]", inside, maxsplit=1)[0].lower()
+    if name.startswith("="):
+        return Fence("nothing", "")
+    if name[:1] in (".", "#", "") or "=" in name:
+        classes = re.findall(r"(?<!\S)\.([\w+#-]+)", inside)
+        return Fence("code", _drop_options(content), name_language(classes[0]) if classes else None)
+    if name in ENGINES:
+        kind: Literal["code", "prose"] = "prose" if name == "asis" else "code"
+        return Fence(kind, _drop_options(content), name_language(name))
+    content = OPTIONS.sub("", content)
+    if name == "math":
+        return Fence("formula", " ".join(f"{argument} {content}".split()))
+    if name in CODE:
+        named = argument.split(" ")[0]
+        return Fence("code", _drop_options(content), name_language(named or (default if name == "code-cell" else "")))
+    if name in NO_PROSE:
+        return Fence("nothing", "")
+    return Fence("prose", content if name in ("figure", "figure-md") else f"{argument}\n\n{content}")
+
+
+def name_language(name: str) -> str | None:
+    """One name for each language, in small letters; None for no name."""
+    name = name.strip().lower()
+    return SAME.get(name, name) or None
+
+
+def _drop_options(content: str) -> str:
+    return CHUNK_OPTIONS.sub("", content)

@@ -1,0 +1,170 @@
+"""Markdown as courses write it: formulas, code, boxes, links, HTML, and what is above the text."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mlx_tutor.extract import READERS
+from mlx_tutor.extract.markdown import read_markdown
+from mlx_tutor.records import Block
+
+
+def read(tmp_path: Path, text: str) -> list[Block]:
+    path = tmp_path / "a.md"
+    path.write_text(text)
+    return [block for section in read_markdown(path)[1] for block in section.blocks]
+
+
+def texts(tmp_path: Path, text: str) -> list[str]:
+    return [block.text for block in read(tmp_path, text)]
+
+
+FORMULAS = [
+    ("$$\nE = m\n+ p\n* 2\n# 3\n$$", "$$ E = m + p * 2 # 3 $$"),
+    ("$$\nA\n===\n1. B\n$$", "$$ A === 1. B $$"),
+    ("> $$\n> u\n> - v\n> $$", "$$ u - v $$"),
+    ("- first\n\n  $$\n  s\n  - t\n  $$", "- first\n  $$ s - t $$"),
+    (r"Let \(a_1 * b_1 * c\) and \(f\) be given.", "Let $a_1 * b_1 * c$ and $f$ be given."),
+    ("\\[\nP = \\frac{F}{A} % pressure\n- q\n\\]", r"$$ P = \frac{F}{A} - q $$"),
+    (
+        "\\begin{align*}\na &= b \\\\\n- c &= _d_ \\tag{1}\n\\end{align*}",
+        r"\begin{align*} a &= b \\ - c &= _d_ \tag{1} \end{align*}",
+    ),
+    ("A $x*y$ and a $z*w$ stay, $ p_1 _q_ $ too.", "A $x*y$ and a $z*w$ stay, $p_1 _q_$ too."),
+    ("Pay $7 now, and let $v_1$ and $w_1$ be.", "Pay $7 now, and let $v_1$ and $w_1$ be."),
+    ("From $3 to $4, or \\$5.", "From $3 to $4, or $5."),
+    (r"An \[optional\] part, a \(remark in brackets\).", "An [optional] part, a (remark in brackets)."),
+    ("{% math %}\nk_1\n- k_2\n{% endmath %}", "$$k_1 - k_2$$"),
+    ("with {% math %}|E|{% endmath %} steps", "with $|E|$ steps"),
+    ("```{math}\n:label: eq-k\nk = 1\n+ 2\n```", "$$ k = 1 + 2 $$"),
+    ("The role {math}`h_i` is $h_i$.", "The role $h_i$ is $h_i$."),
+]
+
+
+@pytest.mark.parametrize(("text", "right"), FORMULAS)
+def test_a_formula_stays_what_it_is(tmp_path: Path, text: str, right: str) -> None:
+    assert [" ".join(part.split()) for part in texts(tmp_path, text)] == [" ".join(right.split())]
+
+
+def test_a_formula_with_bars_stays_in_its_cell(tmp_path: Path) -> None:
+    assert texts(tmp_path, "| size | $|v|$ |\n|---|---|\n| one | `a` |") == [
+        "| size | $|v|$ |\n|---|---|\n| one | `a` |"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "code"),
+    [
+        ("```julia\nx = 1\n```", "julia", "x = 1"),
+        ("```C++\nint x;\n```", "c++", "int x;"),
+        ("```{r fit, echo=FALSE}\n#| label: fit\nlm(y ~ x)\n```", "r", "lm(y ~ x)"),
+        ("```{python}\n#| echo: false\n# Mean of a list\nsum(x)\n```", "python", "# Mean of a list\nsum(x)"),
+        ("```{code-cell} ipython3\n:tags: [hide]\n\nprint(1)\n```", "python", "print(1)"),
+        ("```{code-block} sql\nSELECT 1;\n```", "sql", "SELECT 1;"),
+        ("``` {.java .numberLines}\nint i;\n```", "java", "int i;"),
+        ("~~~bash title=run.sh\nls $HOME $PATH\n~~~", "bash", "ls $HOME $PATH"),
+        ("- a step\n\n  ```rust\n  let x = 1;\n  ```", "rust", "let x = 1;"),
+        ("!!! tip\n    ```go\n    x := 1\n    ```", "go", "x := 1"),
+        (":::{note}\n```lua\nx = 1\n```\n:::", "lua", "x = 1"),
+        ("````{tip}\n```scala\nval x = 1\n```\n````", "scala", "val x = 1"),
+        ("> [!warning]- Care\n>\n> ```sh\n> rm x\n> ```", "sh", "rm x"),
+        ("{% highlight ruby %}\nx = '$a$'\n{% endhighlight %}", "ruby", "x = '$a$'"),
+        ('<pre><code class="language-php">$x = 1 &lt; 2;</code></pre>', "php", "$x = 1 < 2;"),
+        ("    indented = 1", None, "indented = 1"),
+    ],
+)
+def test_code_keeps_its_language(tmp_path: Path, text: str, language: str | None, code: str) -> None:
+    found = [(block.language, block.text) for block in read(tmp_path, text) if block.kind == "code"]
+    assert found == [(language, code)]
+
+
+def test_a_cell_without_a_language_is_of_the_kernel(tmp_path: Path) -> None:
+    text = "---\nkernelspec:\n  name: ir\n  language: R\n---\n```{code-cell}\nx <- 1\n```"
+    assert read(tmp_path, text) == [Block("code", "x <- 1", language="r")]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("A [[Force#Unit|unit of force]] and [[Energy]].", ["A unit of force and Energy."]),
+        ("x[[1]] and [[1, 2], [3, 4]] are lists.", ["x[[1]] and [[1, 2], [3, 4]] are lists."]),
+        ("![[plot.png]] A ==bright== idea %%secret%% stays. ^abc-1", ["A bright idea stays."]),
+        ("%%\nhidden\n\nlines\n%%\n\nShown.", ["Shown."]),
+        ("Said.[^n] Again^[in short].\n\n[^n]: In a book.", ["Said. Again (in short).", "In a book."]),
+        ("> [!NOTE]\n> Mind this.", ["Mind this."]),
+        ('??? question "Why?"\n    Because.\n\n    It is so.', ["Why?", "Because.", "It is so."]),
+        ("::: {.callout-tip title=\"Hint\"}\nLook up.\n:::", ["Hint", "Look up."]),
+        ("```{admonition} Remember\n:class: tip\nBreathe.\n```", ["Remember", "Breathe."]),
+        ("Term\n: what it means", ["Term: what it means"]),
+        ("- [ ] open\n- [x] done", ["- open\n- done"]),
+        ("{% include menu.html %}\nText {{ site.url }}.", ["Text."]),
+        ("Seen{% note 1 'It was *so* dark.' %} by us.\n\nMore.", ["Seen by us.", "It was so dark.", "More."]),
+        ("So [@doe2020, p. 3] says.", ["So says."]),
+        ("2^10^ and H~2~O, a^2 + b^2", ["2^10 and H_2O, a^2 + b^2"]),
+        ("a map<int> or if i<n, n>0: set<T> &amp; a<b>c", ["a map<int> or if i<n, n>0: set<T> & a<b>c"]),
+        ("<https://a.org/x> a<br/>b 3<sup>2</sup> x<sub>i</sub> 1<sup>st</sup>", ["https://a.org/x a b 3^2 x_i 1st"]),
+        ("<style>\n.a { b: c }\n\n.d { e: f }\n</style>\n\n<script>\nx()\n</script>\n\nText.", ["Text."]),
+        ("<details><summary>More</summary>\n\nInside *it*.\n\n</details>", ["More", "Inside it."]),
+        ("An open <!-- comment\n\nhides nothing.", ["An open <!-- comment", "hides nothing."]),
+        ("<!-- a\n\n```\nb\n```\n-->\n\nText.", ["Text."]),
+    ],
+)  # fmt: skip
+def test_text_without_its_markup(tmp_path: Path, text: str, right: list[str]) -> None:
+    assert texts(tmp_path, text) == right
+
+
+def test_tables_in_html_have_cells(tmp_path: Path) -> None:
+    table = "<table>\n<tr><th>Unit</th><th colspan=2>Sign</th></tr>\n\n<tr><td>m<td>n</td><td>a|b</td></tr></table>"
+    assert texts(tmp_path, table) == ["| Unit | Sign | |\n|---|---|---|\n| m | n | a\\|b |"]
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "right"),
+    [
+        ("---\ntitle: Heat\n---\nText.", "Heat", ["Text."]),
+        ('+++\ntitle = "Light"\n+++\nText.', "Light", ["Text."]),
+        ('{"title": "Sound"}\n\nText.', "Sound", ["Text."]),
+        ("---\ntitle: Work: a force\n---\nText.", "Work: a force", ["Text."]),
+        ("---\nA first part.\n\n---\nA second.", "a", ["A first part.", "A second."]),
+        ("---\n\nOnly a rule.", "a", ["Only a rule."]),
+        ("{x | x > 0} is a set.", "a", ["{x | x > 0} is a set."]),
+    ],
+)
+def test_what_is_above_the_text(tmp_path: Path, text: str, title: str, right: list[str]) -> None:
+    assert texts(tmp_path, text) == right
+    assert read_markdown(tmp_path / "a.md")[0] == title
+
+
+def test_headings_without_their_attributes(tmp_path: Path) -> None:
+    path = tmp_path / "a.qmd"
+    path.write_text("# Heat {#sec-heat .unnumbered}\n\n## The $Q$ of `x`\n\nText.")
+    assert READERS[".qmd"](path)[1][0].heading == ("Heat", "The $Q$ of `x`")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<!-- x\n" * 20_000, "[" * 30_000, "$$ a\n" * 20_000, "{% x " * 20_000, "%%\n" * 20_001, "[@a" * 20_000,
+     "<div>" * 5_000, "> " * 5_000, "```{note}\n" * 5_000],
+)  # fmt: skip
+def test_openers_without_an_end_take_no_time(tmp_path: Path, text: str) -> None:
+    read(tmp_path, "Text.")
+    begun = time.process_time()
+    read(tmp_path, text)
+    assert time.process_time() - begun < 2.5
+
+
+def test_html_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<html><head><title>Rings</title><style>p{}</style></head><body><nav>Menu</nav><h1>Rings</h1><p>A <b>ring</b>"
+        " is a set.<ol start=3><li>one<ul><li>two</ul><li>three</ol><div class='highlight-python'><pre>x = 1</pre>"
+        "</div></body></html>"
+    )
+    title, (section,) = READERS[".html"](path)
+    assert (title, section.heading) == ("Rings", ("Rings",))
+    assert [(block.kind, block.text, block.language) for block in section.blocks] == [
+        ("text", "A **ring** is a set.", None),
+        ("text", "3. one\n  - two\n4. three", None),
+        ("code", "x = 1", "python"),
+    ]
