@@ -23,12 +23,21 @@ OPENER = re.compile(
 # Between \( and \), which otherwise are brackets that Markdown should not read.
 MATHEMATICAL = re.compile(r"[\\^_={}<>+*/|]|^\s*.{1,3}\s*$")
 TITLE = re.compile(r"title=\"([^\"]*)\"|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
-# Options of a directive, and cell breaks; an emoji like `:warning:` is none.
+# Options of a directive, cell breaks, commands of TeX about the page; an emoji like `:warning:` is none.
+LAYOUT = (
+    r"\\(?:pause|[vh]fill|newpage|pagebreak|clearpage|(?:big|med|small)skip|noindent|centering|maketitle"
+    r"|tableofcontents|footnotesize|scriptsize|tiny|small|normalsize|[lL]arge|[vh]space\*?\{[^{}\n]*\})(?![A-Za-z])"
+)
 OPTION = re.compile(
     r"^[ \t]*:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
-    r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$",
+    r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
+    rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
     re.MULTILINE,
 )
+# Behind code that is meant for one output format of Pandoc.
+RAW = re.compile(r"\{=\w+\}")
+# It separates lists and is nothing.
+BREAK = "<!-- -->"
 # The tags of side notes hold their text between quotes.
 QUOTED = re.compile(r"'((?:[^'\\]|\\.|'(?=\w))*)'|\"([^\"]*)\"")
 
@@ -138,7 +147,7 @@ class _Scanner:
         if match["container"] is not None:
             return match.end(), self._open_container(match["container"], match["bar"])
         if opener.startswith(":::"):
-            return match.end(), ""
+            return match.end(), BREAK if self._begins_line(start) else ""
         if match["name"]:
             return self._take_formula(match, f"\\end{{{match['name']}}}", keep=True)
         if opener[0] == "`":
@@ -173,7 +182,8 @@ class _Scanner:
             after = re.compile("`+").match(self.text, end)
             assert after is not None
             if after[0] == ticks:
-                return after.end(), self.text[match.start() : after.end()]
+                raw = RAW.match(self.text, after.end())
+                return (raw.end(), GONE) if raw else (after.end(), self.text[match.start() : after.end()])
             end = after.end()
         return match.end(), ticks
 
@@ -188,7 +198,8 @@ class _Scanner:
         """A container is what it contains, under its title."""
         found = TITLE.search(info)
         title = (found[1] or found[2] or "").strip() if found else ""
-        return f"{bar}\n{bar}{title}\n{bar}" if title and not info.strip().startswith("{figure}") else bar
+        titled = title and not info.strip().startswith("{figure}")
+        return f"{bar}{BREAK}\n{bar}{title}\n{bar}" if titled else f"{bar}{BREAK}\n{bar}"
 
     def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:
         opener, start = match[0], match.start()
