@@ -95,7 +95,7 @@ def test_a_cell_without_a_language_is_of_the_kernel(tmp_path: Path) -> None:
         ("> [!NOTE]\n> Mind this.", ["Mind this."]),
         ('??? question "Why?"\n    Because.\n\n    It is so.', ["Why?", "Because.", "It is so."]),
         ("::: {.callout-tip title=\"Hint\"}\nLook up.\n:::", ["Hint", "Look up."]),
-        ("::: notes\n- one\n:::\n- two\n\n\\bigskip\n\nThree `\\large`{=tex} words.", ["- one", "- two", "Three words."]),
+        ("::: notes\n- one\n:::\n- two\n\n\\bigskip\n\nA `\\tiny`{=tex} b.", ["- one", "- two", "A b."]),
         ("```{admonition} Remember\n:class: tip\nBreathe.\n```", ["Remember", "Breathe."]),
         ("Term\n: what it means", ["Term: what it means"]),
         ("- [ ] open\n- [x] done", ["- open\n- done"]),
