@@ -3,6 +3,7 @@
 Precedence: `--set section.key=value`, then `recipe.toml`, then the defaults in settings.py.
 """
 
+import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -246,3 +247,9 @@ def _describe(hint: Any) -> str:
 def _suggest(name: str, known: Any) -> str:
     near = get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def write_value(value: Any) -> str:
+    """A setting as TOML."""
+    # JSON's texts, lists, whole numbers and booleans are TOML's too.
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

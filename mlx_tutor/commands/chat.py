@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlx_tutor.commands.ask import pick_model, show_reply, warn_changes, warn_passages
-from mlx_tutor.commands.exam import hold_exam, prepare_exam, show_head
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
+from mlx_tutor.stages.ask import pick_model, show_reply, warn_changes, warn_passages
+from mlx_tutor.stages.exam import hold_exam, show_head
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.study.exam.offline import prepare_offline
 
 if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache
@@ -77,7 +78,7 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
     if sum((base, adapter is not None, options.run is not None)) > 1:
         raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     if exam:
-        prepare_exam()
+        prepare_offline()
     job = open_job(options)
     if exam:
         from mlx_tutor.study.exam.mode import check_ready

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
-from mlx_tutor.workspace import NAME_PATTERN, Run, find_run
+from mlx_tutor.stages.compare import add_passages, find_contenders, list_prompts
+from mlx_tutor.stages.job import Job, Options, open_job
 
 if TYPE_CHECKING:
-    from mlx_tutor.evaluation.compare import Comparison, Contender
+    from mlx_tutor.evaluation.compare import Comparison
     from mlx_tutor.evaluation.prompts import Prompt
-
-OWN = ("base", "adapter", "fused")
 
 
 @click.command()
@@ -70,8 +68,6 @@ def command(
     contenders = find_contenders(job, only, extra)
     note_starter(job, *(contender.path for contender in contenders))
     if prompt is None:
-        from mlx_tutor.commands.rate import list_prompts
-
         asked = list_prompts(job, prompts or "", from_test)
     else:
         asked = [make_prompt(prompt, job.recipe.course.system_prompt)]
@@ -102,34 +98,6 @@ def command(
         show_comparison(job, record, asked, found)
 
 
-def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence[Prompt]") -> "list[Prompt]":
-    """The prompts with the best passage of the course, where the smallest context has room; warns where there is none.
-
-    Raises:
-        CorpusError: nothing is extracted.
-    """
-    from mlx_tutor.commands.ask import warn_changes, warn_passages
-    from mlx_tutor.files import read_json
-    from mlx_tutor.models import LoadedModel, context_length, load_tokenizer
-    from mlx_tutor.study.chat.ask import clean_question, describe_place, fit_passages
-    from mlx_tutor.study.search.index import open_index
-
-    configs = {contender.path: read_json(contender.path / "config.json") for contender in contenders}
-    smallest = min(configs, key=lambda path: context_length(configs[path]))
-    tokenizer = load_tokenizer(smallest, thinking=job.recipe.model.thinking)
-    reader, written = LoadedModel(None, tokenizer, configs[smallest], smallest), []
-    with open_index(job.course) as index:
-        warn_changes(job)
-        for prompt in prompts:
-            question = clean_question(prompt.text)
-            found = index.search(question, 1)
-            messages, given = fit_passages(reader, question, found, job.recipe)
-            warn_passages(job, context_length(reader.config), found, given)
-            places = tuple(map(describe_place, given))
-            written.append(replace(prompt, messages=tuple(messages), question=question, passages=places))
-    return written
-
-
 def show_comparison(
     job: Job, record: Mapping[str, Any], prompts: "Sequence[Prompt]", found: "Sequence[Sequence[Comparison]]"
 ) -> None:
@@ -156,65 +124,3 @@ def show_comparison(
         screen.show(draw_rows(headings, rows, numbers=True, title=f"means over {len(prompts)} prompts"))
     if record["sharing"]:
         screen.show(record["sharing"])
-
-
-def find_contenders(job: Job, only: Sequence[str], extra: Sequence[str]) -> "list[Contender]":
-    """The models that the options name, each once.
-
-    Raises:
-        TutorError: no such run, or none at all.
-        ModelError: a model that is not there.
-    """
-    if only:
-        found = [find_contender(job, name) for name in (*only, *extra)]
-    else:
-        found = list_contenders(job, find_run(job.course, job.options.run), tuple(extra))
-        found += [find_contender(job, name) for name in extra if name not in OWN]
-    first = {(item.path, item.adapter): item for item in reversed(found)}
-    return [item for item in found if first[item.path, item.adapter] is item]
-
-
-def list_contenders(job: Job, run: Run, extra: tuple[str, ...]) -> "list[Contender]":
-    """Base, the adapter when it is asked for, and the fused model.
-
-    Raises:
-        ModelError: no fused model, or another base than the run's.
-    """
-    return [pick_model(job, run, kind) for kind in OWN if kind != "adapter" or kind in extra]
-
-
-def find_contender(job: Job, name: str) -> "Contender":
-    """What MODEL names: base, adapter or fused of the run, another run, a folder, or a model of the Hub."""
-    from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.models import resolve_model
-
-    if name in OWN:
-        return pick_model(job, find_run(job.course, job.options.run), name)
-    if NAME_PATTERN.fullmatch(name) and Run(job.course.workspace, name).is_complete:
-        run = find_run(job.course, name)
-        return replace(pick_model(job, run, "fused" if run.is_fused else "adapter"), label=name)
-    adapter = Path(name).expanduser().resolve()
-    run = Run(job.course.workspace, adapter.name)
-    if run.is_complete and run.adapter == adapter:
-        return replace(pick_model(job, run, "adapter"), label=name)
-    return Contender(name, resolve_model(name), None, job.recipe.model.thinking)
-
-
-def pick_model(job: Job, run: Run, kind: str) -> "Contender":
-    """Base, adapter or fused model of a run; warns when the fused one is stale."""
-    from mlx_tutor.errors import ModelError
-    from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
-    from mlx_tutor.stages.model import check_thinking, find_base
-
-    thinking = job.recipe.model.thinking
-    if kind != "fused":
-        return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None, thinking)
-    check_thinking(job, run)
-    record = read_fuse(run)
-    if record is None:
-        raise ModelError(f"Run {run.name!r} is not fused yet. Fuse it with: mlx-tutor fuse --run {run.name}")
-    if record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
-        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
-        job.screen.warn(adapt_hints(hint))
-    return Contender(kind, run.fused, None, thinking)

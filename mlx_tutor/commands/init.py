@@ -1,6 +1,5 @@
 """Command: begin a course, with a folder for files and a commented recipe."""
 
-import json
 import tomllib
 from importlib.resources import files
 from typing import Any
@@ -10,7 +9,7 @@ import click
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.files import disk_errors, write_text
-from mlx_tutor.recipe import list_settings, list_table_settings
+from mlx_tutor.recipe import list_settings, list_table_settings, write_value
 from mlx_tutor.stages.job import Options, find_program, open_screen
 from mlx_tutor.workspace import Course, check_name, find_workspace
 
@@ -65,9 +64,3 @@ def write_recipe(course: str, chosen: dict[str, Any]) -> str:
         lines += ["", "## As often as you like, each with its own settings:", f"## [[{name}]]"]
         lines += [f"## {row.name} = {write_value(row.default)}  # {row.doc}" for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def write_value(value: Any) -> str:
-    """A setting as TOML."""
-    # JSON's texts, lists, whole numbers and booleans are TOML's too.
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

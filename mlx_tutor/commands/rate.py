@@ -12,12 +12,12 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
+from mlx_tutor.stages.compare import find_contest, list_prompts
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run
 
 if TYPE_CHECKING:
-    from mlx_tutor.evaluation.prompts import Prompt
-    from mlx_tutor.evaluation.rate import Ballot, Contest
+    from mlx_tutor.evaluation.rate import Ballot
 
 SKIP, BACK, QUIT, KEEP = "s", "b", "q", "\r"
 KEYS = f"1 poor to 5 excellent, {SKIP} skip, {BACK} back, {QUIT} quit"
@@ -107,37 +107,6 @@ def rate_answers(
     with job.screen.count_files("answers") as on_progress:
         prepare_pairs(job.course, contest, asked, on_progress)
     return hold_session(job, run.name, rater, criteria)
-
-
-def find_contest(job: Job, run: Run) -> "Contest":
-    """Base against fused; against the adapter while the run is not fused."""
-    from mlx_tutor.evaluation.rate import Contest
-    from mlx_tutor.stages.model import find_base
-
-    base = find_base(job, run)
-    if run.is_fused:
-        return Contest(run.name, base, "fused", run.fused, None, job.recipe.generate, job.recipe.model.thinking)
-    return Contest(run.name, base, "adapter", base, run.adapter, job.recipe.generate, job.recipe.model.thinking)
-
-
-def list_prompts(job: Job, name: str, from_test: int | None) -> "list[Prompt]":
-    """Prompts of a set, a file or the test rows; says so when the model was trained on one."""
-    from mlx_tutor.dataset.build import read_rows
-    from mlx_tutor.evaluation.prompts import list_concepts, list_scenarios, pick_test_prompts, read_prompts
-
-    course = job.course
-    if from_test is not None:
-        return pick_test_prompts(read_rows(course, "test", thinking=job.recipe.model.thinking), from_test)
-    splits = ("train", "valid", "test")
-    rows = {
-        split: read_rows(course, split) if (course.dataset / f"{split}.jsonl").is_file() else [] for split in splits
-    }
-    concepts = list_concepts([row for split in splits for row in rows[split]]) if name in list_scenarios() else []
-    found = read_prompts(name, job.recipe.course.system_prompt, concepts)
-    trained = {turn["content"] for row in rows["train"] for turn in row["messages"] if turn["role"] == "user"}
-    if known := [prompt.id for prompt in found if prompt.text in trained]:
-        job.screen.warn(f"The course's training rows ask the same as these prompts: {', '.join(known)}.")
-    return found
 
 
 def hold_session(job: Job, run: str, rater: str, criteria: Sequence[str]) -> bool:

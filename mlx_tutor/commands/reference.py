@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from mlx_tutor.commands import COMMANDS, load_command
-from mlx_tutor.commands.init import write_value
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
-from mlx_tutor.recipe import SettingRow, list_settings, list_table_settings
+from mlx_tutor.recipe import SettingRow, list_settings, list_table_settings, write_value
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.ask import pick_model, warn_changes
-from mlx_tutor.commands.exam import hold_exam, prepare_exam
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ServeError
+from mlx_tutor.stages.ask import pick_model, warn_changes
+from mlx_tutor.stages.exam import hold_exam
 from mlx_tutor.stages.job import Job, Options, open_job
+from mlx_tutor.study.exam.offline import prepare_offline
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def command(
     if sum((base, adapter is not None, options.run is not None)) > 1:
         raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     if exam:
-        prepare_exam()
+        prepare_offline()
     job = open_job(options)
     serve = import_serve()
     serve.check_exposure(host, password, share, exam)
@@ -135,15 +136,15 @@ def find_contenders(job: Job) -> "list[Contender]":
         TutorError: no such run.
         ModelError: it is not fused, or has another base.
     """
-    from mlx_tutor.commands.compare import list_contenders
+    from mlx_tutor.stages.compare import list_contenders
 
     return list_contenders(job, find_compared(job), ("adapter",))
 
 
 def find_rating(job: Job) -> "Rating | None":
     """What the page rates; None before the first run."""
-    from mlx_tutor.commands.rate import find_contest, list_prompts
     from mlx_tutor.evaluation.rate import check_criteria, prepare_pairs
+    from mlx_tutor.stages.compare import find_contest, list_prompts
     from mlx_tutor.study.web.site import Rating
 
     if not list_runs(job.course):

@@ -37,7 +37,7 @@ def test_what_cannot_be_served_is_one_line(
     invoke: Invoke, finished: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
 ) -> None:
     # In this process, an exam would deny the network to all later tests.
-    monkeypatch.setattr("mlx_tutor.commands.serve.prepare_exam", lambda: None)
+    monkeypatch.setattr("mlx_tutor.commands.serve.prepare_offline", lambda: None)
     assert said in expect_problem(invoke, "serve", "--port", "0", *options)
 
 

@@ -1,0 +1,128 @@
+"""Which model answers a question, and how commands show what it said and what supports it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlx_tutor.stages.job import Job, adapt_hints
+from mlx_tutor.workspace import Run, find_run, list_runs
+
+if TYPE_CHECKING:
+    from mlx_tutor.study.chat.ask import CitedAnswer
+    from mlx_tutor.study.search.index import Passage
+
+
+def warn_changes(job: Job) -> None:
+    """Say so when the sources are not what was extracted."""
+    from mlx_tutor.extract.extract import find_changes
+
+    if changed := find_changes(job.course):
+        hint = f"Not in the answer yet: {', '.join(changed)} changed. Run: mlx-tutor extract -c {job.course.name}"
+        job.screen.warn(adapt_hints(hint))
+
+
+def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
+    """Say so when the model has nothing of the course to answer from."""
+    if not found:
+        job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
+    elif not given:
+        job.screen.warn(
+            f"No passage of your course fits beside this question into the model's context "
+            f"({context} tokens, {job.recipe.generate.max_tokens} of them kept for the "
+            "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
+        )
+
+
+def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
+    """Whom to ask: a label, the model's folder, and the adapter's when there is one.
+
+    Raises:
+        ModelError: the named run is not fused, or the model is not there.
+        TutorError: no such run.
+    """
+    from mlx_tutor.stages.model import note_starter
+
+    picked = find_model(job, base, adapter)
+    note_starter(job, picked[1])
+    return picked
+
+
+def find_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
+    """The adapter or run that the options name; else the newest fused run; else the base."""
+    from mlx_tutor.errors import ModelError
+    from mlx_tutor.models import resolve_model
+    from mlx_tutor.stages.model import find_base
+
+    course = job.course
+    if adapter is not None:
+        run = find_run(course, adapter)
+        return f"adapter of {run.name}", find_base(job, run), run.adapter
+    if job.options.run is not None:
+        run = find_run(course, job.options.run)
+        if not run.is_fused:
+            raise ModelError(
+                f"Run {run.name!r} is not fused yet. Ask its adapter with --adapter {run.name}, or fuse it with: "
+                f"mlx-tutor fuse --run {run.name}"
+            )
+        return pick_fused(job, run)
+    if not base:
+        runs = list_runs(course)
+        fused = [run for run in runs if run.is_fused]
+        if fused:
+            return pick_fused(job, fused[-1])
+        hint = (
+            f"run {runs[-1].name!r} is not fused yet (mlx-tutor fuse --run {runs[-1].name})"
+            if runs
+            else f"nothing is trained yet (mlx-tutor run -c {course.name})"
+        )
+        job.screen.warn(adapt_hints(f"The base model answers: {hint}."))
+    return "base", resolve_model(job.recipe.model.base, on_event=job.screen.say), None
+
+
+def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
+    """A run's fused model; says so when its adapter has changed since."""
+    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
+    from mlx_tutor.stages.model import check_thinking
+
+    check_thinking(job, run)
+    record = read_fuse(run)
+    if record is not None and record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
+        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
+        job.screen.warn(adapt_hints(hint))
+    return run.name, run.fused, None
+
+
+def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:
+    """The question, its answer, and under it what supports it."""
+    job.screen.show(f"Question: {answered.question}")
+    show_reply(job, label, answered)
+
+
+def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
+    """The answer, and under it what supports it."""
+    from mlx_tutor.display import draw_answers, draw_sources
+    from mlx_tutor.study.chat.ask import clean_text, describe_place
+
+    def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
+        job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))
+
+    answer = answered.answer
+    if answer.thoughts:
+        job.screen.explain(f"thoughts  {answer.thoughts}")
+    job.screen.show(draw_answers(job.screen.results, {label: answer.text}))
+    if answer.problem:
+        job.screen.warn(answer.problem)
+        return
+    if answered.supported is None:
+        job.screen.show("The course was not searched: nothing supports this answer.")
+    elif answered.supported:
+        sources = list({source.quote: source for source in answered.sources}.values())
+        job.screen.show(
+            f"Nearly word for word in your course: {len(answered.sources)} of {answered.checked} sentences."
+        )
+        show_places(sources, [clean_text(source.quote).replace("**", "") for source in sources])
+    else:
+        job.screen.show("not found in your course")
+        if answered.passages:
+            job.screen.show("No sentence supports this answer. Read on the question:")
+            show_places(answered.passages, [""] * len(answered.passages))
