@@ -62,7 +62,7 @@ def test_a_package_that_is_not_installed_is_one_line(
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        if name == "mlx_tutor.study" and fromlist and "serve" in fromlist:
+        if name == "mlx_tutor.study.web" and fromlist and "server" in fromlist:
             raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
         return real(name, namespace, local, fromlist or (), level)
 
