@@ -10,6 +10,8 @@ from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.scripts import join_runs
 
 OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
+INTEGRALS = "∫∬∭∮"
+NAMES = frozenset(("lim", "max", "min", "sup", "inf", "arg max", "arg min"))
 WORD = re.compile(r"[^\W\d_]{4,}")
 # What needs no brackets above or below a line: a number, a letter with its power, a function of something.
 PLAIN = re.compile(r"(?:[\w.,′!∂∇∆]|[\^_](?:\w|\{[^{}]*\}))+(?:\([^()]*\))?|√?\([^()]*\)|√\w")
@@ -22,26 +24,30 @@ def compose_formulas(runs: Sequence[Run], bars: Sequence[Box]) -> list[Run]:
         runs: In the order in which the page draws them.
         bars: Thin rules of the page: lines of fractions and roots, and others.
     """
-    composed = _compose_limits(list(runs))
+    composed = _compose_limits(list(runs), bars)
     # Fractions inside of fractions have the shorter lines.
     for bar in sorted(bars, key=lambda bar: bar[2] - bar[0]):
         composed = _compose_fraction(composed, bar) or _compose_root(composed, bar) or composed
     return composed
 
 
-def _compose_limits(runs: list[Run]) -> list[Run]:
+def _compose_limits(runs: list[Run], bars: Sequence[Box]) -> list[Run]:
     sizes = Counter[float]()
     for run in runs:
         sizes[run.size] += len(run.text)
-    for operator in [run for run in runs if run.text.strip() in OPERATORS and run.turn == 0]:
+    for operator in [run for run in runs if run.text.strip() in OPERATORS | NAMES and run.turn == 0]:
         size = operator.size
         # The sign may be of a larger type than the text; scripts may be more than letters.
         body = max((other for other, count in sizes.items() if count >= 0.2 * sizes.total()), default=size)
         script = 0.85 * min(size, body)
         small = [run for run in runs if run.turn == 0 and run.size <= script]
+        is_name = operator.text.strip() in NAMES
         above = _find_limit(operator, [run for run in small if 0.2 * size < run.y - operator.y < 1.3 * size])
-        below = _find_limit(operator, [run for run in small if 0.5 * size < operator.y - run.y < 2.5 * size])
-        if not above and not below:
+        deepest = (1.2 if is_name else 2.5) * size
+        below = _find_limit(operator, [run for run in small if 0.5 * size < operator.y - run.y < deepest])
+        if is_name:
+            above = []
+        elif not above and not below:
             above, below = _find_scripts(operator, small)
         if not above and not below:
             continue
@@ -50,7 +56,8 @@ def _compose_limits(runs: list[Run]) -> list[Run]:
         )
         used = {id(run) for run in above + below}
         whole = replace(operator, text=f"{text} ", end=max(run.end for run in [operator, *above, *below]))
-        whole = replace(whole, y=_find_height(whole, [run for run in runs if id(run) not in used]))
+        if not is_name:
+            whole = replace(whole, y=_find_height(whole, [run for run in runs if id(run) not in used], bars))
         runs = [whole if run is operator else run for run in runs if id(run) not in used]
     return runs
 
@@ -69,10 +76,12 @@ def _find_limit(operator: Run, runs: Sequence[Run]) -> list[Run]:
 def _find_scripts(operator: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Those above and below at the right of an operator, as in a line of text."""
     size, start = operator.size, operator.end - 0.3 * operator.size
-    after = [run for run in runs if run.x > start and -0.5 < (operator.y - run.y) / size < 1.5]
+    # Large integrals slant, and hang far down.
+    deepest, furthest = (2.7, 0.6) if operator.text.strip() in INTEGRALS else (1.5, 0.3)
+    after = [run for run in runs if run.x > start and -0.5 < (operator.y - run.y) / size < deepest]
     rows: dict[int, list[Run]] = {}
     for run in sorted(after, key=lambda run: (-run.y, run.x)):
-        if run.x < operator.end + 0.3 * size:
+        if run.x < operator.end + furthest * size:
             rows.setdefault(round(run.y), _grow(run, after, size))
     return (rows.pop(min(rows)), rows.pop(max(rows)))[::-1] if len(rows) == 2 else ([], [])
 
@@ -88,9 +97,13 @@ def _grow(first: Run, runs: Sequence[Run], size: float) -> list[Run]:
     return row[start : end + 1]
 
 
-def _find_height(operator: Run, runs: Sequence[Run]) -> float:
+def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box]) -> float:
     """The height of what follows an operator: TeX hangs large signs from another one."""
     size = operator.size
+    for left, bottom, _, _ in bars:
+        if -0.3 * size < left - operator.end < 0.8 * size and -0.2 * size < operator.y - bottom < 1.6 * size:
+            # A fraction, whose line stands above the height of the formula.
+            return bottom - 0.25 * size
     following = [
         run
         for run in runs
@@ -106,11 +119,16 @@ def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
     """The runs with those above and below a bar as one; None where the bar is none of a fraction."""
     left, bottom, right, _ = bar
     inside = [run for run in runs if run.turn == 0 and left - 1.5 < run.x and run.end < right + 1.5]
-    above = [run for run in inside if 0 < run.y - bottom < 1.3 * run.size]
+    tallest = max((run.size for run in inside), default=0.0)
+    above = [run for run in inside if 0 < run.y - bottom < 1.3 * tallest]
     below = [run for run in inside if 0.35 * run.size < bottom - run.y < 1.5 * run.size]
     if not above or not below:
         return None
+    # What stands further away is another line.
     size = max(run.size for run in above + below)
+    lowest, highest = min(run.y for run in above), max(run.y for run in below)
+    above = [run for run in above if run.y < lowest + 0.8 * size]
+    below = [run for run in below if run.y > highest - 0.8 * size]
     used = {id(run) for run in above + below}
     others = [run for run in runs if id(run) not in used and run.turn == 0 and run.text.strip()]
     for part in (above, below):

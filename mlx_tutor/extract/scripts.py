@@ -26,6 +26,7 @@ class Piece:
     x: float
     end: float
     gap: float
+    runs: list[Run]
 
 
 def join_runs(runs: Sequence[Run]) -> str:
@@ -39,13 +40,15 @@ def join_runs(runs: Sequence[Run]) -> str:
     for i, piece in enumerate(pieces):
         gap = piece.x - base_end
         if piece.level and gap < 0.25 * size:
-            text = _attach(text, piece.text.replace(" ", ""), piece.level)
+            # A script may have scripts of its own.
+            script = join_runs(piece.runs) if len(piece.runs) > 1 else piece.text
+            text = _attach(text, script.replace(" ", ""), piece.level)
         else:
             # Scripts have room around them.
             needed = (0.25 if i and (piece.level or pieces[i - 1].level) else WORD_GAP) * size
             text += (" " if i and piece.gap > needed and not text.endswith(" ") else "") + piece.text
             base_end = piece.end
-    return text
+    return text.replace("L^ATEX", "LaTeX")
 
 
 def _find_baseline(runs: Sequence[Run]) -> tuple[float, float]:
@@ -71,8 +74,9 @@ def _make_pieces(runs: Sequence[Run], size: float, baseline: float) -> list[Piec
             is_apart = not level and gap > WORD_GAP * size and not last.text.endswith(" ")
             last.text += (" " if is_apart else "") + run.text
             last.end = run.end
+            last.runs.append(run)
         else:
-            pieces.append(Piece(run.text, level, run.x, run.end, gap))
+            pieces.append(Piece(run.text, level, run.x, run.end, gap, [run]))
     return pieces
 
 

@@ -52,8 +52,9 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
             has_space = last.text.endswith(" ") or run.text.startswith(" ")
             wide = gap > WIDE_GAP * size if has_space else is_cell_gap(gap, size, max(last.space, run.space))
             wide = wide or (spaced and not has_space and gap > 0.2 * size)
-            # Scripts stand up to that far from the line's own baseline.
-            if abs(run.y - group[0].y) > 0.45 * max(size, group[0].size) or gap <= -size or wide:
+            # Scripts stand up to that far from the line's own baseline, and scripts of scripts further.
+            reach = 0.75 if run.size < 0.65 * group[0].size and gap < 0.2 * size else 0.45
+            if abs(run.y - group[0].y) > reach * max(size, group[0].size) or gap <= -size or wide:
                 yield _make_line(group, page, height)
                 group = []
         group.append(run)

@@ -51,6 +51,17 @@ def test_a_sum_in_a_line_of_text(tmp_path: Path) -> None:
     assert read_text(tmp_path, stream) == "Let ∑_{j=1}^m b_j be known."
 
 
+def test_an_integral_a_limit_and_a_power_of_a_power(tmp_path: Path) -> None:
+    stream = show("lim", 72, 700) + show("n", 77, 692, 7) + show("a", 90, 700) + show("n", 96.2, 698, 7)
+    assert read_text(tmp_path, stream) == "lim_n a_n"
+    stream = show("the area e", 72, 700) + show("x", 122, 704, 8) + show("2", 126.1, 708, 6) + show("is", 133, 700)
+    assert read_text(tmp_path, stream) == "the area e^{x^2} is"
+    integral = {"F2": {**FONTS["F2"], "/Encoding": {"/Differences": [1, "/integraldisplay"]}}}
+    stream = show("F =", 72, 700) + show("\x01", 95, 715, 11, "F2") + show("b", 106, 712, 8) + show("a", 101, 690, 8)
+    write_pdf(tmp_path / "b.pdf", [stream + show("f(t) dt", 114, 700)], fonts=integral)
+    assert read_pdf(tmp_path / "b.pdf")[1][0].text == "F = ∫_a^b f(t) dt"
+
+
 def test_a_root(tmp_path: Path) -> None:
     stream = (
         show("r =", 100, 700) + show("\x02", 120, 708, 11, "F2") + "126.6 709 30 0.4 re f " + show("x + y", 127, 700)
