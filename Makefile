@@ -60,8 +60,11 @@ train: $(READY) ## course files to a tutor: extract, build, train, fuse, evaluat
 compare: $(READY) ## ask base and fused model about a passage of the course (PROMPT="..." COURSE=name RUN=name)
 	@$(if $(PROMPT),$(BIN)/mlx-tutor compare --search $(OPTIONS) --prompt "$$PROMPT",echo 'Say what to ask: make compare PROMPT="What is ...?"' >&2; exit 2)
 
+# A process for each test module at a time; more than four are more models in memory than they save time.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+
 test: $(READY) ## run all tests (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
 check: $(READY) ## style, types, who may import whom, stale documentation
 	@$(BIN)/ruff check .

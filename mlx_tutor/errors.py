@@ -7,6 +7,7 @@
     +-- ModelError             base, adapter or fused model: not there, broken, not fitting
     +-- TrainingError          training could not go on
     +-- ServeError             the web page and its API
+        +-- UnknownModelError  another model than the one that is served
 
 A message says what is wrong, with what, and what to do next. Errors of other packages are mapped at the
 one place that calls them, with `raise ... from err`. Anything else is a bug and keeps its traceback.
@@ -39,3 +40,7 @@ class TrainingError(TutorError):
 
 class ServeError(TutorError):
     """The local server cannot start or was asked for something that it refuses."""
+
+
+class UnknownModelError(ServeError):
+    """The server was asked for a model that it does not have."""

@@ -64,8 +64,11 @@ def teach_course(job: Job, chunks: "Sequence[Chunk]") -> "Taught | None":
         taught = teach_chunks(job.course, chunks, teacher, settings, watch)
     report = taught.to_json(settings)
     job.screen.say(describe_taught(report, settings))
-    if report["unanswered"]:
-        reasons = "; ".join(f"{reason} ({count})" for reason, count in report["unanswered"].items())
+    missing = dict(report["unanswered"])
+    if report["unasked"]:
+        missing["the budget of the recipe's [teacher] is spent"] = report["unasked"]
+    if missing:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in missing.items())
         job.screen.warn(f"Requests that got no reply, and whose rows are missing: {reasons}.")
     return taught
 
@@ -105,8 +108,7 @@ def open_local(settings: TeacherSettings) -> "Iterator[Teacher]":
 
 def lacks_replies(result: Mapping[str, Any]) -> bool:
     """Whether rows are missing only because the teacher did not answer: the next build asks again."""
-    taught = result.get("teacher") or {}
-    return any("budget" not in reason for reason in taught.get("unanswered", ()))
+    return bool((result.get("teacher") or {}).get("unanswered"))
 
 
 def describe_estimate(estimate: "Estimate", settings: TeacherSettings) -> str:

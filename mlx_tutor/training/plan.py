@@ -4,6 +4,7 @@ In a process of its own because memory that one try took is not given back, and 
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ from mlx_tutor.workspace import Course
 
 STEPS = 3
 SHORTEST = 128
+# Exit status of the process that measures, where it had not enough memory.
+OUT_OF_MEMORY = 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ def _measure_apart(
             raise TrainingError(reply["error"])
         return Measured(**reply)
     # Killed by the system, or refused by the device.
-    if result.returncode < 0 or "memory" in result.stderr.lower():
+    if result.returncode < 0 or result.returncode == OUT_OF_MEMORY:
         return None
     lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
     raise TrainingError(f"The steps that --plan tries failed: {lines[-1]}")
@@ -312,6 +315,11 @@ def main() -> None:
         reply = asdict(measured)
     except TutorError as err:
         reply = {"error": str(err)}
+    except (MemoryError, RuntimeError) as err:
+        # mlx raises a plain RuntimeError for an allocation that it refuses.
+        if isinstance(err, RuntimeError) and not re.search("memory|allocate", str(err), re.IGNORECASE):
+            raise
+        sys.exit(OUT_OF_MEMORY)
     print(json.dumps(reply))
 
 

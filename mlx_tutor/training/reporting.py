@@ -1,12 +1,7 @@
-"""Reporting to TensorBoard by a callback of ours, and to wandb and swanlab by mlx-lm's.
+"""Reports for other programs: TensorBoard's event files by tensorboardX, wandb and swanlab by mlx-lm's callbacks."""
 
-An event file is a row of records (length, its checksum, a protobuf `Event`, its checksum), as TensorFlow's
-tensorflow/core/lib/io/record_writer.h and core/util/event.proto describe them; three fields are all that a curve needs.
-"""
-
-import socket
-import struct
 import time
+import weakref
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +10,6 @@ from mlx_tutor.files import disk_errors
 from mlx_tutor.workspace import Run
 
 REPORTS = ("tensorboard", "wandb", "swanlab")
-# CRC-32C (Castagnoli), one byte at a time.
-CRC_POLYNOMIAL = 0x82F63B78
 
 
 class TensorBoardCallback:
@@ -26,12 +19,17 @@ class TensorBoardCallback:
     """
 
     def __init__(self, run: Run, wrapped: Any = None) -> None:
+        # Not its SummaryWriter, whose thread dies on a full disk and then blocks whoever adds to its queue.
+        from tensorboardX.event_file_writer import EventsWriter
+
         self.wrapped = wrapped
-        now = time.time()
-        self.path = run.adapter / f"events.out.tfevents.{now:.0f}.{socket.gethostname()}"
-        with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_bytes(frame_record(_double(1, now) + _bytes(3, b"brain.Event:2")))
+        self._folder = run.adapter
+        with disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = EventsWriter(str(self._folder / "events"))
+            self._writer.flush()
+        # The trainer does not say when it is done.
+        weakref.finalize(self, self._writer.close)
 
     def on_train_loss_report(self, train_info: dict[str, Any]) -> None:
         """Training loss, learning rate, speed and memory."""
@@ -47,44 +45,13 @@ class TensorBoardCallback:
             self.wrapped.on_val_loss_report(val_info)
 
     def _write(self, step: int, values: dict[str, float]) -> None:
-        summary = b"".join(
-            _bytes(1, _bytes(1, name.encode()) + b"\x15" + struct.pack("<f", value)) for name, value in values.items()
-        )
-        event = _double(1, time.time()) + b"\x10" + _varint(step) + _bytes(5, summary)
-        with disk_errors(self.path), self.path.open("ab") as file:
-            file.write(frame_record(event))
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
 
-
-def frame_record(data: bytes) -> bytes:
-    """One record of an event file."""
-    length = struct.pack("<Q", len(data))
-    return length + _mask_crc(length) + data + _mask_crc(data)
-
-
-def _mask_crc(data: bytes) -> bytes:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (CRC_POLYNOMIAL if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 1) + struct.pack("<d", value)
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        with disk_errors(self._folder):
+            self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            self._writer.flush()
 
 
 def open_callback(report_to: str, run: Run, project: str, recipe: dict[str, Any]) -> Any:

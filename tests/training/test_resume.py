@@ -152,7 +152,14 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     yield Path("/dev/full")
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", f".checkpoint.{os.getpid()}.safetensors"])
+@pytest.mark.parametrize(
+    # Named, as a process's number is another one in each worker of pytest-xdist.
+    "name",
+    [
+        pytest.param("metrics.jsonl", id="metrics"),
+        pytest.param(f".checkpoint.{os.getpid()}.safetensors", id="checkpoint"),
+    ],
+)
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
     tmp_path: Path, tiny_model: Path, whole: tuple[Run, TrainReport], full_disk: Path, name: str
 ) -> None:

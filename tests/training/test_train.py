@@ -125,8 +125,9 @@ def test_batches_of_one_update_count_by_their_tokens(tmp_path: Path, tiny_model:
     _, whole = train(tmp_path, tiny_model, one, name="whole", train=rows)
     split = replace(one, iters=12, batch_size=2, grad_accumulation_steps=4, steps_per_eval=100, steps_per_report=4)
     _, parts = train(tmp_path, tiny_model, split, name="split", train=rows)
-    assert parts.best_loss == pytest.approx(whole.best_loss, abs=1e-4)
-    assert parts.train_loss == pytest.approx(whole.train_loss, abs=1e-4)
+    # Sums in another order differ in their last digits, and three steps of a large rate spread that.
+    assert parts.best_loss == pytest.approx(whole.best_loss, rel=1e-4)
+    assert parts.train_loss == pytest.approx(whole.train_loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])

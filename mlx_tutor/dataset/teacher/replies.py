@@ -68,7 +68,9 @@ class Usage:
     tokens_out: int = 0
     sent: int = 0
     kept: int = 0
-    # Place and reason of what was asked in vain, or not at all.
+    # Requests that the budget had no room for.
+    unasked: int = 0
+    # Place and reason of what was asked in vain.
     unanswered: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, reply: Reply) -> None:
@@ -149,7 +151,7 @@ def ask_all(
         raise
     finally:
         session.close()
-    usage.unanswered += [(request.place, "the budget of the recipe's [teacher] is spent") for _, request in waiting]
+    usage.unasked += len(waiting)
     return replies
 
 

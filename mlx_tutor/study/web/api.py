@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from mlx_tutor.errors import ServeError, TutorError
+from mlx_tutor.errors import ServeError, TutorError, UnknownModelError
 from mlx_tutor.generate import Answer, generate_answer
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
@@ -79,7 +79,7 @@ def make_api(site: Site) -> APIRouter:
         except (UnicodeDecodeError, json.JSONDecodeError) as err:
             return refuse(f"The request is not valid JSON ({err}).")
         except ServeError as err:
-            return refuse(str(err), 404 if str(err).startswith("No model") else 400)
+            return refuse(str(err), 404 if isinstance(err, UnknownModelError) else 400)
         try:
             task = site.worker.submit(lambda task: answer_chat(site, wanted, task))
         except ServeError as err:
@@ -105,7 +105,7 @@ def read_chat(body: Any, site: Site) -> ChatRequest:
     if not isinstance(body, dict):
         raise ServeError("The request has to be an object.")
     if body.get("model") != site.label:
-        raise ServeError(_describe_unknown(site, str(body.get("model"))))
+        raise UnknownModelError(_describe_unknown(site, str(body.get("model"))))
     for name, neutral in NEUTRAL.items():
         if body.get(name) is not None and body[name] not in neutral:
             raise ServeError(f"{name} is not offered here.")
