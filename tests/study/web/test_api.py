@@ -22,6 +22,7 @@ from mlx_tutor.study.web.api import read_chat
 from mlx_tutor.study.web.model_worker import Task
 from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
 
+JSON_TYPE = {"Content-Type": "application/json"}
 ASKED: Any = [{"role": "user", "content": "What is the mode?"}]
 
 
@@ -147,7 +148,7 @@ def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pyte
     # At temperature 0, this model does not end by itself.
     body = {"model": "demo", "messages": ASKED, "stream": stream, "max_tokens": 900}
     with closing(http.client.HTTPConnection(urlsplit(serving.address).netloc, timeout=60)) as connection:
-        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), JSON_TYPE)
         assert begun.wait(60)
         if stream:
             assert connection.getresponse().readline()
@@ -160,7 +161,7 @@ def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> Non
     body = json.dumps({"model": "demo", "messages": ASKED})
     deadline = time.monotonic() + 60
     with closing(http.client.HTTPConnection(urlsplit(serving.address).netloc, timeout=60)) as connection:
-        connection.request("POST", "/v1/chat/completions", body)
+        connection.request("POST", "/v1/chat/completions", body, JSON_TYPE)
         # The request waits behind the one that holds the gate.
         while (
             probe := serving.site.worker.submit(lambda task: None)
