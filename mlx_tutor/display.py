@@ -25,7 +25,7 @@ from mlx_tutor.records import describe_end, describe_share
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
-    from mlx_tutor.training.train import Metric
+    from mlx_tutor.training.watch import Metric
 
 # Narrower than this, an answer is not read well beside another.
 ANSWER_WIDTH = 50

@@ -28,10 +28,9 @@ from mlx_tutor.training.lower import find_first_adapted, open_lower
 from mlx_tutor.training.process import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
-from mlx_tutor.training.watch import DivergedError, Metric, OnMetric, Promise, Stopped, Watch
+from mlx_tutor.training.watch import DivergedError, OnMetric, Promise, Stopped, Watch
 from mlx_tutor.workspace import Run
 
-__all__ = ["Metric", "TrainReport", "hash_inputs", "is_run_current", "train_adapter"]
 # Settings that change what is written on the way, and not what is learned.
 SIDE_SETTINGS = ("report_to", "steps_per_save", "cache_gb", "test_batches")
 

@@ -17,7 +17,8 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.rows import tokenize_rows
-from mlx_tutor.training.train import Metric, TrainReport, hash_inputs, is_run_current, train_adapter
+from mlx_tutor.training.train import TrainReport, hash_inputs, is_run_current, train_adapter
+from mlx_tutor.training.watch import Metric
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
 
