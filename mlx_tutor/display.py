@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlx_tutor.records import describe_end, describe_share
+from mlx_tutor.tables import Table as TableOfTexts
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
@@ -348,6 +349,11 @@ def draw_rows(
     for row in rows:
         table.add_row(*map(escape, row))
     return table
+
+
+def draw_table(content: TableOfTexts, *, title: str | None = None) -> Table:
+    """A table as the reports show it."""
+    return draw_rows(content.columns, content.rows, numbers=content.numbers, title=title or content.title or None)
 
 
 def describe_seconds(seconds: float) -> str:

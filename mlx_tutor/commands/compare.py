@@ -102,8 +102,8 @@ def show_comparison(
     job: Job, record: Mapping[str, Any], prompts: "Sequence[Prompt]", found: "Sequence[Sequence[Comparison]]"
 ) -> None:
     """Each question with its answers, then what they are like; of several, the means."""
-    from mlx_tutor.display import draw_answers, draw_rows, draw_style
-    from mlx_tutor.evaluation.compare_report import list_facts
+    from mlx_tutor.display import draw_answers, draw_style, draw_table
+    from mlx_tutor.evaluation.compare_report import tabulate_models
 
     screen = job.screen
     for prompt, answers in zip(prompts, found, strict=True):
@@ -118,9 +118,7 @@ def show_comparison(
     if len(prompts) == 1:
         screen.show(draw_style(found[0]))
     else:
-        facts = [list_facts(model) for model in record["models"]]
-        rows = [(name, *(of_model[name] for of_model in facts)) for name in facts[0]]
-        headings = ("", *(model["label"] for model in record["models"]))
-        screen.show(draw_rows(headings, rows, numbers=True, title=f"means over {len(prompts)} prompts"))
+        table = tabulate_models(record["models"])
+        screen.show(draw_table(table, title=f"means over {len(prompts)} prompts"))
     if record["sharing"]:
         screen.show(record["sharing"])

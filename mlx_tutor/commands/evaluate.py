@@ -78,7 +78,8 @@ def command(
 
 def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """The losses, or what was measured beside them."""
-    from mlx_tutor.display import draw_rows
+    from mlx_tutor.display import draw_table
+    from mlx_tutor.evaluation.report import tabulate_losses
 
     unanswered = (Counter(part["unanswered"]) for part in found.values() if job.recipe.model.thinking)
     for model, count in sum(unanswered, Counter[str]()).items():
@@ -88,9 +89,7 @@ def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, 
     if "answers" in found:
         show_answers(job, run, found["answers"])
     else:
-        rows = [(model["label"], f"{model['loss']:.3f}", f"{model['perplexity']:.2f}") for model in result["models"]]
-        title = f"{run.name}, {result['rows']} test rows"
-        job.screen.show(draw_rows(("model", "answer loss", "perplexity"), rows, numbers=True, title=title))
+        job.screen.show(draw_table(tabulate_losses(result), title=f"{run.name}, {result['rows']} test rows"))
     if "learned" in found:
         show_learned(job, found["learned"])
     if "guards" in found:
@@ -133,15 +132,15 @@ def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
     """How well base and tuned answers teach, beside the references, and what the models cost to run."""
     from mlx_tutor.display import draw_rows
     from mlx_tutor.evaluation.html import write_short
+    from mlx_tutor.evaluation.report_checks import find_verdict
 
     before, after = answers["models"][0], answers["models"][-1]
     rows = []
     for m in answers["teaching"]:
-        verdict = next((d["verdict"] for d in m["differences"] if (d["from"], d["to"]) == (before, after)), "-")
         values = (
             write_short(value, m["digits"]) for value in (m["values"][before], m["values"][after], m["reference"])
         )
-        rows.append((m["title"], *values, verdict))
+        rows.append((m["title"], *values, find_verdict(m, before, after) or "-"))
     for title, key, unit in (
         ("tokens/s", "tokens_per_second", ""),
         ("time to first token", "first_token_seconds", " s"),
@@ -154,16 +153,10 @@ def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
 
 def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
     """How many facts are on each of the four lists, and the first of what was learned and unlearned."""
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.evaluation.report_checks import describe_learned
+    from mlx_tutor.display import draw_rows, draw_table
+    from mlx_tutor.evaluation.report_checks import describe_learned, tabulate_learned
 
-    trained = learned["by_training"]
-    rows = [
-        (name, str(count), *(str(trained.get(part, {}).get(name, 0)) for part in ("trained", "held out")))
-        for name, count in learned["counts"].items()
-    ]
-    headings = ("facts of the course", "asked", "trained", "held out")
-    job.screen.show(draw_rows(headings, rows, numbers=True))
+    job.screen.show(draw_table(tabulate_learned(learned)))
     asked = f"{learned['asked']} of {learned['available']} facts, asked of {' and '.join(learned['models'])}."
     job.screen.show(asked, *describe_learned(learned), "")
     for name in ("learned", "unlearned"):
@@ -176,8 +169,7 @@ def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
 
 def show_guards(job: Job, guards: Mapping[str, Any]) -> None:
     """What was forgotten, refused and copied."""
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.evaluation.report_checks import describe_guards, list_guard_rows
+    from mlx_tutor.display import draw_table
+    from mlx_tutor.evaluation.report_checks import describe_guards, tabulate_guards
 
-    job.screen.show(draw_rows(("guards", *guards["models"]), list_guard_rows(guards), numbers=True))
-    job.screen.show(*describe_guards(guards))
+    job.screen.show(draw_table(tabulate_guards(guards)), *describe_guards(guards))

@@ -199,26 +199,12 @@ def read_keys(interactive: bool) -> Iterator[str]:
 
 def show_summary(job: Job, run: Run, found: Mapping[str, Any]) -> None:
     """What the ratings say, and on which prompts the tuned model is worse."""
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.evaluation.tally import describe_estimate, describe_share, describe_verdict
+    from mlx_tutor.display import draw_table
+    from mlx_tutor.evaluation.rate_report import describe_raters, tabulate_prompts, tabulate_scores
+    from mlx_tutor.evaluation.tally import describe_verdict
 
-    base, tuned = found["models"]["base"], found["models"]["tuned"]
-    raters = ", ".join(f"{name} ({count})" for name, count in found["raters"].items())
-    title = f"{run.name}: {found['rated']} of {found['pairs']} prompts rated by {raters}"
-    rows = [
-        *(
-            (name, *(describe_estimate(model["criteria"][name]) for model in (base, tuned)))
-            for name in found["criteria"]
-        ),
-        ("mean of all", *(describe_estimate(model["mean"]) for model in (base, tuned))),
-        ("rated 4 or more", *(describe_share(model["success"]) for model in (base, tuned))),
-    ]
-    job.screen.show(draw_rows(("", base["label"], tuned["label"]), rows, numbers=True, title=title))
-    job.screen.show(*describe_verdict(found), "")
-    table = [
-        (row["id"], row["task"], f"{row['tuned']:.2f}", f"{row['base']:.2f}", f"{row['difference']:+.2f}")
-        for row in found["prompts"]
-    ]
-    job.screen.show(draw_rows(("ID", "task", tuned["label"], base["label"], "difference"), table, numbers=False))
+    title = f"{run.name}: {found['rated']} of {found['pairs']} prompts rated by {describe_raters(found)}"
+    job.screen.show(draw_table(tabulate_scores(found), title=title))
+    job.screen.show(*describe_verdict(found), "", draw_table(tabulate_prompts(found)))
     worse = ", ".join(found["worse"]) or "none"
-    job.screen.show(f"Prompts on which {tuned['label']} is worse: {worse}")
+    job.screen.show(f"Prompts on which {found['models']['tuned']['label']} is worse: {worse}")

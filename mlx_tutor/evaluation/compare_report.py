@@ -3,15 +3,17 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import TutorError
-from mlx_tutor.evaluation.html import escape, write_facts, write_name, write_page, write_shares, write_table
+from mlx_tutor.evaluation.html import draw, render_page, write_shares
 from mlx_tutor.evaluation.style import ASPECTS
 from mlx_tutor.files import write_text
 from mlx_tutor.records import describe_end
+from mlx_tutor.tables import Table
 
 SUFFIXES = (".html", ".md", ".json")
 PIECE = re.compile(r"\s+|\w+|[^\w\s]")
@@ -76,92 +78,62 @@ def list_badges(labels: Mapping[str, str]) -> list[str]:
 
 def render_html(record: Mapping[str, Any]) -> str:
     """One page that needs no network; whatever models and users wrote is escaped."""
-    labels = [model["label"] for model in record["models"]]
-    finished = record["finished"][:16].replace("T", " ")
-    count = len(record["prompts"])
-    parts = [
-        f"<h1>{escape(_join(labels))}, compared</h1>",
-        f'<p class="soft">{count} {"prompt" if count == 1 else "prompts"}, {escape(finished)} UTC</p>',
-        _write_models(record),
-        _write_style(record["models"]),
-        "<h2>Answers</h2>",
-    ]
-    if len(labels) > 1:
-        parts.append(
-            '<p class="soft">Marked: words that are not in the answer before it. Where two answers have little in '
-            "common, nothing is marked.</p>"
-        )
-    parts += [_write_prompt(prompt) for prompt in record["prompts"]]
-    parts.append(_write_settings(record))
-    return write_page(f"{_join(labels)}, compared", parts)
+    style = tabulate_style(record["models"])
+    shown = {aspect.name: draw("titled", aspect.name, aspect.definition) for aspect in ASPECTS}
+    rows = [(shown[name], *(cell.replace(" %", "\u00a0%") for cell in cells)) for name, *cells in style.rows]
+    values = {
+        "title": f"{_join([model['label'] for model in record['models']])}, compared",
+        "record": record,
+        "finished": record["finished"][:16].replace("T", " "),
+        "models": tabulate_models(record["models"]),
+        "style": replace(style, rows=rows),
+        "meanings": [(aspect.name, aspect.definition) for aspect in ASPECTS],
+        "prompts": [_prepare_prompt(prompt) for prompt in record["prompts"]],
+        "settings": list_settings(record),
+    }
+    return render_page("comparison.html.j2", values)
 
 
 def _join(labels: Sequence[str]) -> str:
     return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else labels[0]
 
 
-def list_facts(model: Mapping[str, Any]) -> dict[str, str]:
-    """The measures of a model as text, by name: the rows of the model table."""
-    return {
-        "tokens an answer": f"{model['tokens']:.0f}",
-        "tokens/s": f"{model['tokens_per_second']:.1f}",
-        "time to first token": f"{model['first_token_seconds']:.2f} s",
-        "not ended by itself": f"{100 * model['cut']:.0f} %",
-        "repeated 4-grams": f"{100 * model['repeated_4grams']:.0f} %",
-        "weights in memory": f"{1000 * model['weights_gb']:,.1f} MB",
-        "peak memory": f"{1000 * model['peak_memory_gb']:,.1f} MB",
+def tabulate_models(models: Sequence[Mapping[str, Any]]) -> Table:
+    """The measures of each model, a column for each."""
+    measures: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "tokens an answer": lambda model: f"{model['tokens']:.0f}",
+        "tokens/s": lambda model: f"{model['tokens_per_second']:.1f}",
+        "time to first token": lambda model: f"{model['first_token_seconds']:.2f} s",
+        "not ended by itself": lambda model: f"{100 * model['cut']:.0f} %",
+        "repeated 4-grams": lambda model: f"{100 * model['repeated_4grams']:.0f} %",
+        "weights in memory": lambda model: f"{1000 * model['weights_gb']:,.1f} MB",
+        "peak memory": lambda model: f"{1000 * model['peak_memory_gb']:,.1f} MB",
     }
+    rows = [(name, *map(describe, models)) for name, describe in measures.items()]
+    return Table(("", *(model["label"] for model in models)), rows, numbers=True)
 
 
-def _write_models(record: Mapping[str, Any]) -> str:
-    models = record["models"]
-    facts = [list_facts(model) for model in models]
-    rows = [(name, *(escape(found[name]) for found in facts)) for name in facts[0]]
-    caption = "Means over the answers; one model is in memory at a time."
-    sharing = f'<p class="soft">{escape(record["sharing"])}</p>' if record["sharing"] else ""
-    return f"<h2>Models</h2>{write_table(('', *map(_write_label, models)), rows, caption)}{sharing}"
+def tabulate_style(models: Sequence[Mapping[str, Any]]) -> Table:
+    """The shares of each model's answers under each label."""
+    rows = [(aspect.name, *(write_shares(model["style"][aspect.name]) for model in models)) for aspect in ASPECTS]
+    return Table(("", *(model["label"] for model in models)), rows)
 
 
-def _write_label(model: Mapping[str, Any]) -> str:
-    return write_name(model["label"])
-
-
-def _write_style(models: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            f'<span title="{escape(aspect.definition)}">{escape(aspect.name)}</span>',
-            *(escape(write_shares(model["style"][aspect.name])).replace(" %", "&nbsp;%") for model in models),
-        )
-        for aspect in ASPECTS
-    ]
-    caption = "Shares of the answers under each label. They count forms, and say nothing about whether it is right."
-    meanings = "".join(f"<dt>{escape(aspect.name)}</dt><dd>{escape(aspect.definition)}</dd>" for aspect in ASPECTS)
-    return (
-        f"<h2>Style</h2>{write_table(('', *map(_write_label, models)), rows, caption, numbers=False)}"
-        f"<details><summary>How the labels are found</summary><dl>{meanings}</dl></details>"
-    )
-
-
-def _write_prompt(prompt: Mapping[str, Any]) -> str:
-    heading = ": ".join(part for part in (prompt["id"], prompt["task"]) if part)
-    cells = []
-    if prompt["reference"]:
-        reference = escape(prompt["reference"])
-        cells.append(f'<div class="whole"><h4>reference</h4><div class="text">{reference}</div></div>')
+def _prepare_prompt(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    answers: list[dict[str, Any]] = []
     before: str | None = None
     for found in prompt["answers"]:
         text = found["answer"]["text"]
         pieces = [(text, False)] if before is None else mark_differences(before, text)
-        shown = "".join(f"<mark>{escape(piece)}</mark>" if new else escape(piece) for piece, new in pieces)
-        badges = "".join(f'<span class="badge">{escape(badge)}</span>' for badge in list_badges(found["labels"]))
-        cells.append(
-            f'<div><h4>{write_name(found["label"])}</h4><p class="interval">{escape(describe_timing(found))}</p>'
-            f'<div class="text">{shown}</div><div class="badges">{badges}</div></div>'
-        )
+        badges = list_badges(found["labels"])
+        answers.append({"label": found["label"], "timing": describe_timing(found), "pieces": pieces, "badges": badges})
         before = text
-    question = f'<div class="text question">{escape(prompt["messages"][-1]["content"])}</div>'
-    columns = f'<div class="answers columns" style="--columns: {len(prompt["answers"])}">{"".join(cells)}</div>'
-    return f"<h3>{escape(heading)}</h3>{question}{columns}"
+    question = prompt["messages"][-1]["content"]
+    return {"heading": _name(prompt), "question": question, "reference": prompt["reference"], "answers": answers}
+
+
+def _name(prompt: Mapping[str, Any]) -> str:
+    return ": ".join(part for part in (prompt["id"], prompt["task"]) if part)
 
 
 def describe_timing(found: Mapping[str, Any]) -> str:
@@ -191,26 +163,19 @@ def list_settings(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _write_settings(record: Mapping[str, Any]) -> str:
-    return f"<h2>Settings, machine and versions</h2>{write_facts(list_settings(record))}"
-
-
 def render_markdown(record: Mapping[str, Any]) -> str:
     """The same as Markdown; answers are quoted, so that their own headings and fences stay theirs."""
     models = record["models"]
-    labels = [model["label"] for model in models]
-    facts = [list_facts(model) for model in models]
+    style = tabulate_style(models)
     lines = [
-        f"# {_join(labels)}, compared",
-        "",
-        *_write_rows(("", *labels), [(n, *(f[n] for f in facts)) for n in facts[0]]),
+        f"# {_join([model['label'] for model in models])}, compared",
+        *("", *_write_rows(tabulate_models(models))),
+        *("", *_write_rows(replace(style, columns=("style", *style.columns[1:])))),
     ]
-    style = [(aspect.name, *(write_shares(model["style"][aspect.name]) for model in models)) for aspect in ASPECTS]
-    lines += ["", *_write_rows(("style", *labels), style)]
     if record["sharing"]:
         lines += ["", record["sharing"]]
     for prompt in record["prompts"]:
-        lines += ["", "## " + ": ".join(part for part in (prompt["id"], prompt["task"]) if part), ""]
+        lines += ["", f"## {_name(prompt)}", ""]
         lines += [*_quote(prompt["messages"][-1]["content"])]
         if prompt["reference"]:
             lines += ["", "**reference**", "", *_quote(prompt["reference"])]
@@ -221,8 +186,8 @@ def render_markdown(record: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    table = [headings, ["---"] * len(headings), *rows]
+def _write_rows(content: Table) -> list[str]:
+    table = [content.columns, ["---"] * len(content.columns), *content.rows]
     return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in table]
 
 

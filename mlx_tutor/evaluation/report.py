@@ -1,26 +1,25 @@
 """report.html of a run: losses, measures, checks and ratings on one page that needs no network."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlx_tutor.evaluation.html import (
-    draw_intervals,
-    escape,
-    write_difference,
-    write_facts,
-    write_name,
-    write_page,
-    write_shares,
-    write_table,
-    write_value,
+from mlx_tutor.evaluation.html import draw, render_page, write_difference, write_shares
+from mlx_tutor.evaluation.rate_report import prepare_ratings, read_summary
+from mlx_tutor.evaluation.report_checks import (
+    describe_answer,
+    describe_references,
+    draw_value,
+    prepare_guards,
+    prepare_learned,
+    prepare_teaching,
+    tabulate_speed,
 )
-from mlx_tutor.evaluation.rate_report import read_summary, write_ratings
-from mlx_tutor.evaluation.report_checks import describe_answer, write_guards, write_learned, write_teaching
 from mlx_tutor.files import hash_value, read_json, write_text
 from mlx_tutor.fuse.fuse import list_trials
 from mlx_tutor.records import describe_end, describe_share, split_question
+from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run
 
 
@@ -67,57 +66,44 @@ def render_report(
         ratings: What raters gave, where there are ratings.
         rows: Of manifest.json, how many rows came from which file and were made in which way.
     """
-    answers = evaluation.get("answers")
-    parts = [_write_head(record, evaluation), _write_training(record, rows)]
-    if curve is not None:
-        source = base64.b64encode(curve).decode("ascii")
-        caption = "Training and validation loss in nats an answer token; the ring marks the adapter that is kept."
-        parts.append(
-            f'<figure><img alt="Loss curve" src="data:image/png;base64,{source}">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    parts.append(_write_losses(evaluation))
-    if answers is None:
-        parts.append('<p class="soft">No answers were generated yet: mlx-tutor evaluate --generate</p>')
-    else:
-        parts += [_write_measures(answers), _write_differences(answers)]
-        parts += [write_teaching(answers)] if "teaching" in answers else []
-        parts += [_write_style(answers), _write_samples(answers)]
-    for name, write in (("learned", write_learned), ("guards", write_guards)):
-        if name in evaluation:
-            parts.append(write(evaluation[name]))
-        else:
-            parts.append(f'<p class="soft">Not measured yet: mlx-tutor evaluate --{name}</p>')
-    if ratings is not None:
-        parts.append(write_ratings(ratings))
-    if fuse is not None:
-        parts.append(_write_fuse(fuse))
-    parts.append(_write_machine(record, evaluation))
-    return write_page(f"Run {record['run']}", parts)
-
-
-def _write_head(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    losses = evaluation["result"]["models"]
-    first, last = losses[0], losses[-1]
-    text = (
-        f"On {evaluation['result']['rows']} test rows that training never saw, the answer loss went from "
-        f"{first['loss']:.3f} ({first['label']}) to {last['loss']:.3f} ({last['label']})."
+    result = evaluation["result"]
+    first, last = result["models"][0], result["models"][-1]
+    trained, measured = (item["finished"][:16].replace("T", " ") for item in (record, evaluation))
+    share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
+    losses = f"{share[0].upper()}{share[1:]} of the test split, {result['tokens']:,} answer tokens; nats a token."
+    parts: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+        ("learned", prepare_learned),
+        ("guards", prepare_guards),
+        ("answers", prepare_answers),
     )
-    trained, measured = (escape(item["finished"][:16].replace("T", " ")) for item in (record, evaluation))
-    return (
-        f"<h1>Run {escape(record['run'])}</h1>"
-        f'<p class="soft">Course {escape(record["course"])}, trained {trained} UTC, measured {measured} UTC</p>'
-        f'<p class="lead">{escape(text)}</p>'
+    values = dict(
+        title=f"Run {record['run']}",
+        record=record,
+        trained=trained,
+        measured=measured,
+        lead=f"On {result['rows']} test rows that training never saw, the answer loss went from {first['loss']:.3f} "
+        f"({first['label']}) to {last['loss']:.3f} ({last['label']}).",
+        training=list_training(record, rows),
+        curve=None if curve is None else base64.b64encode(curve).decode("ascii"),
+        losses=tabulate_losses(result),
+        losses_caption=losses,
+        ratings=None if ratings is None else prepare_ratings(ratings),
+        trials=None if fuse is None else Table(*list_trials(fuse["result"]), numbers=True),
+        trials_caption="" if fuse is None else _describe_trials(fuse["result"]),
+        machine=list_machine(record, evaluation),
+        **{name: prepare(evaluation[name]) if name in evaluation else None for name, prepare in parts},
     )
+    return render_page("report.html.j2", values)
 
 
-def _write_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -> str:
+def list_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    """What was trained on what, how, and what it came to."""
     result, train = record["result"], record["recipe"]["train"]
     keys = ("rank", "scale", "dropout", "num_layers", "batch_size", "grad_accumulation_steps", "learning_rate")
     system = record["recipe"]["course"]["system_prompt"] or "none"
     if any(imported["keep_system"] for imported in record["recipe"]["dataset"]["imports"]):
         system += " (imported rows kept their own)"
-    facts = [
+    return [
         ("base", record["base"]),
         ("system prompt", system),
         ("rows", f"{result['train_rows']} to train, {result['valid_rows']} to validate"),
@@ -136,7 +122,6 @@ def _write_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -
         ("time", f"{result['seconds']:.0f} s"),
         ("peak memory", f"{result['peak_memory_gb']:.2f} GB"),
     ]
-    return f"<h2>Training</h2>{write_facts(facts)}"
 
 
 def _count(counts: Mapping[str, int]) -> str:
@@ -145,119 +130,104 @@ def _count(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in ordered)
 
 
-def _write_losses(evaluation: Mapping[str, Any]) -> str:
-    result = evaluation["result"]
-    rows = [(write_name(m["label"]), f"{m['loss']:.3f}", f"{m['perplexity']:,.2f}") for m in result["models"]]
-    share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
-    caption = f"{share[0].upper()}{share[1:]} of the test split, {result['tokens']:,} answer tokens; nats a token."
-    return f"<h2>Loss on the test rows</h2>{write_table(('model', 'answer loss', 'perplexity'), rows, caption)}"
+def tabulate_losses(result: Mapping[str, Any]) -> Table:
+    """Loss and perplexity of each model."""
+    rows = [(model["label"], f"{model['loss']:.3f}", f"{model['perplexity']:,.2f}") for model in result["models"]]
+    return Table(("model", "answer loss", "perplexity"), rows, numbers=True)
 
 
-def _write_measures(answers: Mapping[str, Any]) -> str:
+def prepare_answers(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of the generated answers."""
+    return {
+        "questions": answers["questions"],
+        "available": answers["available"],
+        "max_tokens": answers["generate"]["max_tokens"],
+        "resamples": answers["resamples"],
+        "measures": _tabulate_measures(answers),
+        "signatures": "; ".join(f"{name}: {signature}" for name, signature in answers["signatures"].items()),
+        "meanings": [(measure["title"], measure["meaning"]) for measure in answers["measures"]],
+        "differences": _tabulate_differences(answers),
+        # Older records have no teaching measures.
+        "teaching": prepare_teaching(answers) if "teaching" in answers else None,
+        "teaching_caption": describe_references(answers) if "teaching" in answers else "",
+        "speed": tabulate_speed(answers, answers["models"]) if "teaching" in answers else None,
+        "style": _tabulate_style(answers),
+        "samples": _list_samples(answers),
+    }
+
+
+def _tabulate_measures(answers: Mapping[str, Any]) -> Table:
     models = answers["models"]
-    rows = []
-    for measure in answers["measures"]:
-        cells = []
-        for model in models:
-            value, _, interval = write_value(measure["values"][model], measure["digits"]).partition(" ")
-            cells.append(f'{value}<br><span class="interval">{interval.strip("()")}</span>')
-        title = f'<span title="{escape(measure["meaning"])}">{escape(measure["title"])}</span>'
-        rows.append((title, *cells, draw_intervals(measure["values"])))
-    caption = (
-        f"{answers['questions']} of {answers['available']} test questions, temperature 0, at most "
-        f"{answers['generate']['max_tokens']} tokens an answer. Below each value its 95 % interval: what other "
-        f"questions of the same kind might have given ({answers['resamples']:,} resamples of the rows)."
-    )
-    headings = ("measure", *map(write_name, models), "value and interval")
-    signatures = "; ".join(f"{name}: {signature}" for name, signature in answers["signatures"].items())
-    meanings = "".join(f"<dt>{escape(m['title'])}</dt><dd>{escape(m['meaning'])}</dd>" for m in answers["measures"])
-    return (
-        f"<h2>Answers, measured</h2>{write_table(headings, rows, caption)}"
-        f'<p class="soft">{escape(signatures)}</p><details><summary>What the measures mean</summary>'
-        f"<dl>{meanings}</dl></details>"
-    )
+    rows = [
+        (
+            draw("titled", measure["title"], measure["meaning"]),
+            *(draw_value(measure["values"][model], measure["digits"]) for model in models),
+            draw("intervals", measure["values"]),
+        )
+        for measure in answers["measures"]
+    ]
+    return Table(("measure", *models, "value and interval"), rows, numbers=True)
 
 
-def _write_differences(answers: Mapping[str, Any]) -> str:
+def _tabulate_differences(answers: Mapping[str, Any]) -> Table:
     pairs = list(dict.fromkeys((d["from"], d["to"]) for m in answers["measures"] for d in m["differences"]))
     rows = []
     for measure in answers["measures"]:
         found = {(d["from"], d["to"]): d for d in measure["differences"]}
-        cells = []
-        for pair in pairs:
-            if pair not in found:
-                cells.append("-")
-                continue
-            value, interval, verdict = write_difference(found[pair], measure["digits"])
-            kind = verdict if verdict in ("better", "worse") else "soft"
-            cells.append(
-                f'{value} <span class="{kind}">{escape(verdict)}</span><br><span class="interval">{interval}</span>'
-            )
-        rows.append((escape(measure["title"]), *cells))
-    headings = ("measure", *(f"{write_name(before)} to {write_name(after)}" for before, after in pairs))
-    caption = (
-        "Differences on the same questions, with their 95 % interval. A difference is called better or worse only when "
-        "the interval leaves zero out; unclear means that chance could have made it. Of twenty comparisons without any "
-        "difference, one would still be called one."
-    )
-    return f"<h2>Is it real?</h2>{write_table(headings, rows, caption)}"
+        cells = [
+            draw("difference", *write_difference(found[pair], measure["digits"])) if pair in found else "-"
+            for pair in pairs
+        ]
+        rows.append((measure["title"], *cells))
+    return Table(("measure", *(f"{before} to {after}" for before, after in pairs)), rows, numbers=True)
 
 
-def _write_style(answers: Mapping[str, Any]) -> str:
-    models = answers["models"]
-    shown = [models[0], models[-1]]
+def _tabulate_style(answers: Mapping[str, Any]) -> Table:
+    shown = (answers["models"][0], answers["models"][-1])
     rows = [
         (
-            f"<b>{escape(row['aspect'])}</b>",
-            *(escape(write_shares(row["models"][model])).replace(" %", "&nbsp;%") for model in shown),
-            f'<span class="soft">{escape(row["definition"])}</span>',
+            draw("strong", row["aspect"]),
+            *(write_shares(row["models"][model]).replace(" %", "\u00a0%") for model in shown),
+            draw("soft", row["definition"]),
         )
         for row in answers["style"]
     ]
-    headings = ("aspect", *map(write_name, shown), "how it is measured")
-    caption = (
-        "Shares of the answers under each label. They count forms, and say nothing about whether an answer is right."
-    )
-    return f"<h2>Style</h2>{write_table(headings, rows, caption, numbers=False)}"
+    return Table(("aspect", *shown, "how it is measured"), rows)
 
 
-def _write_samples(answers: Mapping[str, Any]) -> str:
-    parts = ["<h2>Some answers</h2>"]
+def _list_samples(answers: Mapping[str, Any]) -> list[dict[str, Any]]:
     measured = {(found["line"], found["question"]): found["models"] for found in answers.get("by_answer", ())}
+    samples = []
     for shown in answers["shown"]:
         passages, question = split_question(shown["question"])
-        parts.append(f"<h3>{escape(question)}</h3>")
-        if passages:
-            parts.append(f'<div class="text soft question">{escape(passages)}</div>')
-        cells = [
-            f'<div><h4>reference, line {shown["line"]}</h4><div class="text">{escape(shown["reference"])}</div></div>'
+        values = measured.get((shown["line"], shown["question"]), {})
+        replies = [
+            {
+                "label": label,
+                "note": f"{reply['tokens']} tokens{describe_end(reply.get('ended', 'stop'))}",
+                "text": reply["text"],
+                "below": describe_answer(values[label]) if values.get(label) else "",
+            }
+            for label, reply in shown["answers"].items()
         ]
-        for label, reply in shown["answers"].items():
-            note = f"{reply['tokens']} tokens{describe_end(reply.get('ended', 'stop'))}"
-            head = f'<h4>{write_name(label)} <span class="soft">{note}</span></h4>'
-            values = measured.get((shown["line"], shown["question"]), {}).get(label, {})
-            below = f'<p class="soft">{escape(describe_answer(values))}</p>' if values else ""
-            cells.append(f'<div>{head}<div class="text">{escape(reply["text"])}</div>{below}</div>')
-        parts.append(f'<div class="answers">{"".join(cells)}</div>')
-    return "".join(parts)
+        sample = {"passages": passages, "question": question, "replies": replies}
+        samples.append(sample | {key: shown[key] for key in ("line", "reference")})
+    return samples
 
 
-def _write_fuse(fuse: Mapping[str, Any]) -> str:
-    result = fuse["result"]
-    headings, rows = list_trials(result)
+def _describe_trials(result: Mapping[str, Any]) -> str:
     # Older runs do not say on how many rows.
     decided = describe_share(result["rows"], result["total_rows"]) if "rows" in result else "the validation rows"
-    caption = (
+    return (
         f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on "
         f"some rows and decided on {decided}; the last row is what was written. Bits: the mean over the layers with an "
         "adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss. Top-1: how "
         "often fused and adapter find the same token most likely. KL from the adapter, in nats."
     )
-    cells = [[escape(cell) for cell in row] for row in rows]
-    return f"<h2>Fused model</h2>{write_table(headings, cells, caption)}"
 
 
-def _write_machine(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+def list_machine(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Where and with what a run was trained and measured."""
     facts = []
     for title, environment in (("trained on", record["environment"]), ("measured on", evaluation["environment"])):
         packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
@@ -267,4 +237,4 @@ def _write_machine(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> 
     answers = evaluation.get("answers")
     if answers is not None:
         facts.append(("measuring the answers", f"{answers['seconds']:.0f} s, {answers['peak_memory_gb']:.2f} GB"))
-    return f"<h2>Machine and versions</h2>{write_facts(facts)}"
+    return facts

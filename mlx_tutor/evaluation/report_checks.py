@@ -1,10 +1,11 @@
 """Learned facts, guards and teaching measures in words, for the terminal and report.html."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from mlx_tutor.evaluation.html import draw_intervals, escape, write_difference, write_name, write_short, write_table
-from mlx_tutor.evaluation.html import write_value as write_estimate
+from mlx_tutor.evaluation.html import draw, write_short, write_value
+from mlx_tutor.tables import Table
 
 # What each list of facts means for who reads it.
 LISTS = {
@@ -38,7 +39,7 @@ def describe_learned(learned: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def list_guard_rows(guards: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def tabulate_guards(guards: Mapping[str, Any]) -> Table:
     """A row for each guard, with a cell for base and for tuned model."""
     rows = [
         (f"general questions, {measure['title']}", *(write_short(value, 2) for value in measure["values"]))
@@ -58,7 +59,7 @@ def list_guard_rows(guards: Mapping[str, Any]) -> list[tuple[str, ...]]:
         shares = [of_model["kinds"].get(kind, {}).get("copied_share") for of_model in words]
         cells = ("-" if share is None else f"{100 * share:.1f} %" for share in shares)
         rows.append((f"8-grams from the sources, {title}", *cells))
-    return rows
+    return Table(("guards", *guards["models"]), rows, numbers=True)
 
 
 def describe_guards(guards: Mapping[str, Any]) -> list[str]:
@@ -80,127 +81,105 @@ def describe_guards(guards: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def write_learned(learned: Mapping[str, Any]) -> str:
-    """The four lists of facts with their pages, as HTML."""
+def tabulate_learned(learned: Mapping[str, Any]) -> Table:
+    """How many facts are on each of the four lists, and how many of those were in some training row."""
     trained = learned["by_training"]
     rows = [
-        (
-            f"<b>{escape(name)}</b>",
-            str(count),
-            *(str(trained.get(part, {}).get(name, 0)) for part in ("trained", "held out")),
-            _draw_share(count / learned["asked"]),
-        )
+        (name, str(count), *(str(trained.get(part, {}).get(name, 0)) for part in ("trained", "held out")))
         for name, count in learned["counts"].items()
     ]
-    asked = (
-        f"{learned['asked']} of {learned['available']} facts of the course were asked closed-book. Trained: in other "
-        "words, in some training row; held out: in none. Margin: by how many nats a token the answer is likelier than "
-        "the best wrong one, in its worse wording."
-    )
-    parts = [
-        "<h2>What did it learn?</h2>",
-        write_table(("", "facts", "trained", "held out", ""), rows, asked),
-        *(f'<p class="soft">{escape(line)}</p>' for line in describe_learned(learned)),
-    ]
-    for name, meaning in LISTS.items():
-        facts = learned["lists"][name]
-        if not facts:
-            continue
-        table = write_table(
-            ("question", "answer in the course", "where", "margin, base to tuned"),
-            [_write_fact(fact) for fact in facts],
-            meaning,
-            numbers=False,
-        )
-        state = " open" if len(facts) <= OPEN_FACTS else ""
-        parts.append(f"<details{state}><summary>{escape(name)}: {len(facts)}</summary>{table}</details>")
-    return "".join(parts)
+    return Table(("facts of the course", "asked", "trained", "held out"), rows, numbers=True)
+
+
+def prepare_learned(learned: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows: the four lists of facts with their pages."""
+    table = tabulate_learned(learned)
+    strong = [(draw("strong", name), *cells) for name, *cells in table.rows]
+    bars = [draw("share_bar", count / learned["asked"]) for count in learned["counts"].values()]
+    columns = ("question", "answer in the course", "where", "margin, base to tuned")
+    return {
+        "asked": learned["asked"],
+        "available": learned["available"],
+        "counts": replace(table, rows=strong).with_column("", bars),
+        "remarks": describe_learned(learned),
+        "lists": [
+            {
+                "name": name,
+                "open": len(facts) <= OPEN_FACTS,
+                "meaning": meaning,
+                "table": Table(columns, [_write_fact(fact) for fact in facts]),
+            }
+            for name, meaning in LISTS.items()
+            if (facts := learned["lists"][name])
+        ],
+    }
 
 
 def _write_fact(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    margins = [min(fact[label]["margins"]) for label in ("base", "tuned")]
+    base, tuned = (min(fact[label]["margins"]) for label in ("base", "tuned"))
     said = " ".join(f"said by {label}" for label in ("base", "tuned") if fact[label]["said"] >= 0.5)
-    text = f'<span class="tight">{margins[0]:+.2f} to {margins[1]:+.2f}</span>'
-    return (
-        escape(fact["question"]),
-        escape(fact["answer"]),
-        escape(fact["place"]),
-        f'{text}<br><span class="soft">{said}</span>' if said else text,
-    )
+    margins = draw("tight", f"{base:+.2f} to {tuned:+.2f}")
+    return fact["question"], fact["answer"], fact["place"], draw("noted", margins, said, "soft") if said else margins
 
 
-def _draw_share(share: float) -> str:
-    width = round(160 * share, 1)
-    return (
-        '<svg width="160" height="12" viewBox="0 0 160 12" aria-hidden="true"><rect class="rest" width="160" '
-        f'height="12" rx="2"/><rect class="part" width="{width}" height="12" rx="2"/></svg>'
-    )
-
-
-def write_guards(guards: Mapping[str, Any]) -> str:
-    """What was forgotten, refused and copied, with every answer, as HTML."""
-    rows = [(escape(title), *map(escape, cells)) for title, *cells in list_guard_rows(guards)]
-    caption = (
-        "Questions of our own: what every base knows, what no course answers, and what asks for its text. Refused: the "
-        "first two sentences say so. Told apart: how often a refusal is likelier after a question from outside than "
-        "after one of the course. Longest run and 8-grams: word for word in the sources, the question's own words left "
-        "out; a course that defines its terms in one sentence is meant to be quoted."
-    )
-    parts = [
-        "<h2>Guards</h2>",
-        write_table(("", *map(write_name, guards["models"])), rows, caption),
-        *(f'<p class="soft">{escape(line)}</p>' for line in describe_guards(guards)),
-    ]
-    if guards["general"]["forgotten"]:
-        lost = "".join(f"<li>{escape(question)}</li>" for question in guards["general"]["forgotten"])
-        parts.append(f"<details><summary>Forgotten general questions</summary><ul>{lost}</ul></details>")
-    answers = [guards["words"][label]["answers"] for label in guards["models"]]
-    table = [
-        (escape(pair[0]["kind"]), escape(pair[0]["question"]), *(_write_guarded(answer) for answer in pair))
-        for pair in zip(*answers, strict=True)
-    ]
-    headings = ("kind", "question", *map(write_name, guards["models"]))
-    parts.append(
-        f"<details><summary>All {len(table)} questions and answers</summary>"
-        f"{write_table(headings, table, numbers=False)}</details>"
-    )
-    return "".join(parts)
+def prepare_guards(guards: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows: what was forgotten, refused and copied, with every answer."""
+    answers = zip(*(guards["words"][label]["answers"] for label in guards["models"]), strict=True)
+    rows = [(pair[0]["kind"], pair[0]["question"], *map(_write_guarded, pair)) for pair in answers]
+    return {
+        "table": tabulate_guards(guards),
+        "remarks": describe_guards(guards),
+        "forgotten": guards["general"]["forgotten"],
+        "answers": Table(("kind", "question", *guards["models"]), rows),
+    }
 
 
 def _write_guarded(answer: Mapping[str, Any]) -> str:
     copied = answer["copied"]["words"]
     notes = ["refused"] if answer["refused"] else []
     notes += [f"{copied} words copied"] if copied >= 8 else []
-    note = f'<br><span class="soft">{escape(", ".join(notes))}</span>' if notes else ""
-    return f'<div class="text">{escape(answer["answer"])}</div>{note}'
+    return draw("answer", answer["answer"], ", ".join(notes))
 
 
-def write_teaching(answers: Mapping[str, Any]) -> str:
-    """The teaching measures and what the models cost to run, as HTML."""
+def prepare_teaching(answers: Mapping[str, Any]) -> Table:
+    """The teaching measures, with intervals, the references and what became better or worse."""
     models: Sequence[str] = answers["models"]
     rows = []
     for measure in answers["teaching"]:
-        cells = []
-        for value in (*(measure["values"][model] for model in models), measure["reference"]):
-            text, _, interval = write_estimate(value, measure["digits"]).partition(" ")
-            cells.append(f'{text}<br><span class="interval">{interval.strip("()")}</span>')
-        difference = next((d for d in measure["differences"] if (d["from"], d["to"]) == (models[0], models[-1])), None)
-        verdict = "" if difference is None else write_difference(difference, measure["digits"])[2]
-        title = f'{escape(measure["title"])}<br><span class="interval">{escape(measure["meaning"])}</span>'
-        kind = verdict if verdict in ("better", "worse") else "soft"
+        values = (*(measure["values"][model] for model in models), measure["reference"])
+        verdict = find_verdict(measure, models[0], models[-1])
         rows.append(
-            (title, *cells, draw_intervals(measure["values"]), f'<span class="{kind}">{escape(verdict)}</span>')
+            (
+                draw("noted", measure["title"], measure["meaning"]),
+                *(draw_value(value, measure["digits"]) for value in values),
+                draw("intervals", measure["values"]),
+                draw("judged", verdict, verdict),
+            )
         )
+    columns = ("", *models, "references", "value and interval", f"{models[0]} to {models[-1]}")
+    return Table(columns, rows, numbers=True)
+
+
+def draw_value(value: Mapping[str, float] | None, digits: int) -> str:
+    """A value above its interval."""
+    text, _, interval = write_value(value, digits).partition(" ")
+    return draw("noted", text, interval.strip("()"))
+
+
+def find_verdict(measure: Mapping[str, Any], before: str, after: str) -> str:
+    """What a measure says of a change, "" where it was not compared."""
+    return next((d["verdict"] for d in measure["differences"] if (d["from"], d["to"]) == (before, after)), "")
+
+
+def describe_references(answers: Mapping[str, Any]) -> str:
+    """What the teaching measures mean, and what they do not."""
     level = answers["level"]
-    caption = (
+    text = (
         f"Reading grades from {level['low']:.0f} to {level['high']:.0f} fit, by {level['by']}. The references show "
         "what can be reached. Support and concepts are looked for by words: they tell an answer taken from the course "
         "from an invented one, and not a right from a wrong one."
     )
-    if not level["english"]:
-        caption += " Readability is left out: the course is not in English."
-    headings = ("", *map(write_name, models), "references", "value and interval", f"{models[0]} to {models[-1]}")
-    return f"<h2>How well it teaches</h2>{write_table(headings, rows, caption)}{_write_speed(answers, models)}"
+    return text if level["english"] else f"{text} Readability is left out: the course is not in English."
 
 
 def describe_answer(values: Mapping[str, float | None]) -> str:
@@ -212,14 +191,15 @@ def describe_answer(values: Mapping[str, float | None]) -> str:
     return ", ".join(parts)
 
 
-def _write_speed(answers: Mapping[str, Any], models: Sequence[str]) -> str:
-    rows = []
-    for title, key, unit, digits in (
-        ("tokens a second", "tokens_per_second", "", 1),
-        ("time to the first token", "first_token_seconds", " s", 2),
-        ("peak memory", "peak_memory_gb", " GB", 2),
-        ("weights in memory", "weights_gb", " GB", 3),
-    ):
-        rows.append((escape(title), *(f"{answers['speed'][model][key]:,.{digits}f}{unit}" for model in models)))
-    caption = "One question after the other, as a user asks; means over the first three test questions."
-    return f"<h3>Speed and memory</h3>{write_table(('', *map(write_name, models)), rows, caption)}"
+def tabulate_speed(answers: Mapping[str, Any], models: Sequence[str]) -> Table:
+    """What the models cost to run."""
+    rows = [
+        (title, *(f"{answers['speed'][model][key]:,.{digits}f}{unit}" for model in models))
+        for title, key, unit, digits in (
+            ("tokens a second", "tokens_per_second", "", 1),
+            ("time to the first token", "first_token_seconds", " s", 2),
+            ("peak memory", "peak_memory_gb", " GB", 2),
+            ("weights in memory", "weights_gb", " GB", 3),
+        )
+    ]
+    return Table(("", *models), rows, numbers=True)

@@ -191,7 +191,7 @@ def test_the_report_says_which_rows_each_width_was_measured_on(invoke: Invoke, f
     record["result"]["tried"] = [{**kept, "rows": 777, "bits": 2, "loss": 9.125}, kept]
     path.write_text(json.dumps(record))
     assert invoke("evaluate").exit_code == 0
-    cells = re.findall(r"<td[^>]*>(\w+)</td>(?=<td[^>]*>([\d.]+)</td>)", read_source(finished))
+    cells = re.findall(r"<td[^>]*>(\w+)</td>(?=\s*<td[^>]*>([\d.]+)</td>)", read_source(finished))
     assert ("777", "9.125") in cells and (str(kept["rows"]), f"{kept['loss']:.3f}") in cells
     assert kept["rows"] == record["result"]["rows"]
 
