@@ -4,6 +4,7 @@ A measure is a score of sums over rows, so that a resample is a product of two m
 the same resamples of the same rows, as Koehn (2004) does for translations: what the rows have in common drops out.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -94,3 +95,13 @@ def score_perplexity(sums: Array) -> Array:
 def score_percent(sums: Array) -> Array:
     """The ratio in hundredths."""
     return 100 * score_ratio(sums)
+
+
+def compute_p_value(wins: int, losses: int) -> float:
+    """Two-sided p-value of the exact sign test (Dixon and Mood, 1946); ties are left out. 1.0 without any."""
+    total = wins + losses
+    tail, orders = 0, 1
+    for k in range(min(wins, losses) + 1):
+        tail += orders
+        orders = orders * (total - k) // (k + 1)
+    return min(1.0, math.ldexp(2 * tail, -total))

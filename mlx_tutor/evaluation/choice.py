@@ -4,7 +4,6 @@ The option with the least loss a token is the one that the model prefers: multip
 "Language Models are Few-Shot Learners", section 2.4), normalised by length.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,10 +90,3 @@ def _measure_choice(loaded: LoadedModel, choice: Choice, cache: PromptCache) -> 
 def find_margin(losses: Array) -> float:
     """How much less the right option costs than the best wrong one, in nats a token; above 0 it is preferred."""
     return float(losses[1:].min() - losses[0])
-
-
-def compare_counts(more: int, less: int) -> float:
-    """Two-sided exact sign test: how likely so unequal counts are when both are equally likely (McNemar, 1947)."""
-    total = more + less
-    tail: float = sum(math.comb(total, i) for i in range(min(more, less) + 1)) / 2**total
-    return min(1.0, 2 * tail)

@@ -16,8 +16,8 @@ import numpy as np
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.evaluation.answers import Question, Reply
-from mlx_tutor.evaluation.bootstrap import Array
-from mlx_tutor.evaluation.choice import Choice, compare_counts, find_margin, write_choice
+from mlx_tutor.evaluation.bootstrap import Array, compute_p_value
+from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
 from mlx_tutor.models import render_tokens
 from mlx_tutor.records import Message, describe_place
@@ -318,7 +318,7 @@ def sort_facts(facts: Sequence[Fact], base: Sequence[Knowledge], tuned: Sequence
     return {
         "counts": counts,
         "by_training": dict(trained),
-        "p_value": compare_counts(counts["learned"], counts["unlearned"]),
+        "p_value": compute_p_value(counts["learned"], counts["unlearned"]),
         "by_test": {"base": _count_tests(base), "tuned": _count_tests(tuned)},
         "lists": lists,
     }

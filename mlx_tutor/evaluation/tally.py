@@ -15,6 +15,7 @@ import numpy as np
 from mlx_tutor.evaluation.bootstrap import (
     MIN_ROWS,
     Sample,
+    compute_p_value,
     draw_weights,
     estimate_difference,
     estimate_value,
@@ -31,16 +32,6 @@ LEVEL = 0.05
 MOST = 200
 SEED = 0
 OUTCOMES = {"wins": "win", "ties": "tie", "losses": "loss"}
-
-
-def compute_p_value(wins: int, losses: int) -> float:
-    """Two-sided p-value of the exact sign test (Dixon and Mood, 1946); ties are left out. 1.0 without any."""
-    total = wins + losses
-    tail, ways = 0, 1
-    for k in range(min(wins, losses) + 1):
-        tail += ways
-        ways = ways * (total - k) // (k + 1)
-    return min(1.0, math.ldexp(2 * tail, -total))
 
 
 def plan_more(wins: int, ties: int, losses: int) -> int | None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlx_tutor.evaluation.choice import Choice, compare_counts, find_margin, measure_choices, write_choice
+from mlx_tutor.evaluation.bootstrap import compute_p_value
+from mlx_tutor.evaluation.choice import Choice, find_margin, measure_choices, write_choice
 from mlx_tutor.evaluation.measure import measure_rows
 from mlx_tutor.models import LoadedModel, load_model, render_prompt
 from mlx_tutor.training.batches import TokenRow
@@ -55,5 +56,5 @@ def test_margin_and_sign_test() -> None:
     assert find_margin(np.array([1.0, 1.5, 3.0])) == pytest.approx(0.5)
     assert find_margin(np.array([2.0, 1.5, 3.0])) == pytest.approx(-0.5)
     # Nine of ten coins on one side: twice (1 + 10) of 1024.
-    assert compare_counts(9, 1) == compare_counts(1, 9) == pytest.approx(22 / 1024)
-    assert compare_counts(3, 3) == compare_counts(0, 0) == 1.0
+    assert compute_p_value(9, 1) == compute_p_value(1, 9) == pytest.approx(22 / 1024)
+    assert compute_p_value(3, 3) == compute_p_value(0, 0) == 1.0

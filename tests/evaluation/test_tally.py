@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from mlx_tutor.evaluation.bootstrap import compute_p_value
 from mlx_tutor.evaluation.rate import Judgement, Pair, Side
 from mlx_tutor.evaluation.tally import (
-    compute_p_value,
     list_preferences,
     measure_agreement,
     measure_share,
