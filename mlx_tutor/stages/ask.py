@@ -81,14 +81,10 @@ def find_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Pa
 
 def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
     """A run's fused model; says so when its adapter has changed since."""
-    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
-    from mlx_tutor.stages.model import check_thinking
+    from mlx_tutor.stages.model import check_thinking, warn_stale_fuse
 
     check_thinking(job, run)
-    record = read_fuse(run)
-    if record is not None and record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
-        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
-        job.screen.warn(adapt_hints(hint))
+    warn_stale_fuse(job, run)
     return run.name, run.fused, None
 
 

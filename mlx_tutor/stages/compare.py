@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlx_tutor.stages.job import Job, adapt_hints
+from mlx_tutor.stages.job import Job
 from mlx_tutor.workspace import NAME_PATTERN, Run, find_run
 
 if TYPE_CHECKING:
@@ -63,19 +63,16 @@ def pick_model(job: Job, run: Run, kind: str) -> "Contender":
     """Base, adapter or fused model of a run; warns when the fused one is stale."""
     from mlx_tutor.errors import ModelError
     from mlx_tutor.evaluation.compare import Contender
-    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
-    from mlx_tutor.stages.model import check_thinking, find_base
+    from mlx_tutor.fuse.fuse import read_fuse
+    from mlx_tutor.stages.model import check_thinking, find_base, warn_stale_fuse
 
     thinking = job.recipe.model.thinking
     if kind != "fused":
         return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None, thinking)
     check_thinking(job, run)
-    record = read_fuse(run)
-    if record is None:
+    if read_fuse(run) is None:
         raise ModelError(f"Run {run.name!r} is not fused yet. Fuse it with: mlx-tutor fuse --run {run.name}")
-    if record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
-        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
-        job.screen.warn(adapt_hints(hint))
+    warn_stale_fuse(job, run)
     return Contender(kind, run.fused, None, thinking)
 
 

@@ -224,6 +224,16 @@ def check_thinking(job: Job, run: Run) -> None:
         )
 
 
+def warn_stale_fuse(job: Job, run: Run) -> None:
+    """Say so when the adapter of a run has changed since it was fused."""
+    from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
+
+    record = read_fuse(run)
+    if record is not None and record["inputs"]["adapter"] != hash_inputs(run, job.recipe)["adapter"]:
+        hint = f"The fused model is stale, its adapter changed. Renew it: mlx-tutor fuse --run {run.name}"
+        job.screen.warn(adapt_hints(hint))
+
+
 def run_fuse(job: Job, run: Run) -> Outcome:
     """Adapter -> fused model, checked against the adapter."""
     from mlx_tutor.fuse.fuse import fuse_run, is_fuse_current, read_fuse
