@@ -11,9 +11,6 @@ from mlx_tutor.extract.shape import ENDS_SENTENCE
 HEADING_RATIO = 1.12
 NO_HEADING = (0.0, False)
 WORD = re.compile(r"[^\W\d_]{3,}|\b[A-Z]{2}\b|[\u3040-\u9fff\uac00-\ud7af]{2}")
-SECTION_NUMBER = re.compile(
-    r"^(?:chapter|section|part|appendix)?\s*(?:\d+|[A-Z]\b|[IVX]+\b)(?:\.\d+)*[.:]?\s+", re.IGNORECASE
-)
 
 
 def find_headings(lines: Sequence[Line], body: float, outline: Sequence[tuple[int, int, str]]) -> list[int | None]:

@@ -136,3 +136,15 @@ def run_program(*arguments: str, **environment: str) -> tuple[int, str, str]:
     process = start_program(*arguments, **environment)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+def expect_problem(invoke: Invoke, *arguments: str) -> str:
+    """Run a command that has to fail with one line; returns the line."""
+    result = invoke(*arguments)
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == lines[0]
+    return lines[0]

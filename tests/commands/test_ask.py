@@ -9,8 +9,7 @@ import pytest
 
 from mlx_tutor.generate import Answer
 from mlx_tutor.study.chat import ask
-from tests.commands.conftest import Invoke, run_program
-from tests.commands.test_bad_input import expect_problem
+from tests.commands.conftest import Invoke, expect_problem, run_program
 
 QUESTION = "What is the mode?"
 

@@ -11,20 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import Invoke, make_course, run_program, start_program
+from tests.commands.conftest import Invoke, expect_problem, make_course, run_program, start_program
 from tests.model_factory import make_model
-
-
-def expect_problem(invoke: Invoke, *arguments: str) -> str:
-    """Run a command that has to fail with one line; returns the line."""
-    result = invoke(*arguments)
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("Error:")]
-    assert len(lines) == 1 and "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1] == lines[0]
-    return lines[0]
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from click.testing import CliRunner, Result
 
 from mlx_tutor.cli import cli
 from mlx_tutor.commands.chat import SLASHES, complete_slash, describe_dropped
-from tests.commands.conftest import Invoke
-from tests.commands.test_bad_input import expect_problem
+from tests.commands.conftest import Invoke, expect_problem
 
 MODE, MEDIAN = "What is the mode?", "What is the median?"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.study.exam.record import FORMAT, hash_entry, write_line
-from tests.commands.conftest import Invoke, run_program
-from tests.commands.test_bad_input import UNSHARE, can_mount, expect_problem
+from tests.commands.conftest import Invoke, expect_problem, run_program
+from tests.commands.test_bad_input import UNSHARE, can_mount
 from tests.study.exam.test_offline import cut_off
 
 MODE, MEDIAN = "What is the mode?", "What is the median?"

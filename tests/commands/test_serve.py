@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from mlx_tutor.study.web.server import open_socket
-from tests.commands.conftest import Invoke, start_program
-from tests.commands.test_bad_input import expect_problem
+from tests.commands.conftest import Invoke, expect_problem, start_program
 
 
 def test_a_port_in_use_is_one_line(invoke: Invoke, finished: Path) -> None:

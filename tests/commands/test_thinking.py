@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chat_templates import QWEN3
-from tests.commands.conftest import Invoke, make_course
-from tests.commands.test_bad_input import expect_problem
+from tests.commands.conftest import Invoke, expect_problem, make_course
 from tests.model_factory import make_tokenizer
 from tests.thinking_model import ANSWER, THOUGHTS, make_thinker
 

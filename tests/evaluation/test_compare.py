@@ -25,7 +25,7 @@ from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import lend_adapter, load_model
 from mlx_tutor.settings import GenerateSettings
 from tests.model_factory import make_model
-from tests.training.test_train import SETTINGS, train
+from tests.training.runs import SETTINGS, train
 
 TOKENS = mx.array([[1, *range(40, 100, 3)]])
 LIMITS = GenerateSettings(max_tokens=5)

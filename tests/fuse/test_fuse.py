@@ -30,7 +30,7 @@ from mlx_tutor.settings import FuseSettings, GenerateSettings
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
-from tests.training.test_train import SETTINGS, make_rows, train
+from tests.training.runs import SETTINGS, make_rows, train
 
 TRAIN, VALID = make_rows(22), make_rows(3, start=22)
 

@@ -20,7 +20,7 @@ from mlx_tutor.training.adapter import add_adapter
 from mlx_tutor.training.train import hash_inputs
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
-from tests.training.test_train import SETTINGS, make_rows, train
+from tests.training.runs import SETTINGS, make_rows, train
 
 DORA = replace(SETTINGS, fine_tune_type="dora", learning_rate=1e-2)
 TOKENS = mx.array([[1, *range(40, 100, 3)]])

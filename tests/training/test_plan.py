@@ -16,7 +16,7 @@ from mlx_tutor.training.plan import (
     measure_steps,
     plan_training,
 )
-from tests.training.test_train import SETTINGS, make_rows
+from tests.training.runs import SETTINGS, make_rows
 
 
 def test_smaller_settings_keep_the_rows_of_an_update() -> None:

@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.workspace import Run
-from tests.training.test_train import SETTINGS, train
+from tests.training.runs import SETTINGS, train
 
 
 def read_values(path: Path, tag: str) -> list[float]:

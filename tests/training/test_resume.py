@@ -20,7 +20,7 @@ from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.train import TrainReport, is_run_current, is_run_resumable
 from mlx_tutor.training.watch import Metric
 from mlx_tutor.workspace import Run
-from tests.training.test_train import SETTINGS, make_rows, train
+from tests.training.runs import SETTINGS, make_rows, train
 
 # Dropout draws random numbers, and gradients are summed over two batches.
 RESUMED = replace(SETTINGS, iters=40, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
