@@ -6,6 +6,7 @@ from pathlib import Path
 from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.markdown import read_markdown
 from mlx_tutor.extract.notebook import read_notebook
+from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
 from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.text import read_text
 from mlx_tutor.records import Section
@@ -21,5 +22,9 @@ READERS: dict[str, Callable[[Path], tuple[str, tuple[Section, ...]]]] = {
     ".rmd": read_markdown,
     ".html": read_html,
     ".htm": read_html,
+    ".xhtml": read_html,
+    ".docx": read_docx,
+    ".pptx": read_pptx,
+    ".epub": read_epub,
     ".txt": read_text,
 }

@@ -35,6 +35,8 @@ DEEPEST = 150
 # Elements that a text about sets and types may seem to open.
 LETTERS = frozenset("abiqsu")
 TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)((?:\s[^<>]*|/)?)>")
+# Links of a footnote to its place and back, and of a heading to itself.
+BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|[↑↩¶#§*†‡]\ufe0e?|")
 LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|brush:\s*)([\w+#.-]+)")
 
 
@@ -153,6 +155,8 @@ class _Walker:
     def _write_inline(self, element: Any, name: str) -> str:  # noqa: PLR0911
         if name == "br":
             return " "
+        if name == "a" and BACK.fullmatch(element.get("href", "")) and NOTE.fullmatch(element.text_content().strip()):
+            return GONE
         if name in ("img", "wbr"):
             return GONE if name == "img" else ""
         if name == "math":
@@ -174,7 +178,7 @@ class _Walker:
             head, tail = inner[: len(inner) - len(inner.lstrip())], inner[len(inner.rstrip()) :]
             return f"{head}**{inner.strip()}**{tail}"
         if name in ("sup", "sub"):
-            return write_script("^" if name == "sup" else "_", inner.strip())
+            return GONE if inner == GONE else write_script("^" if name == "sup" else "_", inner.strip())
         return inner
 
     def _write_child(self, child: Any) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,24 @@ from mlx_tutor.extract import READERS
 from mlx_tutor.workspace import Course
 
 OUTSIDE = "a link that leads out of the course's sources; put the file itself there"
+
+# What to do with files that no reader takes; assets of pages and everything else is passed over without a word.
+ADVICE = (
+    ("doc rtf odt pages wpd", "save it as .docx or PDF"),
+    ("ppt odp key", "save it as .pptx or PDF"),
+    ("tex ps djvu dvi", "make a PDF of it"),
+    ("rst adoc org textile wiki tid ltx", "turn it into Markdown (pandoc does)"),
+    ("mobi azw azw3 fb2", "turn it into EPUB or PDF"),
+    ("csv tsv xlsx xls ods parquet jsonl", "a table is imported by the recipe, under [[dataset.import]]"),
+    (
+        "png jpg jpeg gif tif tiff bmp webp heic",
+        "a picture; write what it says, or make a PDF of it for --ocr",
+    ),
+    ("mp4 mov avi mkv webm mp3 m4a wav ogg", "put its transcript there as .txt"),
+    ("zip tar gz tgz 7z rar", "unpack it"),
+    ("py r jl java c cpp cs js m sql hs rs go", "code is read from notebooks and Markdown"),
+)
+NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,17 @@ def list_sources(course: Course) -> Sources:
         else:
             kind[name] = path
     return found
+
+
+def advise(others: Iterable[str]) -> Iterator[str]:
+    """What to do with files of other kinds, a line for each kind that may hold a part of the course."""
+    names = list(others)
+    for suffixes, advice in ADVICE:
+        known = suffixes.split()
+        found = [name for name in names if name.rpartition(".")[2].lower() in known]
+        if found:
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            yield f"{', '.join(found[:NAMED])}{more}: not read; {advice}"
 
 
 def _walk(root: Path, found: Sources) -> Iterator[Path]:

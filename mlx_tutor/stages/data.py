@@ -30,6 +30,7 @@ def run_extract(job: Job) -> Outcome:
     """
     from mlx_tutor.dataset.gather import has_tables
     from mlx_tutor.extract.extract import extract_course
+    from mlx_tutor.extract.sources import advise
 
     begun = time.perf_counter()
     with job.screen.count_files("extract") as on_file:
@@ -52,6 +53,8 @@ def run_extract(job: Job) -> Outcome:
     if report.skipped:
         summary += f", {len(report.skipped)} of other kinds passed over"
         job.screen.explain(f"passed over: {', '.join(report.skipped)}")
+        for line in advise(report.skipped):
+            job.screen.warn(line)
     for failure in report.failures:
         if failure.trace:
             job.screen.explain(f"{failure.source}: {failure.trace}")

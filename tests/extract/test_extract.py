@@ -12,7 +12,7 @@ import pytest
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS, extract
 from mlx_tutor.extract.extract import extract_course, find_changes, is_extract_current, read_documents, read_failures
-from mlx_tutor.extract.sources import list_sources
+from mlx_tutor.extract.sources import advise, list_sources
 from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.records import Section
 from mlx_tutor.workspace import Course
@@ -205,3 +205,14 @@ def test_links_stay_inside_the_course(course: Course) -> None:
     assert sorted(failures) == ["key.txt", "lost.md", "out"]
     assert all("leads out" in failures[name] for name in ("key.txt", "out"))
     assert set(list_sources(course).known) == set(documents)
+
+
+def test_files_of_other_kinds_are_named_with_what_to_do() -> None:
+    names = ["week1/notes.tex", "style.css", *(f"img/{number}.PNG" for number in range(5)), "old.doc"]
+    lines = list(advise(names))
+    assert [line.partition(":")[0] for line in lines] == [
+        "old.doc",
+        "week1/notes.tex",
+        "img/0.PNG, img/1.PNG, img/2.PNG and 2 more",
+    ]
+    assert "save it as .docx or PDF" in lines[0]

@@ -1,0 +1,140 @@
+"""Reading Word, PowerPoint and EPUB files: Word and EPUB through HTML, slides shape by shape."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from typing import IO, Any
+from urllib.parse import unquote
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.html import add_html
+from mlx_tutor.extract.omml import hide_office_formulas, read_paragraph
+from mlx_tutor.extract.sections import SectionBuilder
+from mlx_tutor.records import Block, Section
+
+# Styles of Word that mean more than their looks.
+STYLES = """
+p[style-name='Title'] => h1:fresh
+p[style-name='Code'] => pre:separator('\\n')
+p[style-name='Source Code'] => pre:separator('\\n')
+p[style-name='HTML Preformatted'] => pre:separator('\\n')
+"""
+# An empty element of XHTML is open in HTML.
+EMPTY = re.compile(r"<(a|title|script|div|span|p|i|b|em|td|th)(\s[^<>]*)?/>")
+# What stands on every slide: kinds of placeholders for date, number, footer and header.
+RUNNING = (13, 14, 15, 16)
+
+
+def _load(package: str, suffix: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as err:
+        raise CorpusError(f"reading {suffix} files needs two packages: pip install 'mlx-tutor[office]'") from err
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as err:
+        suffix = path.suffix.lower()
+        reason = f"no {suffix} file, or one with a password; save it as {suffix} without one"
+        raise CorpusError(reason if path.stat().st_size else "empty") from err
+
+
+def read_docx(path: Path) -> tuple[str, tuple[Section, ...]]:
+    """A .docx file through mammoth: headings by their styles, formulas as LaTeX, no pictures."""
+    mammoth = _load("mammoth", ".docx")
+    with _open_zip(path) as archive:
+        file: IO[bytes] = hide_office_formulas(archive)
+    try:
+        html = mammoth.convert_to_html(file, style_map=STYLES, convert_image=lambda image: []).value
+    except (KeyError, ValueError, IndexError, AttributeError, OSError) as err:
+        raise CorpusError(f"broken .docx file ({type(err).__name__})") from err
+    builder = SectionBuilder()
+    add_html(builder, html)
+    title = builder.find_title(path.stem)
+    return title, builder.finish(title)
+
+
+def read_epub(path: Path) -> tuple[str, tuple[Section, ...]]:
+    """An .epub file: its chapters in the order of reading."""
+    from lxml import etree
+
+    builder = SectionBuilder()
+    parser = etree.XMLParser(resolve_entities=False, recover=True, no_network=True)
+    try:
+        with _open_zip(path) as archive:
+            if "META-INF/encryption.xml" in archive.namelist() and "META-INF/rights.xml" in archive.namelist():
+                raise CorpusError("protected against reading by other programs")
+            container = etree.fromstring(archive.read("META-INF/container.xml"), parser)
+            package = container.xpath("string(//*[local-name()='rootfile']/@full-path)")
+            book = etree.fromstring(archive.read(package), parser)
+            title = " ".join(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])").split())
+            items = {item.get("id"): item for item in book.xpath("//*[local-name()='manifest']/*")}
+            for reference in book.xpath("//*[local-name()='spine']/*/@idref"):
+                item = items.get(reference)
+                if item is not None and "nav" not in (item.get("properties") or "").split():
+                    name = normpath(join(dirname(package), unquote(item.get("href", ""))))
+                    add_html(builder, EMPTY.sub(r"<\1\2></\1>", archive.read(name).decode("utf-8", "replace")))
+    except (KeyError, etree.XMLSyntaxError, zipfile.BadZipFile) as err:
+        raise CorpusError(f"broken .epub file ({type(err).__name__})") from err
+    title = title or builder.find_title(path.stem)
+    return title, builder.finish(title)
+
+
+def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:
+    """A .pptx file: a section for each slide, under its title; the number of the slide is the page."""
+    pptx = _load("pptx", ".pptx")
+    _open_zip(path).close()
+    try:
+        deck = pptx.Presentation(str(path))
+    except (KeyError, ValueError, AttributeError) as err:
+        raise CorpusError(f"broken .pptx file ({type(err).__name__})") from err
+    builder = SectionBuilder()
+    for number, slide in enumerate(deck.slides, 1):
+        heading = slide.shapes.title
+        title = " ".join(_read_lines(heading)).strip() if heading is not None else ""
+        builder.add_heading(1, title or f"Slide {number}")
+        for shape in _list_shapes(slide.shapes):
+            if heading is None or shape.shape_id != heading.shape_id:
+                _add_shape(builder, shape, number)
+        if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
+            for paragraph in notes.paragraphs:
+                builder.add_block(Block("text", read_paragraph(paragraph._p), page=number))
+    title = " ".join((deck.core_properties.title or "").split())
+    title = title if title and title != "PowerPoint Presentation" else builder.find_title(path.stem)
+    return title, builder.finish(title)
+
+
+def _list_shapes(shapes: Any) -> Iterator[Any]:
+    """All shapes with text, those of groups too, without what stands on every slide."""
+    for shape in shapes:
+        if hasattr(shape, "shapes"):
+            yield from _list_shapes(shape.shapes)
+        elif not (shape.is_placeholder and shape.placeholder_format.type in RUNNING):
+            yield shape
+
+
+def _read_lines(shape: Any) -> list[str]:
+    return [read_paragraph(paragraph._p) for paragraph in shape.text_frame.paragraphs]
+
+
+def _add_shape(builder: SectionBuilder, shape: Any, number: int) -> None:
+    """Text of a placeholder is a list, if it has several lines; that of a free box is paragraphs."""
+    if getattr(shape, "has_table", False) and shape.has_table:
+        rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in shape.table.rows]
+        lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
+        lines.insert(1, f"|{'---|' * max(map(len, rows), default=0)}")
+        builder.add_block(Block("table", "\n".join(lines), page=number))
+    elif shape.has_text_frame:
+        lines = _read_lines(shape)
+        if shape.is_placeholder and sum(map(bool, lines)) > 1:
+            levels = [paragraph.level for paragraph in shape.text_frame.paragraphs]
+            items = [f"{'  ' * level}- {line}" for level, line in zip(levels, lines, strict=True) if line]
+            builder.add_block(Block("text", "\n".join(items), page=number))
+        else:
+            for line in lines:
+                builder.add_block(Block("text", line, page=number))

@@ -1,0 +1,141 @@
+"""Word, PowerPoint and EPUB files, made in the test."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from pptx import Presentation
+from pptx.util import Inches
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+TYPES = """<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
+<Default Extension="xml" ContentType="application/xml"/><Override PartName="/word/document.xml"
+ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>"""
+RELATIONS = """<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1"
+Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/>
+</Relationships>"""
+STYLES = "".join(
+    f'<w:style w:type="paragraph" w:styleId="{key}"><w:name w:val="{name}"/></w:style>'
+    for key, name in (("H1", "heading 1"), ("Src", "Source Code"))
+)
+
+
+def write_zip(path: Path, files: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def write_docx(path: Path, body: str) -> Path:
+    document = f'<w:document xmlns:w="{WORD}" xmlns:m="{MATH}"><w:body>{body}</w:body></w:document>'
+    relations = RELATIONS.replace('officeDocument"', 'styles"').replace("word/document.xml", "styles.xml")
+    return write_zip(
+        path,
+        {
+            "[Content_Types].xml": TYPES,
+            "_rels/.rels": RELATIONS,
+            "word/document.xml": document,
+            "word/_rels/document.xml.rels": relations,
+            "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{STYLES}</w:styles>',
+        },
+    )
+
+
+def paragraph(text: str, style: str = "") -> str:
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f'<w:p>{properties}<w:r><w:t xml:space="preserve">{text}</w:t></w:r></w:p>'
+
+
+def run(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+def test_word_gives_headings_tables_code_and_formulas(tmp_path: Path) -> None:
+    fraction = f"<m:f><m:num>{run('F')}</m:num><m:den>{run('A')}</m:den></m:f>"
+    power = f"<m:sSup><m:e>{run('x')}</m:e><m:sup>{run('2')}</m:sup></m:sSup>"
+    cells = "".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in ("Unit", "Sign"))
+    body = (
+        paragraph("Pressure", "H1")
+        + paragraph("It is ").replace("</w:p>", f"<m:oMath>{power}</m:oMath></w:p>")
+        + f"<w:p><m:oMathPara><m:oMath>{run('p=')}{fraction}</m:oMath></m:oMathPara></w:p>"
+        + paragraph("a = 1", "Src")
+        + paragraph("b = 2", "Src")
+        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl>"
+    )
+    title, (section,) = read_docx(write_docx(tmp_path / "a.docx", body))
+    assert (title, section.heading) == ("Pressure", ("Pressure",))
+    assert [(block.kind, block.text) for block in section.blocks] == [
+        ("text", "It is ${x}^{2}$"),
+        ("text", r"$$p= \frac{F}{A}$$"),
+        ("code", "a = 1\nb = 2"),
+        ("table", "| Unit | Sign |\n|---|---|"),
+    ]
+
+
+def test_slides_are_sections_with_their_number(tmp_path: Path) -> None:
+    deck = Presentation()
+    for title, lines in (("Waves", ["They carry energy.", "They do not carry matter."]), ("Light", ["It is a wave."])):
+        slide = deck.slides.add_slide(deck.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = "\n".join(lines)
+    slide.placeholders[1].text_frame.paragraphs[0].level = 1
+    table = slide.shapes.add_table(2, 2, Inches(1), Inches(3), Inches(3), Inches(1)).table
+    for index, text in enumerate(("Colour", "Length", "red", "700 nm")):
+        table.cell(index // 2, index % 2).text = text
+    slide.notes_slide.notes_text_frame.text = "Show the prism."
+    path = tmp_path / "a.pptx"
+    deck.save(str(path))
+    title, sections = read_pptx(path)
+    assert (title, [section.heading for section in sections]) == ("Waves", [("Waves",), ("Light",)])
+    assert [(block.text, block.page) for section in sections for block in section.blocks] == [
+        ("- They carry energy.\n- They do not carry matter.", 1),
+        ("It is a wave.", 2),
+        ("| Colour | Length |\n|---|---|\n| red | 700 nm |", 2),
+        ("Show the prism.", 2),
+    ]
+
+
+def test_a_book_is_read_in_its_order(tmp_path: Path) -> None:
+    page = '<?xml version="1.0" encoding="utf-8"?><html><head><title/></head><body>{}</body></html>'
+    items = "".join(f'<item id="{name}" href="{name}%201.xhtml"/>' for name in ("b", "a"))
+    package = (
+        '<package xmlns:dc="d"><metadata><dc:title>Stars</dc:title></metadata><manifest>'
+        f'{items}<item id="n" href="n.xhtml" properties="nav"/></manifest><spine><itemref idref="n"/>'
+        '<itemref idref="b"/><itemref idref="a"/></spine></package>'
+    )
+    note = '<p>Hot<sup><a href="#fn1">1</a></sup>.</p><p id="fn1">Very hot. <a href="#r1">↩</a></p>'
+    path = write_zip(
+        tmp_path / "a.epub",
+        {
+            "META-INF/container.xml": '<container><rootfile full-path="O/p.opf"/></container>',
+            "O/p.opf": package,
+            "O/a 1.xhtml": page.format("<h1>Giants</h1><p>Large.</p>"),
+            "O/b 1.xhtml": page.format(f"<h1>Suns</h1>{note}"),
+        },
+    )
+    title, sections = read_epub(path)
+    assert (title, [(section.heading, section.text) for section in sections]) == (
+        "Stars",
+        [(("Suns",), "Hot.\n\nVery hot."), (("Giants",), "Large.")],
+    )
+
+
+def test_what_is_no_office_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for suffix, read in ((".docx", read_docx), (".pptx", read_pptx), (".epub", read_epub)):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(b"\xd0\xcf\x11\xe0 an older format")
+        with pytest.raises(CorpusError, match=f"no {suffix} file"):
+            read(path)
+        write_zip(path, {"other.xml": "<x/>"})
+        with pytest.raises(CorpusError, match=f"broken {suffix} file"):
+            read(path)
+    monkeypatch.setitem(sys.modules, "mammoth", None)
+    with pytest.raises(CorpusError, match=r"mlx-tutor\[office\]"):
+        read_docx(tmp_path / "a.docx")
