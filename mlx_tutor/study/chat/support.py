@@ -40,12 +40,10 @@ PASSIVE = re.compile(
     re.IGNORECASE,
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sentence of the course, word for word, and the sentence of the answer that it supports.
-
-    `share` is the share of its own content words that the answer's sentence has, 0 to 1.
-    """
+    """A sentence of the course, word for word, and the sentence of the answer that it supports."""
 
     source: str
     section: int
@@ -54,14 +52,13 @@ class Source:
     cell: int | None
     quote: str
     sentence: str
-    share: float
 
 
 def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tuple[tuple[Source, ...], int]:
     """For each sentence of an answer, the sentence of the passages that supports it best; and how many were checked.
 
-    A sentence is checked when it has at least MIN_STEMS content words. Repeating the question proves nothing: one of its
-    words must be new, unless the question asks yes or no.
+    A sentence is checked when it has at least MIN_STEMS content words. Repeating the question proves nothing: a word of
+    the sentence must be new, unless the question asks yes or no.
     """
     said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer))]
     quotes = [
@@ -70,7 +67,7 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
         for offset, sentence in place_sentences(passage.text)
         if not sentence.endswith("?") and count_words(sentence) <= MAX_QUOTE_WORDS
     ]
-    stems = list_stem_runs([question, *said, *(sentence for _, _, sentence in quotes)])
+    stems = list_stem_runs([LIGHT.sub(" ", text) for text in (question, *said, *(quote for _, _, quote in quotes))])
     asked = set() if POLAR.match(question) else set(stems[0])
     answer_stems, quote_stems = stems[1 : 1 + len(said)], stems[1 + len(said) :]
     sources: list[Source] = []
@@ -79,52 +76,30 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
         if len(set(words)) < MIN_STEMS:
             continue
         checked += 1
-        shares = [measure_share(words, asked, found) for found in quote_stems]
-        for best in sorted(range(len(shares)), key=lambda i: -shares[i]):
-            if shares[best] < SUPPORT:
-                break
-            passage, offset, quote = quotes[best]
-            if _agree(sentence, quote) and _is_in_order(sentence, quote):
+        for (passage, offset, quote), found in zip(quotes, quote_stems, strict=True):
+            # A word said twice has to be found twice.
+            whole = not Counter(words) - Counter(found) and not asked >= set(words)
+            if whole and _agree(sentence, quote) and _is_in_order(sentence, quote):
                 page, cell = passage.find_place(offset)
                 place = (passage.source, passage.section, passage.heading, page, cell)
-                sources.append(Source(*place, quote, sentence, shares[best]))
+                sources.append(Source(*place, quote, sentence))
                 break
     return tuple(sources), checked
 
 
-def measure_share(said: Sequence[str], asked: set[str], found: Sequence[str]) -> float:
-    """Share of the stems `said` that are `found`; over all of them, or over those not `asked`, whichever is less.
-
-    A stem said twice has to be found twice.
-    """
-    new = [stem for stem in said if stem not in asked]
-    if not new:
-        return 0.0
-    theirs = Counter(found)
-    return min((Counter(stems) & theirs).total() / len(stems) for stems in (said, new))
-
-
 def _agree(sentence: str, quote: str) -> bool:
-    """Whether numbers, negation and opposites allow both to be true."""
-    if not set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote)):
-        return False
-    if bool(NEGATION.search(sentence)) != bool(NEGATION.search(quote)):
-        return False
-    ours, theirs = (Counter(re.findall(r"\w+", text.lower())) for text in (sentence, quote))
-    added, missing = (ours - theirs).keys(), (theirs - ours).keys()
-    return not any(added & one and missing & other for sides in OPPOSITES for one, other in (sides, sides[::-1]))
+    """Whether the sentence has no number that the quote has not, and both or neither are negated."""
+    numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
+    return numbers and bool(NEGATION.search(sentence)) == bool(NEGATION.search(quote))
 
 
 def _is_in_order(sentence: str, quote: str) -> bool:
     """Whether the words that both have stand in one order, which one of the two may have changed as a whole."""
-    orders = [list(_list_orders(text)) for text in (sentence, quote)]
+    orders = [list(_list_orders(LIGHT.sub(" ", text))) for text in (sentence, quote)]
     runs = list_stem_runs([text for forms in orders for text in forms], negated=True)
     said, quoted = runs[: len(orders[0])], runs[len(orders[0]) :]
-    for ours, theirs in [*((form, quoted[0]) for form in said), *((said[0], form) for form in quoted)]:
-        common = (Counter(ours) & Counter(theirs)).total()
-        if common >= SUPPORT * len(ours) and _measure_run(ours, theirs) == common:
-            return True
-    return False
+    pairs = [*((form, quoted[0]) for form in said), *((said[0], form) for form in quoted)]
+    return any(_is_part(ours, theirs) for ours, theirs in pairs)
 
 
 def _list_orders(sentence: str) -> Iterator[str]:
@@ -142,11 +117,7 @@ def _list_orders(sentence: str) -> Iterator[str]:
                 yield f"{form[start:end]} {form[:start]} {form[end:]}"
 
 
-def _measure_run(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    """Length of the longest sequence of stems that both have in this order."""
-    lengths = [0] * (len(theirs) + 1)
-    for stem in ours:
-        before = 0
-        for i, other in enumerate(theirs, 1):
-            before, lengths[i] = lengths[i], before + 1 if stem == other else max(lengths[i], lengths[i - 1])
-    return lengths[-1]
+def _is_part(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether all of our stems stand in the other sentence in this order, with others between them or not."""
+    rest = iter(theirs)
+    return all(stem in rest for stem in ours)

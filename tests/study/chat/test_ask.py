@@ -24,7 +24,7 @@ from mlx_tutor.study.chat.ask import (
     keep_verbatim,
     write_prompt,
 )
-from mlx_tutor.study.chat.support import SUPPORT, find_support, measure_share
+from mlx_tutor.study.chat.support import find_support
 from mlx_tutor.study.search.index import Index, Passage, list_passages, open_index
 from mlx_tutor.workspace import Course
 from tests.study.search.test_index import write_course
@@ -109,19 +109,6 @@ def test_repeating_the_question_answers_only_what_asks_yes_or_no(passages: list[
     assert not quote_for(answer, passages, "What is the median, the value in the middle of the sorted values?")
 
 
-def test_the_share_is_of_all_words_and_of_the_new_ones() -> None:
-    assert measure_share("abcde", {"a"}, "abc") == pytest.approx(2 / 4)
-    assert measure_share("abcd", {"x"}, "abc") == pytest.approx(3 / 4)
-    assert measure_share("aabc", set(), "abc") == pytest.approx(3 / 4)
-    assert measure_share("a", {"a"}, "a") == 0.0
-
-
-def test_three_of_four_words_must_be_found(passages: list[Passage]) -> None:
-    # mode, value, occur of five; with often and sample of seven.
-    assert quote_for("Mode value occurs zzz yyy.", passages) == []
-    assert quote_for("Mode value occurs often zzz sample.", passages) == [MODE]
-
-
 def test_counts_the_sentences_that_could_have_a_source(passages: list[Passage]) -> None:
     answer = "Yes. The mode is the value that occurs most often. Elephants like bananas and hats."
     sources, checked = find_support(answer, "What is the mode?", passages)
@@ -177,7 +164,6 @@ def test_no_answer_makes_a_quote_that_is_not_in_the_course(
     assert len(sources) <= checked
     for source in sources:
         assert source.quote in sections[source.source, source.section].text
-        assert SUPPORT <= source.share <= 1.0
 
 
 def test_as_many_whole_passages_as_fit_best_first(loaded: LoadedModel, passages: list[Passage]) -> None:

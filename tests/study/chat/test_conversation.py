@@ -349,7 +349,7 @@ def test_a_follow_up_is_searched_with_its_topic(loaded: LoadedModel, index: Inde
 
 
 def test_a_saved_conversation_is_markdown_in_which_html_is_text() -> None:
-    source = Source("<b>.md", 0, ("Mode",), 3, None, "The **mode** is <i>.", "x", 1.0)
+    source = Source("<b>.md", 0, ("Mode",), 3, None, "The **mode** is <i>.", "x")
     turn = make_turn("Is <script>alert(1)</script>\nso?", "See ```\nx <y and z < 3\n```\n```python\ncut off")
     turns = [replace(turn, cited=replace(turn.cited, sources=(source,), supported=True)), make_turn("Next?")]
     text = write_markdown(turns, "demo & <img src=x>")

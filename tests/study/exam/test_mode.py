@@ -51,7 +51,7 @@ HOSTILE = "<script>\x1b]0;x\x07 [red]Ünïcode 中文\ud800 \u202e\n"
 
 
 def make_answer(text: str) -> CitedAnswer:
-    source = Source("week1.md", 0, ("Mode",), 3, None, "The mode is the most frequent.", text, 0.9)
+    source = Source("week1.md", 0, ("Mode",), 3, None, "The mode is the most frequent.", text)
     return CitedAnswer("What is the mode?", Answer(text, 1, 1, 1.0, 0.0, "stop", 0.0), (), (source,), True, 1, 0, 0, 0)
 
 

@@ -92,7 +92,7 @@ def make_cited(sources: tuple[Source, ...], passages: tuple[Passage, ...], suppo
 def test_quotes_are_marked_in_their_passages() -> None:
     passage = Passage("a.pdf", 0, ("<i>",), "One. The **mode** is it. Two.", ((0, 4, None),))
     other = Passage("b.md", 1, ("Else",), "Something else.", ((0, None, None),))
-    source = Source("a.pdf", 0, ("<i>",), 4, None, "The **mode** is it.", "x", 1.0)
+    source = Source("a.pdf", 0, ("<i>",), 4, None, "The **mode** is it.", "x")
     drawn = draw_sources(make_cited((source,), (passage, other), True))
     assert "One. <mark>The mode is it.</mark> Two." in drawn
     assert "<b>a.pdf, page 4, &lt;i&gt;</b>" in drawn and "href='/sources/a.pdf#page=4'" in drawn
