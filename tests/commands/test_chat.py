@@ -195,7 +195,8 @@ class Terminal:
 
 @pytest.fixture
 def terminal(finished: Path) -> Iterator[Terminal]:
-    opened = Terminal("--no-search", "--set", "generate.max_tokens=900")
+    # Random weights run in loops.
+    opened = Terminal("--no-search", "--set", "generate.max_tokens=900", "--set", "generate.stop_repetition=false")
     yield opened
     opened.close()
 

@@ -152,7 +152,9 @@ def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pyte
         assert begun.wait(60)
         if stream:
             assert connection.getresponse().readline()
-    assert tasks[0].take(60).finish_reason == "stopped"
+    answer = tasks[0].take(60)
+    # None: the client was gone before its turn came.
+    assert answer is None or answer.finish_reason == "stopped"
 
 
 def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> None:
