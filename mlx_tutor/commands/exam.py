@@ -8,9 +8,17 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
-from mlx_tutor.files import write_text
+from mlx_tutor.files import write_file
 from mlx_tutor.stages.job import Options, adapt_hints, open_job, open_screen
-from mlx_tutor.study.exam.record import Verdict, list_exams, read_code, read_lines, read_record, verify_lines
+from mlx_tutor.study.exam.record import (
+    KEEP_BYTES,
+    Verdict,
+    list_exams,
+    read_code,
+    read_lines,
+    read_record,
+    verify_lines,
+)
 
 if TYPE_CHECKING:
     from mlx_tutor.display import Screen
@@ -71,7 +79,11 @@ def export(options: Options, name: str | None, output: Path | None) -> None:
         raise TutorError(f"{path} exists and is not overwritten. Give another name with --output.")
     if not path.parent.is_dir():
         raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
-    write_text(path, "".join(f"{line}\n" for line in lines))
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", KEEP_BYTES))
+
+    write_file(path, write)
     job.screen.show(adapt_hints(f"Wrote {path}. Check it with: mlx-tutor exam verify {path} --head CODE"))
 
 
@@ -124,7 +136,7 @@ def show_verdict(screen: "Screen", verdict: Verdict, verbose: bool) -> None:
     summary = summarize(verdict)
     count = f"questions {summary['questions']}, answers {summary['answers']}"
     facts = [
-        ("exam", verdict.entries[0]["exam"]),
+        ("exam", verdict.entries[0]["exam"] if verdict.entries else "no entry can be read"),
         ("begun", write_time(summary["begun"])),
         ("ended", f"{write_time(summary['finished'])} {summary['end'] or 'no end'}".strip()),
         ("entries", f"{len(verdict.entries)}; {count}, attempts to reach out denied {summary['denied']}"),

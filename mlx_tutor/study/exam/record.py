@@ -41,6 +41,8 @@ CODE_LENGTH = 12
 ROUNDS = 1 << 14
 # More than this between the clock on the wall and the one that nobody sets is worth a remark.
 CLOCK_SECONDS = 30.0
+# Bytes that are no UTF-8 become half surrogates, which no entry of ours has: their line is a changed one.
+KEEP_BYTES = "surrogateescape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +124,19 @@ def read_lines(course: Course, name: str | None = None) -> tuple[str, list[str]]
         raise CorpusError(f"No exam {name!r}. Exams of {course.name!r}: {', '.join(names)}.")
     name = name or names[-1]
     with open_journal(course, SCHEMA) as journal:
-        rows = journal.execute("SELECT line FROM exam_entries WHERE exam = ? ORDER BY number", (name,)).fetchall()
-    return name, [str(row["line"]) for row in rows]
+        select = "SELECT CAST(line AS BLOB) AS line FROM exam_entries WHERE exam = ? ORDER BY number"
+        rows = journal.execute(select, (name,)).fetchall()
+    return name, [row["line"].decode("utf-8", KEEP_BYTES) for row in rows]
 
 
 def read_record(path: Path) -> list[str]:
     """The lines of an exported record; raises TutorError when it is none."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8", errors=KEEP_BYTES).split("\n") if line.strip()]
     except OSError as err:
         raise TutorError(f"{path} cannot be read: {err.strerror}.") from err
-    except UnicodeDecodeError as err:
-        raise TutorError(f"{path} is not the record of an exam. Make one with: mlx-tutor exam export") from err
-    if not any(read_entry(line) for line in lines):
+    # A record of one entry is one, too, when a byte of it was changed.
+    if not any(read_entry(line.encode("utf-8", KEEP_BYTES).decode("utf-8", "replace")) for line in lines):
         raise TutorError(f"{path} is not the record of an exam. Make one with: mlx-tutor exam export")
     return lines
 

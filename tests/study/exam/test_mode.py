@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_tutor import journal
+from mlx_tutor.cli import cli
 from mlx_tutor.errors import CorpusError, TutorError
 from mlx_tutor.generate import Answer
 from mlx_tutor.journal import find_journal
@@ -188,6 +190,41 @@ def test_what_is_no_record(tmp_path: Path) -> None:
             read_record(tmp_path / name)
     with pytest.raises(TutorError, match="cannot be read: No such file"):
         read_record(tmp_path / "none")
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\x80"])
+def test_a_byte_that_is_no_text_is_a_change(
+    taken: tuple[list[str], str, str], tmp_path: Path, count: int, byte: bytes
+) -> None:
+    lines, start, _ = taken
+    content = "".join(f"{line}\n" for line in lines[:count]).encode()
+    path = tmp_path / "handed_in.jsonl"
+    path.write_bytes(content.replace(b"demo", b"de" + byte + b"o", 1))
+    verdict = verify_lines(read_record(path), [start])
+    assert verdict.is_changed and verdict.problems[0] == "line 1 cannot be read as an entry"
+    said = CliRunner().invoke(cli, ["exam", "verify", str(path), "--head", start])
+    assert said.exit_code == 1 and "The record WAS CHANGED." in said.output, said.output
+
+
+def test_a_byte_that_is_no_text_in_the_journal_is_exported_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = begin(tmp_path)
+    end_exam(exam)
+    with sqlite3.connect(find_journal(exam.course)) as other:
+        (line,) = other.execute("SELECT CAST(line AS BLOB) FROM exam_entries WHERE number = 1").fetchone()
+        changed = line.replace(b'"demo"', b'"d\xff"')
+        other.execute("UPDATE exam_entries SET line = CAST(? AS TEXT) WHERE number = 1", (changed,))
+    other.close()
+    verdict = verify_lines(read_lines(exam.course)[1])
+    assert verdict.problems[0] == "line 1 cannot be read as an entry" and len(verdict.entries) == 1
+    exam.course.sources.mkdir()
+    monkeypatch.chdir(tmp_path)
+    exported = CliRunner().invoke(cli, ["exam", "export", "-c", "demo", "-o", "record.jsonl"])
+    assert exported.exit_code == 0, exported.output
+    assert b'"course": "d\xff"' in (tmp_path / "record.jsonl").read_bytes()
+    assert verify_lines(read_record(tmp_path / "record.jsonl")).is_changed
 
 
 # What goes wrong while it is written.
