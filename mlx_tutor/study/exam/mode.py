@@ -5,6 +5,7 @@ can tell later whether a record is the one that was there. Each entry is on disk
 """
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mlx_tutor.errors import CorpusError, TutorError
 from mlx_tutor.files import hash_file, hash_value
@@ -152,7 +153,11 @@ def record_turn(exam: Exam, question: str, talk: str = "", *, again: bool = Fals
     try:
         yield shown
     except BaseException as err:
-        reason = "broken off" if isinstance(err, KeyboardInterrupt) else clean_text(f"{type(err).__name__}: {err}")
+        reason = (
+            "broken off"
+            if isinstance(err, KeyboardInterrupt | SystemExit)
+            else clean_text(f"{type(err).__name__}: {err}")
+        )
         add_entry(exam, "unanswered", {"talk": talk, "reason": reason, "shown": "".join(shown)})
         raise
 
@@ -198,16 +203,50 @@ def end_exam(exam: Exam, reason: str = "ended by the user") -> str:
 
 @contextmanager
 def hold_exam(exam: Exam) -> Iterator[Exam]:
-    """The exam until the end of the block, whatever ends it; a process that is killed leaves a record without end."""
+    """The exam until the end of the block, whatever ends it; a process that is killed leaves a record without end.
+
+    SIGTERM, and SIGHUP when the terminal is closed, end the block with SystemExit.
+    """
+    with _end_on_signals() as came:
+        try:
+            yield exam
+        except BaseException as err:
+            how = "interrupted" if isinstance(err, KeyboardInterrupt) else f"broken off by {type(err).__name__}"
+            end_exam(exam, came[0] if came else how)
+            raise
+        end_exam(exam, *came[:1])
+
+
+@contextmanager
+def _end_on_signals() -> Iterator[list[str]]:
+    """Let SIGTERM and SIGHUP raise SystemExit in the block; gives which came, in words. Only the main thread can."""
+    came: list[str] = []
+
+    def end(number: int, _: object) -> NoReturn:
+        # A shell that ends sends a second one, which must not break off the writing of the end.
+        signal.signal(number, signal.SIG_IGN)
+        came.append("ended by SIGTERM")
+        raise SystemExit(128 + number)
+
+    def hang_up(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        came.append("the terminal was closed (SIGHUP)")
+        # A server has put its own way of ending there.
+        signal.raise_signal(signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    handlers = {signal.SIGTERM: end, signal.SIGHUP: hang_up}
+    # After `nohup` it is ignored, and stays so.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        del handlers[signal.SIGHUP]
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield exam
-    except KeyboardInterrupt:
-        end_exam(exam, "interrupted")
-        raise
-    except BaseException as err:
-        end_exam(exam, f"broken off by {type(err).__name__}")
-        raise
-    end_exam(exam)
+        yield came
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def add_entry(exam: Exam, kind: str, data: dict[str, Any]) -> str:

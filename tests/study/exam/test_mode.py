@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -306,6 +307,49 @@ def test_what_ended_an_exam(tmp_path: Path) -> None:
         read_lines(exam.course, "4")
     with pytest.raises(CorpusError, match="has no exam yet"):
         read_lines(Course(tmp_path, "other"))
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGHUP, "the terminal was closed (SIGHUP)"), (signal.SIGTERM, "ended by SIGTERM")],
+)
+def test_a_signal_ends_an_exam_with_its_end(tmp_path: Path, number: signal.Signals, reason: str) -> None:
+    before = signal.getsignal(number)
+    exam = begin(tmp_path)
+    with pytest.raises(SystemExit), hold_exam(exam):
+        try:
+            with record_turn(exam, "Why?"):
+                signal.raise_signal(number)
+        finally:
+            # A shell that ends sends it again.
+            signal.raise_signal(number)
+    verdict = check(exam)
+    assert not verdict.is_changed and verdict.remarks == ()
+    assert [entry["kind"] for entry in verdict.entries[1:]] == ["question", "unanswered", "end"]
+    assert [entry["data"]["reason"] for entry in verdict.entries[2:]] == ["broken off", reason]
+    assert signal.getsignal(number) is before
+
+
+def test_a_server_ends_in_its_own_way_when_the_terminal_is_closed(tmp_path: Path) -> None:
+    exam = begin(tmp_path)
+    stopped = []
+    with hold_exam(exam):
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+        signal.raise_signal(signal.SIGHUP)
+    assert stopped == [True]
+    assert check(exam).entries[-1]["data"]["reason"] == "the terminal was closed (SIGHUP)"
+
+
+def test_an_exam_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with hold_exam(begin(tmp_path)) as exam:
+            signal.raise_signal(signal.SIGHUP)
+            assert not exam.ended
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert check(exam).entries[-1]["data"]["reason"] == "ended by the user"
 
 
 @pytest.mark.parametrize(
