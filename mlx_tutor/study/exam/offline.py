@@ -1,22 +1,26 @@
 """Keeping this process off the network, in three layers, and testing which of them hold.
 
 Variables that Python's model libraries obey; an audit hook, which sees what Python code does and not what compiled
-code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be taken away again.
+code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be taken away again, and
+works on copies of its own, since other Python code can change whatever a module holds.
 """
 
 import _posixsubprocess
+import _socket
+import builtins
 import ctypes
 import errno
-import ipaddress
 import os
 import socket
 import subprocess
 import sys
+from _socket import AF_INET, AF_INET6, inet_pton
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Literal, NoReturn
 
 OFFLINE = {
@@ -29,14 +33,19 @@ OFFLINE = {
 }
 # A proxy on this machine would carry further what may go no further.
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy")
-ADDRESSED = {*"socket.connect socket.bind socket.sendto socket.sendmsg".split()}
-NAMED = {*"socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr socket.getnameinfo".split()}
+ADDRESSED = frozenset("socket.connect socket.bind socket.listen socket.sendto socket.sendmsg".split())
+NAMED = frozenset("socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr socket.getnameinfo".split())
 # New programs and newly opened compiled libraries are beyond the hook, so they are not started. `ctypes` itself stays.
-BEYOND = {
-    *"subprocess.Popen os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty".split(),
-    *"pty.spawn _posixsubprocess.fork_exec ctypes.dlopen ctypes.dlsym ctypes.dlsym/handle".split(),
-    *"sqlite3.enable_load_extension sqlite3.load_extension".split(),
-}
+# The last line finds the hook's own objects.
+BEYOND = frozenset(
+    "subprocess.Popen os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty "
+    "pty.spawn _posixsubprocess.fork_exec ctypes.dlopen ctypes.dlsym ctypes.dlsym/handle "
+    "sqlite3.enable_load_extension sqlite3.load_extension "
+    "gc.get_objects gc.get_referrers gc.get_referents sys._current_frames".split()
+)
+# Methods of a socket that no audit event tells of (`listen`), or only after a name was looked up; and where among
+# their arguments the address is.
+GUARDED = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
 # A loop that tries again and again must not fill the record.
 MAX_DENIALS = 200
 # What the self-test tries to reach; nothing is sent while the denial holds.
@@ -136,53 +145,137 @@ def take_denials() -> list[Denial]:
 
 
 def _add_hook(denials: list[Denial]) -> None:
-    find = find_foreign
+    sealed = _seal(is_foreign, is_loopback)
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        target = find(event, arguments)
-        if target is None:
-            return
-        if len(denials) < MAX_DENIALS:
-            denials.append(Denial(datetime.now(UTC).isoformat(timespec="milliseconds"), event, target[:200]))
-        raise DeniedError(errno.EACCES, f"exam mode of mlx-tutor denies {event}: {target[:200]}")
-
-    def refuse(*arguments: Any) -> NoReturn:
-        hook("_posixsubprocess.fork_exec", arguments)
-        raise AssertionError
+    def hook(
+        event: str,
+        arguments: tuple[Any, ...],
+        foreign: Callable[[str, tuple[Any, ...]], bool] = sealed,
+        error: type[DeniedError] = DeniedError,
+    ) -> None:
+        try:
+            denied = foreign(event, arguments)
+        except:  # noqa: E722 - a traceback would lead to the sealed names, and a name for all errors can be changed
+            denied = True
+        if denied:
+            # What is raised carries this frame with it, and what it calls can see it.
+            del foreign
+            raise error(errno.EACCES, _note_denial(denials, event, arguments))
 
     sys.addaudithook(hook)
-    # multiprocessing starts programs with this, and no event tells of it.
-    _posixsubprocess.fork_exec = refuse
+    _refuse_programs()
+    _guard_sockets()
 
 
-def find_foreign(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """What an audit event would reach beyond this process and machine; None when it may go on."""
+def _seal(first: Callable[..., bool], *others: Callable[..., bool]) -> Callable[..., bool]:
+    """A copy of the first function that finds the others, and all else that it names, where nobody can change it."""
+    names = {**globals(), "__builtins__": {**vars(builtins)}}
+    for function in (first, *others):
+        assert isinstance(function, FunctionType)
+        names[function.__name__] = FunctionType(function.__code__, names, function.__name__)
+    sealed: Callable[..., bool] = names[first.__name__]
+    return sealed
+
+
+def _note_denial(denials: list[Denial], event: str, arguments: tuple[Any, ...]) -> str:
+    shown = arguments[:2] if event in BEYOND else arguments[1:2] if event in ADDRESSED else arguments[:1]
+    try:
+        target = " ".join(map(str, shown))[:200]
+    except Exception:  # noqa: BLE001 - whatever an object of somebody else does
+        target = "something that cannot be shown"
+    if len(denials) < MAX_DENIALS:
+        denials.append(Denial(datetime.now(UTC).isoformat(timespec="milliseconds"), event, target))
+    return f"exam mode of mlx-tutor denies {event}: {target}"
+
+
+def _refuse_programs() -> None:
+    """Take away what starts programs without an event; multiprocessing does, and subprocess has a name of its own."""
+    start = _posixsubprocess.fork_exec
+
+    def refuse(*arguments: Any, audit: Callable[..., None] = sys.audit) -> NoReturn:
+        audit("_posixsubprocess.fork_exec", *arguments)
+        raise DeniedError(errno.EACCES, "exam mode of mlx-tutor denies new programs")
+
+    for module in [*sys.modules.values()]:
+        names = getattr(module, "__dict__", {})
+        for name in [name for name, value in [*names.items()] if value is start]:
+            names[name] = refuse
+
+
+def _guard_sockets() -> None:
+    """Tell the hook of an address before the system looks its name up, and of `listen`, which may do without `bind`."""
+
+    def guard(name: str, position: int) -> Callable[..., Any]:
+        event, real = f"socket.{name.removesuffix('_ex')}", getattr(_socket.socket, name)
+
+        def call(
+            self: _socket.socket,
+            *arguments: Any,
+            audit: Callable[..., None] = sys.audit,
+            go_on: Callable[..., Any] = real,
+        ) -> Any:
+            if -len(arguments) <= position < len(arguments):
+                audit(event, self, arguments[position])
+            return go_on(self, *arguments)
+
+        return call
+
+    def listen(
+        self: _socket.socket,
+        *backlog: int,
+        audit: Callable[..., None] = sys.audit,
+        find: Callable[..., Any] = _socket.socket.getsockname,
+        go_on: Callable[..., None] = _socket.socket.listen,
+    ) -> None:
+        audit("socket.listen", self, find(self))
+        go_on(self, *backlog)
+
+    replaced: dict[str, Callable[..., Any]] = {"listen": listen} | {
+        name: guard(name, position) for name, position in GUARDED.items()
+    }
+    for name, method in replaced.items():
+        setattr(socket.socket, name, method)
+
+
+def is_foreign(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether an audit event would reach beyond this process and machine.
+
+    Only exact types count as near: an object of a subclass may show another address than the one that is taken.
+    """
     if event in BEYOND:
-        return " ".join(str(argument) for argument in arguments[:2])
+        return True
+    if event == "import":
+        # A second copy of the module would have what `_refuse_programs` took away.
+        return type(arguments[0]) is not str or arguments[0].rpartition(".")[2] == "_posixsubprocess"
     if event in NAMED:
-        host = arguments[0][0] if event == "socket.getnameinfo" else arguments[0]
+        host = arguments[0]
+        if event == "socket.getnameinfo":
+            return type(host) is not tuple or not is_loopback(host[0])
         # Without a name, one's own addresses are asked for.
-        return None if host in (None, "", b"") or is_loopback(host) else str(host)
+        return not (host is None or (type(host) in (str, bytes) and not host) or is_loopback(host))
     if event in ADDRESSED:
         address = arguments[1]
-        near = address is None or (isinstance(address, tuple) and bool(address) and is_loopback(address[0]))
-        return None if near else str(address)
-    return None
+        return address is not None and not (type(address) is tuple and bool(address) and is_loopback(address[0]))
+    return False
 
 
 def is_loopback(host: Any) -> bool:
     """Whether a host, as given to a socket, is this machine itself."""
-    text = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
-    if not isinstance(text, str):
+    text = host.decode("ascii", "replace") if type(host) in (bytes, bytearray) else host
+    if type(text) is not str:
         return False
     if text.lower() == "localhost":
         return True
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
+        return inet_pton(AF_INET, text)[0] == 127
+    except (OSError, ValueError):
+        pass
+    try:
+        packed = inet_pton(AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    # The second is an address of version 4 in the form of version 6.
+    return packed == bytes(15) + b"\x01" or (packed[:12] == bytes(10) + b"\xff\xff" and packed[12] == 127)
 
 
 def probe_route() -> Attempt:

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 
 from mlx_tutor.study.exam import offline
-from mlx_tutor.study.exam.offline import Attempt, DeniedError, find_foreign, is_loopback, judge_error
+from mlx_tutor.study.exam.offline import Attempt, DeniedError, is_foreign, is_loopback, judge_error
 
 # A library that somebody planted: it calls out in all the ways that Python code has. OTHER is an address of this
 # machine that is no loopback address, and somebody listens there.
 PLANTED = """
-import ctypes, os, socket, subprocess, threading, urllib.request
+import _posixsubprocess, builtins, ctypes, errno, gc, importlib, ipaddress, os, socket, subprocess, sys, threading
+import urllib.request
+from _posixsubprocess import fork_exec as kept
 from multiprocessing.util import spawnv_passfds
 
 def send_datagram(host, port):
@@ -57,7 +59,44 @@ def call_from_a_thread(host, port):
     if caught:
         raise caught[0]
 
+class Address(tuple):
+    def __getitem__(self, key):
+        return "127.0.0.1" if key == 0 else super().__getitem__(key)
+
+def connect_disguised(host, port):
+    with socket.socket() as connection:
+        connection.connect(Address((host, port)))
+
+def connect_by_name(host, port):
+    with socket.socket() as connection:
+        connection.connect(("a-name-that-nobody-has.example.org", port))
+
+def listen_unbound(host, port):
+    with socket.socket() as listener:
+        listener.listen()
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+def start_program(start):
+    error_read, error_write = os.pipe()
+    pid = start([b"true"], [b"/bin/true"], True, (error_write,), None, None, -1, -1, -1, -1, -1, -1, error_read,
+                error_write, True, False, 0, None, None, None, -1, None, subprocess._USE_VFORK)
+    os.waitpid(pid, 0)
+
+def start_copy(host, port):
+    known = sys.modules.pop("_posixsubprocess")
+    try:
+        start_program(importlib.import_module("_posixsubprocess").fork_exec)
+    finally:
+        sys.modules["_posixsubprocess"] = known
+
 WAYS = {
+    "disguise": connect_disguised,
+    "connect by name": connect_by_name,
+    "unbound": listen_unbound,
+    "fork_exec": lambda host, port: start_program(_posixsubprocess.fork_exec),
+    "_fork_exec": lambda host, port: start_program(subprocess._fork_exec),
+    "kept fork_exec": lambda host, port: start_program(kept),
+    "copy": start_copy,
     "connect": lambda host, port: socket.create_connection((host, port), 3).close(),
     "connect_ex": connect_quietly,
     "thread": call_from_a_thread,
@@ -78,6 +117,39 @@ WAYS = {
     "dlsym": lambda host, port: ctypes.pythonapi["connect"],
 }
 
+# Turns off all of the hook that it can get at: what its modules and its frame hold, and what is given to it.
+def clear_hook(offline):
+    for name in ("ADDRESSED", "NAMED", "BEYOND", "GUARDED"):
+        getattr(getattr(offline, name, None), "clear", lambda: None)()
+        setattr(offline, name, set())
+    frames = []
+    for provoke in (lambda: os.system("true"), lambda: sys.audit("socket.connect"), lambda: sys.audit("import")):
+        try:
+            provoke()
+        except Exception as err:
+            trace = err.__traceback__
+            while trace is not None:
+                frames.append(trace.tb_frame)
+                trace = trace.tb_next
+    for frame in frames:
+        for value in [*frame.f_locals.values()]:
+            for cell in getattr(value, "__closure__", None) or ():
+                cell.cell_contents = lambda *_: None
+            if callable(value) and hasattr(value, "__code__") and "offline" in value.__code__.co_filename:
+                value.__code__ = (lambda *_: None).__code__
+                value.__globals__.clear()
+        if "offline" in frame.f_code.co_filename:
+            frame.f_globals.update(dict.fromkeys(("is_loopback", "is_foreign", "find_foreign"), lambda *_: None))
+    for name in ("is_loopback", "is_foreign", "find_foreign"):
+        setattr(offline, name, lambda *_: None)
+    ipaddress.ip_address = lambda text: ipaddress.IPv4Address("127.0.0.1")
+    builtins.isinstance = lambda *_: True
+    offline.DeniedError.__init__ = lambda *_: None
+    sys.audit = lambda *_: None
+
+def find_hook():
+    return [value for value in gc.get_objects() if getattr(value, "__name__", "") == "hook"]
+
 def call_out(host, port):
     outcomes = {}
     for name, call in WAYS.items():
@@ -92,7 +164,7 @@ def call_out(host, port):
 """
 # Counts whoever comes, and tells what the planted library came to before and after the hook.
 SCRIPT = """
-import fcntl, json, socket, struct, threading
+import builtins, fcntl, json, socket, struct, threading
 from dataclasses import asdict
 from mlx_tutor.study.exam import offline
 import planted
@@ -124,10 +196,21 @@ layers, attempts = offline.deny_network()
 first = len(offline.take_denials())
 after, came_after = planted.call_out(HOST, port), len(came) - came_before
 near = planted.call_out("127.0.0.1", port)
+denied = [[denial.event, denial.target] for denial in offline.take_denials()]
+attempts = [asdict(attempt) for attempt in attempts]
+real = isinstance
+try:
+    hooks = planted.find_hook()
+except PermissionError:
+    hooks = "denied"
+came_near = len(came)
+planted.clear_hook(offline)
+cleared, came_cleared = planted.call_out(HOST, port), len(came) - came_near
+builtins.isinstance = real
 print(json.dumps({
     "before": before, "after": after, "near": near, "came": [came_before, came_after], "first": first,
-    "layers": {layer.name: layer.state for layer in layers}, "attempts": [asdict(attempt) for attempt in attempts],
-    "denied": [[denial.event, denial.target] for denial in offline.take_denials()],
+    "layers": {layer.name: layer.state for layer in layers}, "attempts": attempts, "denied": denied,
+    "cleared": cleared, "came_cleared": came_cleared, "hooks": hooks,
 }))
 """
 
@@ -163,8 +246,9 @@ def test_a_planted_library_reaches_nobody(result: dict[str, Any]) -> None:
     # Before the hook it gets through to the other address, so that what follows can fail.
     works = {"connect", "connect_ex", "thread", "sendto", "sendmsg", "urllib", "listen", "subprocess", "system"}
     works |= {"posix_spawn", "multiprocessing", "fork", "dlopen", "dlsym"}
+    works |= {"disguise", "unbound", "fork_exec", "_fork_exec", "kept fork_exec", "copy"}
     assert {name for name, outcome in result["before"].items() if outcome == "done"} == works
-    assert result["came"] == [4, 0]
+    assert result["came"] == [5, 0]
     assert {name for name, outcome in result["after"].items() if outcome != "DeniedError"} == set()
     denied = {(event, target.partition(" ")[0].strip("(',)")) for event, target in result["denied"]}
     assert {("socket.connect", "10.9.8.7"), ("socket.sendto", "10.9.8.7")} <= denied
@@ -177,6 +261,13 @@ def test_a_planted_library_reaches_nobody(result: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+def test_code_that_clears_the_hook_reaches_nobody(result: dict[str, Any]) -> None:
+    assert result["hooks"] == "denied"
+    assert {name for name, outcome in result["cleared"].items() if outcome == "done"} == set()
+    assert result["came_cleared"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
 def test_the_self_test_tells_no_route_from_denied(result: dict[str, Any]) -> None:
     outcomes = [attempt["outcome"] for attempt in result["attempts"]]
     assert outcomes == ["no route", "denied by us", "denied by us", "denied by us"]
@@ -186,6 +277,27 @@ def test_the_self_test_tells_no_route_from_denied(result: dict[str, Any]) -> Non
     script = "from mlx_tutor.study.exam.offline import *; print(try_name().outcome, try_address().outcome, sep=', ')"
     done = subprocess.run(cut_off(sys.executable, "-c", script), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "no route, no route"
+
+
+class Address(tuple[Any, ...]):
+    """Shows this machine to whoever looks, and is another."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return "127.0.0.1"
+
+
+class Name(str):
+    """The same for a host."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+    def lower(self) -> str:
+        return "localhost"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +316,19 @@ def test_the_self_test_tells_no_route_from_denied(result: dict[str, Any]) -> Non
         ("socket.connect", (None, ("", 80)), True),
         ("socket.connect", (None, (16, 0)), True),
         ("socket.connect", (None, "/run/x.sock"), True),
+        ("socket.connect", (None, ("::1%lo", 80, 0, 0)), False),
+        # The resolver takes this for a name, and asks for it.
+        ("socket.connect", (None, ("127.0.0.1%.example.org", 80)), True),
+        ("socket.connect", (None, ("127.0.0.1\0.example.org", 80)), True),
+        ("socket.connect", (None, Address(("8.8.8.8", 80))), True),
+        ("socket.connect", (None, (Name("8.8.8.8"), 80)), True),
+        ("socket.getaddrinfo", (Name("example.org"), 80, 0, 0, 0), True),
+        ("socket.getnameinfo", (Address(("8.8.8.8", 80)),), True),
+        ("socket.listen", (None, ("0.0.0.0", 0)), True),
+        ("socket.listen", (None, ("127.0.0.1", 80)), False),
+        ("import", ("_posixsubprocess", None, None, None, None), True),
+        ("import", ("copy._posixsubprocess", "/lib/x.so", None, None, None), True),
+        ("import", ("subprocess", None, None, None, None), False),
         ("socket.bind", (None, ("", 80)), True),
         ("socket.bind", (None, ("127.0.0.1", 80)), False),
         ("socket.sendmsg", (None, None), False),
@@ -217,7 +342,7 @@ def test_the_self_test_tells_no_route_from_denied(result: dict[str, Any]) -> Non
     ],
 )
 def test_what_is_foreign(event: str, arguments: tuple[Any, ...], foreign: bool) -> None:
-    assert (find_foreign(event, arguments) is not None) == foreign
+    assert is_foreign(event, arguments) == foreign
 
 
 def test_a_host_that_is_no_text_is_not_this_machine() -> None:
