@@ -11,6 +11,7 @@ from mlx_tutor import __version__
 from mlx_tutor.commands import COMMANDS, load_command
 from mlx_tutor.errors import TutorError
 from mlx_tutor.stages.job import adapt_hints
+from mlx_tutor.text import strip_controls
 
 
 class TutorGroup(click.Group):
@@ -36,7 +37,7 @@ class TutorGroup(click.Group):
         try:
             return super().invoke(ctx)
         except TutorError as err:
-            click.echo(f"Error: {adapt_hints(str(err))}", err=True)
+            click.echo(f"Error: {strip_controls(adapt_hints(str(err)))}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("\nInterrupted. What was finished is kept; run the same command to go on.", err=True)

@@ -6,23 +6,25 @@ Progress, remarks and warnings go to stderr; results go to stdout, or to stderr 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from mlx_tutor.records import describe_end, describe_share
 from mlx_tutor.tables import Table as TableOfTexts
+from mlx_tutor.text import CONTROLS, strip_controls
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
@@ -34,13 +36,21 @@ ANSWER_WIDTH = 50
 SECONDS_A_LINE = 10.0
 
 
+class SafeConsole(Console):
+    """A console that no text can command: of control sequences, only rich's own reach the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(strip_controls(segment.text), segment.style)
+
+
 class Screen:
     """Where a command talks to the user."""
 
     def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose
-        self.remarks = Console(stderr=True, highlight=False)
-        self.results = Console(stderr=json, highlight=False)
+        self.remarks = SafeConsole(stderr=True, highlight=False)
+        self.results = SafeConsole(stderr=json, highlight=False)
 
     def say(self, text: str, style: str = "") -> None:
         """A remark; nothing with -q."""
@@ -63,7 +73,9 @@ class Screen:
 
     def give_json(self, value: Any) -> None:
         """A result for programs, on stdout."""
-        print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        # JSON itself escapes only those below a blank.
+        print(CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
     def _print(self, console: Console, part: RenderableType) -> None:
         # In a pipe, a wrapped path could not be copied.

@@ -11,6 +11,8 @@ ABBREVIATIONS = frozenset(
 )  # fmt: skip
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0-9])")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
+# What a terminal or a reader may obey: control and half characters, and marks that turn the writing direction around.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Lines of an answer count as sentences too.
 LINE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+|\n+")
 SCRIPTS = {
@@ -37,6 +39,11 @@ WORDS = {
 STOPWORDS = {language: frozenset(words.split()) for language, words in WORDS.items()}
 # With fewer letters of a script, or fewer common words, there is nothing to tell by.
 LEAST_LETTERS, LEAST_WORDS = 4, 3
+
+
+def strip_controls(text: str) -> str:
+    """`text` without control characters but newline and tab, half characters and marks of writing direction."""
+    return CONTROLS.sub("", text)
 
 
 def split_sentences(text: str) -> list[str]:

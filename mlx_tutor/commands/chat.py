@@ -21,6 +21,7 @@ from mlx_tutor.stages.ask import pick_model, show_reply, warn_changes, warn_pass
 from mlx_tutor.stages.exam import hold_exam, show_head
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.study.exam.offline import prepare_offline
+from mlx_tutor.text import strip_controls
 
 if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache
@@ -121,7 +122,7 @@ def hold_talk(talk: Talk) -> int:
             elif line.strip():
                 answer_line(talk, line)
         except TutorError as err:
-            click.echo(f"Error: {adapt_hints(str(err))}", err=True)
+            click.echo(f"Error: {strip_controls(adapt_hints(str(err)))}", err=True)
             failures += 1
         except KeyboardInterrupt:
             if not talk.interactive:

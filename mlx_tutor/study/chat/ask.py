@@ -1,7 +1,6 @@
 """Answers with citations: search the course, answer from its passages, and find what supports the answer."""
 
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,7 @@ from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.hide import CodeHider, hide_code
 from mlx_tutor.study.chat.support import Source, find_support
 from mlx_tutor.study.search.index import Index, Passage
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import strip_bold, strip_controls
 
 # Passages looked at for a question; the best of them that fit go to the model.
 SEARCHED = 8
@@ -45,12 +44,7 @@ class CitedAnswer:
 
 def clean_text(text: str) -> str:
     """`text` without control characters, half characters and marks that turn the writing direction around."""
-    return "".join(c for c in text if c in "\n\t" or not _is_control(c))
-
-
-def _is_control(character: str) -> bool:
-    turns = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
-    return turns or unicodedata.category(character) in ("Cc", "Cs")
+    return strip_controls(text)
 
 
 def clean_question(question: str) -> str:
