@@ -76,10 +76,11 @@ def make_api(site: Site) -> APIRouter:
     async def complete(request: Request) -> Response:
         try:
             wanted = read_chat(json.loads(await request.body()), site)
-        except (UnicodeDecodeError, json.JSONDecodeError) as err:
-            return refuse(f"The request is not valid JSON ({err}).")
         except ServeError as err:
             return refuse(str(err), 404 if isinstance(err, UnknownModelError) else 400)
+        # Also for numbers of too many digits, and for lists in lists in lists.
+        except (ValueError, RecursionError) as err:
+            return refuse(f"The request is not valid JSON ({err}).")
         try:
             task = site.worker.submit(lambda task: answer_chat(site, wanted, task))
         except ServeError as err:

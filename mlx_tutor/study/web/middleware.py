@@ -5,22 +5,24 @@ rebinding). So the Host has to be ours, and so has the Origin. Of Gradio, only t
 there: it has others that take uploads, serve files or fetch addresses.
 """
 
-import asyncio
 import base64
 import binascii
 import hmac
 import ipaddress
 import socket
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 2_000_000
-# Answer to a wrong password only after so many seconds.
+# After a wrong password, no other from the same address is looked at for so many seconds.
 WRONG_SECONDS = 1.0
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 READABLE = (
@@ -70,7 +72,10 @@ class AccessRules:
 
     def knows_origin(self, origin: str, host: str) -> bool:
         """Whether an Origin header is that of our own page, reached as `host`."""
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host
 
     def knows_password(self, header: str) -> bool:
@@ -114,12 +119,35 @@ def _split_host(host: str) -> tuple[str, int]:
         return "", 0
 
 
+class WrongGuesses:
+    """Clients that gave a wrong password a moment ago, by address; the 64 bits of a network in IPv6."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def note(self, client: str) -> None:
+        """A wrong one."""
+        now = time.monotonic()
+        self._until = {name: until for name, until in self._until.items() if until > now}
+        self._until[_name_network(client)] = now + WRONG_SECONDS
+
+    def is_waiting(self, client: str) -> bool:
+        """Whether no password of this client is looked at yet."""
+        return time.monotonic() < self._until.get(_name_network(client), 0.0)
+
+
+def _name_network(client: str) -> str:
+    address = client.partition("%")[0]
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
 class RequestChecks:
     """ASGI middleware; see the module."""
 
     def __init__(self, app: ASGIApp, access: AccessRules) -> None:
         self.app = app
         self.access = access
+        self.guesses = WrongGuesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -132,8 +160,6 @@ class RequestChecks:
         problem = self.find_problem(scope)
         if problem is not None:
             status, text = problem
-            if status == 401 and Headers(scope=scope).get("authorization"):
-                await asyncio.sleep(WRONG_SECONDS)
             headers = {"WWW-Authenticate": 'Basic realm="mlx-tutor", charset="UTF-8"'} if status == 401 else {}
             await PlainTextResponse(f"{text}\n", status, headers | HEADERS)(scope, receive, send)
             return
@@ -146,7 +172,9 @@ class RequestChecks:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, send_guarded)
+        # A client that leaves in the middle is no fault.
+        with suppress(ClientDisconnect):
+            await self.app(scope, receive, send_guarded)
 
     def find_problem(self, scope: Scope) -> tuple[int, str] | None:
         """Status and text of a refusal, or None."""
@@ -156,7 +184,13 @@ class RequestChecks:
             return 421, "This server does not answer to that name."
         if origin is not None and not self.access.knows_origin(origin, host):
             return 403, "Requests from other web pages are refused."
-        if not self.access.knows_password(headers.get("authorization", "")):
+        given, client = headers.get("authorization", ""), (scope.get("client") or ("",))[0]
+        # Else many guesses at a time would be as many a second.
+        if given and self.access.password is not None and self.guesses.is_waiting(client):
+            return 429, "A wrong password came from your address a moment ago. Try again in a second."
+        if not self.access.knows_password(given):
+            if given:
+                self.guesses.note(client)
             return 401, "The password is missing or wrong."
         if not is_served(method, path):
             return 404, "There is nothing here."

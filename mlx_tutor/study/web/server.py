@@ -19,6 +19,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from mlx_tutor.errors import ServeError
 from mlx_tutor.study.web.api import make_api
+from mlx_tutor.study.web.connections import LimitedProtocol
 from mlx_tutor.study.web.middleware import AccessRules, RequestChecks, is_loopback
 from mlx_tutor.study.web.overview import find_curve, find_source
 from mlx_tutor.study.web.page import build_page, make_theme, read_style
@@ -147,6 +148,9 @@ def make_server(app: Any) -> uvicorn.Server:
     """What answers; `run(sockets=[...])` until Ctrl-C."""
     config = uvicorn.Config(
         app,
+        http=LimitedProtocol,
+        # So many are accepted at a time, before the limit on them can hold.
+        backlog=32,
         log_level="error",
         access_log=False,
         server_header=False,
