@@ -5,15 +5,23 @@ from typing import Any
 
 import gradio as gr
 
-from mlx_tutor.errors import TutorError
+from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison
 from mlx_tutor.study.web.markup import LATEX, draw_table, write_safe_markdown, write_text_html
 from mlx_tutor.study.web.model_worker import Task
-from mlx_tutor.study.web.site import Site, compare_site, is_busy
+from mlx_tutor.study.web.site import Session, Site, compare_site, is_busy
 
 LABELS = ("base", "adapter", "fused")
 # Of every event on the page: no public endpoint, and no limit but the worker's queue.
 EVENT: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+
+
+def find_session(site: Site, request: gr.Request) -> Session:
+    """The session of the page that asks; where there is no room for it, the page says so."""
+    try:
+        return site.find_session(str(request.session_hash))
+    except ServeError as err:
+        raise gr.Error(str(err), print_exception=False) from err
 
 
 def add_compare(site: Site) -> None:
@@ -38,7 +46,7 @@ def add_compare(site: Site) -> None:
     table = gr.HTML(elem_id="compare-table", apply_default_css=False)
 
     async def compare(text: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        session = site.find_session(str(request.session_hash))
+        session = find_session(site, request)
         try:
             task = compare_site(site, session, text or "")
         except TutorError as err:
@@ -57,7 +65,7 @@ def add_compare(site: Site) -> None:
         yield (*(write_safe_markdown(texts.get(label, "")) for label in LABELS), said, draw_comparisons(done))
 
     def end(request: gr.Request) -> Any:
-        task = site.find_session(str(request.session_hash)).comparison
+        task = find_session(site, request).comparison
         if task is None or not is_busy(task):
             return "There is nothing to stop."
         task.stop()

@@ -10,7 +10,7 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.records import describe_end
 from mlx_tutor.study.chat.conversation import STYLES, Conversation, Turn, find_style
 from mlx_tutor.study.exam.mode import describe_head
-from mlx_tutor.study.web.compare_tab import EVENT, add_compare
+from mlx_tutor.study.web.compare_tab import EVENT, add_compare, find_session
 from mlx_tutor.study.web.markup import LATEX, draw_sources, write_plain_markdown, write_safe_markdown, write_text_html
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
@@ -149,7 +149,7 @@ class ChatHandlers:
 
     def find(self, request: gr.Request) -> Session:
         """The session of the page that asks."""
-        return self.site.find_session(str(request.session_hash))
+        return find_session(self.site, request)
 
     async def ask(self, question: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Answer what stands in the box."""

@@ -19,7 +19,7 @@ from mlx_tutor.evaluation.rate import (
 )
 from mlx_tutor.evaluation.tally import describe_verdict, summarize_ratings
 from mlx_tutor.study.chat.ask import clean_text
-from mlx_tutor.study.web.compare_tab import EVENT
+from mlx_tutor.study.web.compare_tab import EVENT, find_session
 from mlx_tutor.study.web.markup import LATEX, write_safe_markdown, write_text_html
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Rating, Session, Site
@@ -83,7 +83,7 @@ class RateHandlers:
 
     def find(self, request: gr.Request) -> Session:
         """The session of the page that asks."""
-        return self.site.find_session(str(request.session_hash))
+        return find_session(self.site, request)
 
     async def begin(self, rater: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Show the first pair of this rater; make the answers where there are none."""

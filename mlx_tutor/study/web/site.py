@@ -68,14 +68,25 @@ class Site:
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
 
     def find_session(self, key: str) -> Session:
-        """The session of a page, made when it is new."""
+        """The session of a page; a new one takes the place of the one longest unused that holds nothing, if need be.
+
+        Raises:
+            ServeError: so many pages hold conversations.
+        """
         session = self.sessions.pop(key, None)
         if session is None:
+            if len(self.sessions) >= MAX_SESSIONS:
+                self.close_session(self._find_empty())
             session = Session(key, Conversation(find_style(self.recipe.course.teaching_style)))
         self.sessions[key] = session
-        while len(self.sessions) > MAX_SESSIONS:
-            self.close_session(next(iter(self.sessions)))
         return session
+
+    def _find_empty(self) -> str:
+        for key, session in self.sessions.items():
+            tasks = (session.chat, session.comparison)
+            if not (session.conversation.turns or session.rater or any(map(is_busy, tasks))):
+                return key
+        raise ServeError(f"{MAX_SESSIONS} pages with conversations are open. Close one, and try again.")
 
     def close_session(self, key: str) -> None:
         """Forget a page that is gone, and free its turn."""

@@ -345,6 +345,19 @@ def test_each_page_has_its_own_conversation(site: Site) -> None:
     assert not site.find_session("a").conversation.turns
 
 
+def test_a_page_too_many_drops_no_conversation(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlx_tutor.study.web.site.MAX_SESSIONS", 2)
+    ask(site, "a", MODE)
+    site.find_session("empty")
+    ask(site, "b", MODE)
+    assert list(site.sessions) == ["a", "b"]
+    with pytest.raises(ServeError, match="2 pages with conversations"):
+        site.find_session("c")
+    assert [len(site.find_session(key).conversation.turns) for key in "ab"] == [1, 1]
+    site.close_session("a")
+    site.find_session("c")
+
+
 def test_one_question_at_a_time_for_each_page(site: Site) -> None:
     gate = threading.Event()
     site.worker.submit(lambda task: gate.wait(10))
