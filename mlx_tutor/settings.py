@@ -220,7 +220,9 @@ class GenerateSettings:
     max_tokens: int = setting(400, "longest answer", low=1)
     temp: float = setting(0.0, "temperature; 0: the same answer every time", low=0.0, high=5.0)
     top_p: float = setting(1.0, "nucleus sampling, at a temperature above 0", low=0.0, high=1.0)
-    repetition_penalty: float = setting(1.1, "above 1: repeated words become less likely", low=1.0, high=2.0)
+    repetition_penalty: float = setting(
+        1.0, "above 1: repeated words become less likely, those of the passage too", low=1.0, high=2.0
+    )
     stop_repetition: bool = setting(True, "end an answer that says the same thing for the third time")
     seed: int = setting(0, "seed of sampling", low=0)
 
