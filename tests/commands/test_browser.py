@@ -36,10 +36,10 @@ NOTES = f"""# Gizmos
 
 ## Gizmo
 
-A gizmo is a thing that nobody needs, as ${{document.title}} and {{{{this}}}} show.
+A gizmo is a thing that nobody needs, as ${{document.title}} shows.
 
 ```
-{EVIL}
+{EVIL} {{{{this}}}}
 ```
 """
 # Writes down whom the server itself talks to or asks about.
