@@ -95,14 +95,15 @@ def read_jsonl(path: Path) -> list[Any]:
     return rows
 
 
+def mend_surrogates(text: str) -> str:
+    """Two half surrogates, as JSON may hold them, as their character; one alone, which no file can hold, as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def replace_surrogates(value: Any) -> Any:
     """A JSON value in which half characters, as a torn emoji leaves them, are U+FFFD: no UTF-8 file holds them."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return value
+        return mend_surrogates(value)
     if isinstance(value, list):
         return [replace_surrogates(item) for item in value]
     if isinstance(value, dict):

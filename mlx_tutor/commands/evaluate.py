@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,9 +10,6 @@ from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.evaluate import check_limits, open_course_text, run_answers, run_checks
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -12,10 +12,9 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
 from mlx_tutor.extract.ocr import check_ocr
 from mlx_tutor.extract.pdf import read_pdf
-from mlx_tutor.extract.sections import mend_surrogates
 from mlx_tutor.extract.sources import Failure, describe_os_error, list_sources
 from mlx_tutor.extract.worker import read_in_workers
-from mlx_tutor.files import hash_file, read_json, read_jsonl, write_json, write_jsonl
+from mlx_tutor.files import hash_file, mend_surrogates, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 

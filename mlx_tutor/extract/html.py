@@ -11,8 +11,9 @@ from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
-from mlx_tutor.extract.sections import SectionBuilder, mend_surrogates
+from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
+from mlx_tutor.files import mend_surrogates
 from mlx_tutor.records import Block, Section
 
 # Elements whose content is not for readers of a course.

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
+from mlx_tutor.files import mend_surrogates
 from mlx_tutor.records import Block, Section
-
-
-def mend_surrogates(text: str) -> str:
-    """Two half surrogates, as JSON may hold them, as their character; one alone, which no file can hold, as U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(slots=True)
