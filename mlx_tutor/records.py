@@ -84,13 +84,16 @@ class Document:
 class Chunk:
     """A run of neighbouring blocks of one section, short enough to be asked about in one row.
 
-    `section` is the index of the section in its document: what a split may not tear apart.
+    `section` is the index of the section in its document: what a split may not tear apart. `is_first` says whether it
+    begins its section, `language` is that of its document (ISO 639-1), "" where it cannot be told.
     """
 
     source: str
     section: int
     heading: tuple[str, ...]
     blocks: tuple[Block, ...]
+    is_first: bool = True
+    language: str = "en"
 
     @property
     def text(self) -> str:

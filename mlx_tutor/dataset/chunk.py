@@ -1,8 +1,9 @@
 """Document -> Chunk: neighbouring blocks of one section, within a number of tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlx_tutor.records import Block, Chunk, Document
+from mlx_tutor.text import name_language
 
 # English words to tokens; the whole row is counted exactly later on.
 TOKENS_PER_WORD = 1.4
@@ -10,15 +11,21 @@ TOKENS_PER_WORD = 1.4
 
 def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
     """The chunks of a document; a block is never cut, so one longer than `chunk_tokens` is a chunk of its own."""
+    language = name_language("\n".join(s.text for s in document.sections)) or ""
     for index, section in enumerate(document.sections):
-        blocks: list[Block] = []
-        size = 0.0
-        for block in section.blocks:
-            length = TOKENS_PER_WORD * len(block.text.split())
-            if blocks and size + length > chunk_tokens:
-                yield Chunk(document.source, index, section.heading, tuple(blocks))
-                blocks, size = [], 0.0
-            blocks.append(block)
-            size += length
-        if blocks:
-            yield Chunk(document.source, index, section.heading, tuple(blocks))
+        for number, blocks in enumerate(_pack_blocks(section.blocks, chunk_tokens)):
+            yield Chunk(document.source, index, section.heading, blocks, number == 0, language)
+
+
+def _pack_blocks(blocks: Iterable[Block], chunk_tokens: int) -> Iterator[tuple[Block, ...]]:
+    packed: list[Block] = []
+    size = 0.0
+    for block in blocks:
+        length = TOKENS_PER_WORD * len(block.text.split())
+        if packed and size + length > chunk_tokens:
+            yield tuple(packed)
+            packed, size = [], 0.0
+        packed.append(block)
+        size += length
+    if packed:
+        yield tuple(packed)
