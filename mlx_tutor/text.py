@@ -5,10 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-ABBREVIATIONS = frozenset(
-    {"e.g", "i.e", "etc", "fig", "eq", "vs", "cf", "dr", "mr", "mrs", "ms", "prof", "st", "no", "al", "approx", "resp",
-     "sec", "ch", "pp", "vol", "ed", "inc", "ltd", "co", "u.s", "a.m", "p.m"}
-)  # fmt: skip
+from mlx_tutor.languages.table import read_language
+
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0-9])")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 # What a terminal or a reader may obey: control and half characters, and marks that turn the writing direction around.
@@ -46,14 +44,16 @@ def strip_controls(text: str) -> str:
     return CONTROLS.sub("", text)
 
 
-def split_sentences(text: str) -> list[str]:
+def split_sentences(text: str, language: str = "en") -> list[str]:
     """Sentences of one paragraph, each an exact piece of it; abbreviations, decimals and formulas do not end one."""
-    return list(_cut_sentences(text))
+    return list(_cut_sentences(text, language))
 
 
 # Each way of making rows asks for the sentences of the same paragraphs.
 @lru_cache(maxsize=1 << 15)
-def _cut_sentences(text: str) -> tuple[str, ...]:
+def _cut_sentences(text: str, language: str) -> tuple[str, ...]:
+    table = read_language(language)
+    abbreviations = table.words.get("abbreviations", frozenset()) if table else frozenset()
     hidden = FORMULA.sub(lambda match: "\x00" * len(match.group()), text)
     sentences: list[str] = []
     start = 0
@@ -61,7 +61,7 @@ def _cut_sentences(text: str) -> tuple[str, ...]:
         before = hidden[start : match.start()].rstrip('"”’)]*')
         last = (before.rstrip(".").split() or [""])[-1].lower().lstrip('("“‘*')
         single = len(last) == 1 and last.isalpha() and last != "i"
-        if before.endswith(".") and (last in ABBREVIATIONS or single):
+        if before.endswith(".") and (last in abbreviations or single):
             continue
         end = match.start() + len(match.group()) - len(match.group().lstrip('"”’)]*'))
         sentences.append(text[start:end].strip())
