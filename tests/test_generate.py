@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.errors import ModelError
-from mlx_tutor.evaluation.compare import Contender, compare_models
+from mlx_tutor.evaluation.compare import ModelSpec, compare_models
 from mlx_tutor.evaluation.style import count_style, measure_repetition
 from mlx_tutor.generate import RepetitionDetector, generate_answer
 from mlx_tutor.models import load_model
@@ -47,7 +47,7 @@ def test_an_answer_ends_where_the_context_does(tiny_model: Path) -> None:
 
 def test_compare_asks_each_model_in_order(tiny_model: Path) -> None:
     heard: list[str] = []
-    models = [Contender("base", tiny_model), Contender("fused", tiny_model)]
+    models = [ModelSpec("base", tiny_model), ModelSpec("fused", tiny_model)]
     base, fused = compare_models(models, QUESTION, SETTINGS, lambda label, piece: heard.append(label))
     assert (base.label, fused.label) == ("base", "fused")
     assert base.answer.text == fused.answer.text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.stages.compare import add_passages, find_contenders, list_prompts
+from mlx_tutor.stages.compare import add_passages, find_models, list_prompts
 from mlx_tutor.stages.job import Job, Options, open_job
 
 if TYPE_CHECKING:
@@ -65,26 +65,26 @@ def command(
         f"generate.{name}={value}" for name, value in (("temp", temp), ("seed", seed)) if value is not None
     )
     job = open_job(replace(options, overrides=(*options.overrides, *overrides)))
-    contenders = find_contenders(job, only, extra)
-    note_starter(job, *(contender.path for contender in contenders))
+    models = find_models(job, only, extra)
+    note_starter(job, *(model.path for model in models))
     if prompt is None:
         asked = list_prompts(job, prompts or "", from_test)
     else:
         asked = [make_prompt(prompt, job.recipe.course.system_prompt)]
     if search:
-        asked = add_passages(job, contenders, asked)
+        asked = add_passages(job, models, asked)
     messages, settings = [item.messages for item in asked], job.recipe.generate
-    labels = [contender.label for contender in contenders]
+    labels = [model.label for model in models]
     if prompt is not None:
         with job.screen.watch_answers(labels) as on_text:
-            found = compare_prompts(contenders, messages, settings, on_text)
+            found = compare_prompts(models, messages, settings, on_text)
     else:
         with job.screen.count_files("answers") as on_progress:
             total = len(labels) * len(asked)
             found = compare_prompts(
-                contenders, messages, settings, on_answer=lambda label, done: on_progress(label, done, total)
+                models, messages, settings, on_answer=lambda label, done: on_progress(label, done, total)
             )
-    record = record_comparison(contenders, asked, found, settings)
+    record = record_comparison(models, asked, found, settings)
     if report is not None:
         write_report(report, record)
         job.screen.say(f"report    {report}")

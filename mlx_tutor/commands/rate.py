@@ -12,12 +12,12 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
-from mlx_tutor.stages.compare import find_contest, list_prompts
+from mlx_tutor.stages.compare import find_model_pair, list_prompts
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run
 
 if TYPE_CHECKING:
-    from mlx_tutor.evaluation.rate import Ballot
+    from mlx_tutor.evaluation.rate import BlindPair
 
 SKIP, BACK, QUIT, KEEP = "s", "b", "q", "\r"
 KEYS = f"1 poor to 5 excellent, {SKIP} skip, {BACK} back, {QUIT} quit"
@@ -100,52 +100,52 @@ def rate_answers(
     """Make the pairs that are missing and hold a session; returns whether this rater has rated all."""
     from mlx_tutor.evaluation.rate import has_pairs, prepare_pairs
 
-    contest = find_contest(job, run)
+    models = find_model_pair(job, run)
     # Without a word about prompts, what was begun goes on.
-    begun = prompts is None and from_test is None and has_pairs(job.course, contest)
+    begun = prompts is None and from_test is None and has_pairs(job.course, models)
     asked = [] if begun else list_prompts(job, prompts or "course", from_test)
     with job.screen.count_files("answers") as on_progress:
-        prepare_pairs(job.course, contest, asked, on_progress)
+        prepare_pairs(job.course, models, asked, on_progress)
     return hold_session(job, run.name, rater, criteria)
 
 
 def hold_session(job: Job, run: str, rater: str, criteria: Sequence[str]) -> bool:
     """Show pair after pair and keep each key; returns whether nothing is left."""
-    from mlx_tutor.evaluation.rate import pick_ballot, restore_skipped, step_back, store_skip
+    from mlx_tutor.evaluation.rate import pick_pair, restore_skipped, step_back, store_skip
 
     course, skipped = job.course, 0
     restore_skipped(course, run, rater)
     keys = read_keys(sys.stdin.isatty())
-    ballot = pick_ballot(course, run, rater, criteria)
-    while ballot is not None:
-        end = rate_ballot(job, ballot, rater, criteria, keys)
+    blind = pick_pair(course, run, rater, criteria)
+    while blind is not None:
+        end = rate_pair(job, blind, rater, criteria, keys)
         if end == QUIT:
-            job.screen.say(f"\n{ballot.done} of {ballot.total} pairs rated; nothing is lost. Go on with:")
+            job.screen.say(f"\n{blind.done} of {blind.total} pairs rated; nothing is lost. Go on with:")
             # Other settings would be other answers.
             words = ["-c", course.name, "--run", run, "--rater", rater]
             words += [word for item in job.options.overrides for word in ("--set", item)]
             job.screen.say(adapt_hints(f"mlx-tutor rate {shlex.join(words)}"))
             return False
         if end == BACK:
-            ballot = step_back(course, run, rater, criteria, ballot.pair) or ballot
+            blind = step_back(course, run, rater, criteria, blind.pair) or blind
             continue
         if end == SKIP:
-            store_skip(course, rater, ballot.pair)
+            store_skip(course, rater, blind.pair)
             skipped += 1
-        ballot = pick_ballot(course, run, rater, criteria)
+        blind = pick_pair(course, run, rater, criteria)
     skipped = restore_skipped(course, run, rater)
     if skipped:
         job.screen.say(f"All seen; {skipped} skipped, which come again the next time.")
     return not skipped
 
 
-def rate_ballot(job: Job, ballot: "Ballot", rater: str, criteria: Sequence[str], keys: Iterator[str]) -> str:
+def rate_pair(job: Job, blind: "BlindPair", rater: str, criteria: Sequence[str], keys: Iterator[str]) -> str:
     """Ask for every score of a pair; returns "" when it has them all, else the key that left it."""
     from mlx_tutor.evaluation.rate import store_score
 
-    show_ballot(job, ballot)
+    show_pair(job, blind)
     questions = [(answer, criterion) for answer in range(2) for criterion in criteria]
-    scores = dict(ballot.scores)
+    scores = dict(blind.scores)
     # What is begun goes on where it was; a finished pair, reached by going back, is open at its last score.
     place = next((i for i, question in enumerate(questions) if question not in scores), len(questions) - 1)
     while place < len(questions):
@@ -162,7 +162,7 @@ def rate_ballot(job: Job, ballot: "Ballot", rater: str, criteria: Sequence[str],
         elif key == KEEP and before is not None:
             place += 1
         elif key in tuple("12345"):
-            store_score(job.course, rater, ballot.pair, answer, criterion, int(key))
+            store_score(job.course, rater, blind.pair, answer, criterion, int(key))
             scores[questions[place]] = int(key)
             place += 1
         else:
@@ -170,14 +170,14 @@ def rate_ballot(job: Job, ballot: "Ballot", rater: str, criteria: Sequence[str],
     return ""
 
 
-def show_ballot(job: Job, ballot: "Ballot") -> None:
+def show_pair(job: Job, blind: "BlindPair") -> None:
     """The question and both answers, side by side where there is room."""
     from mlx_tutor.display import draw_answers
     from mlx_tutor.study.chat.ask import clean_text
 
-    texts = {name: clean_text(text) or "(no answer)" for name, text in zip(NAMES, ballot.answers, strict=True)}
+    texts = {name: clean_text(text) or "(no answer)" for name, text in zip(NAMES, blind.answers, strict=True)}
     screen = job.screen
-    screen.show("", f"{ballot.done} of {ballot.total} rated. {KEYS}.", f"Question: {clean_text(ballot.question)}")
+    screen.show("", f"{blind.done} of {blind.total} rated. {KEYS}.", f"Question: {clean_text(blind.question)}")
     screen.show(draw_answers(screen.results, texts))
 
 

@@ -17,7 +17,7 @@ from mlx_tutor.workspace import Run, find_run, list_runs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.evaluation.compare import ModelSpec
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Rating, Site
 
@@ -115,7 +115,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=search)) if exam else None
     rating = None if exam else find_rating(job)
     starter = is_starter(path)
-    return Site(job.course, job.recipe, label, worker, lambda: find_contenders(job), search, rating, record, starter)
+    return Site(job.course, job.recipe, label, worker, lambda: find_models(job), search, rating, record, starter)
 
 
 def warm_up(worker: "ModelWorker") -> None:
@@ -129,22 +129,22 @@ def find_compared(job: Job) -> Run:
     return fused[-1] if fused and job.options.run is None else find_run(job.course, job.options.run)
 
 
-def find_contenders(job: Job) -> "list[Contender]":
+def find_models(job: Job) -> "list[ModelSpec]":
     """Whom the page compares: base, adapter and fused.
 
     Raises:
         TutorError: no such run.
         ModelError: it is not fused, or has another base.
     """
-    from mlx_tutor.stages.compare import list_contenders
+    from mlx_tutor.stages.compare import list_models
 
-    return list_contenders(job, find_compared(job), ("adapter",))
+    return list_models(job, find_compared(job), ("adapter",))
 
 
 def find_rating(job: Job) -> "Rating | None":
     """What the page rates; None before the first run."""
     from mlx_tutor.evaluation.rate import check_criteria, prepare_pairs
-    from mlx_tutor.stages.compare import find_contest, list_prompts
+    from mlx_tutor.stages.compare import find_model_pair, list_prompts
     from mlx_tutor.study.web.site import Rating
 
     if not list_runs(job.course):
@@ -152,6 +152,6 @@ def find_rating(job: Job) -> "Rating | None":
     run = find_compared(job)
 
     def prepare(on_progress: "Callable[[str, int, int], None]") -> int:
-        return prepare_pairs(job.course, find_contest(job, run), list_prompts(job, "course", None), on_progress)
+        return prepare_pairs(job.course, find_model_pair(job, run), list_prompts(job, "course", None), on_progress)
 
     return Rating(run.name, check_criteria(job.recipe.rate.criteria), prepare)

@@ -49,7 +49,7 @@ OnProgress = Callable[[str, int, int], None]
 Rows = Mapping[str, Sequence[dict[str, Any]]]
 
 
-def list_contenders(run: Run, base: Path) -> list[tuple[str, Path, Path | None]]:
+def list_models(run: Run, base: Path) -> list[tuple[str, Path, Path | None]]:
     """Label, model and adapter of the base and of what was made of it: the fused model, or the adapter without one."""
     tuned = ("fused", run.fused, None) if run.is_fused else ("adapter", base, run.adapter)
     return [("base", base, None), tuned]
@@ -101,10 +101,10 @@ def _ask_models(
 ) -> dict[str, Result]:
     """Ask base and tuned model the same, one after the other in memory; by label."""
     results = {}
-    contenders = list_contenders(run, base)
+    models = list_models(run, base)
     settings = _limit_answers(recipe)
     work: Work | None = None
-    for number, (label, path, adapter) in enumerate(contenders):
+    for number, (label, path, adapter) in enumerate(models):
         loaded = load_model(path, adapter, thinking=recipe.model.thinking)
         # The tokens are those of the base's tokenizer for both.
         work = work or plan(loaded)

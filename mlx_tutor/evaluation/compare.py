@@ -20,7 +20,7 @@ from mlx_tutor.settings import GenerateSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ModelSpec:
     """A model to ask: a folder, with an adapter on top or not. `label` is base, adapter, fused, or the user's name."""
 
     label: str
@@ -31,7 +31,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one contender said, and how. `weights_gb` is what its weights take, the adapter's included."""
+    """What one model said, and how. `weights_gb` is what its weights take, the adapter's included."""
 
     label: str
     answer: Answer
@@ -39,23 +39,23 @@ class Comparison:
     weights_gb: float = 0.0
 
 
-def load_contenders(models: Sequence[Contender]) -> Generator[tuple[Contender, LoadedModel]]:
-    """Each contender, ready to be asked; one model is in memory at a time.
+def load_models(models: Sequence[ModelSpec]) -> Generator[tuple[ModelSpec, LoadedModel]]:
+    """Each model, ready to be asked; one is in memory at a time.
 
-    Contenders on the same folder come one after the other and share what was loaded once: adapters are put on it and
+    Those on the same folder come one after the other and share what was loaded once: adapters are put on it and
     taken off again. Keep none of the models, or two are in memory; close the generator when not all is wanted.
     """
-    for path, thinking in dict.fromkeys((contender.path, contender.thinking) for contender in models):
+    for path, thinking in dict.fromkeys((model.path, model.thinking) for model in models):
         loaded = load_model(path, thinking=thinking)
-        for contender in (item for item in models if (item.path, item.thinking) == (path, thinking)):
-            with nullcontext() if contender.adapter is None else lend_adapter(loaded, contender.adapter):
-                yield contender, loaded
+        for model in (item for item in models if (item.path, item.thinking) == (path, thinking)):
+            with nullcontext() if model.adapter is None else lend_adapter(loaded, model.adapter):
+                yield model, loaded
         del loaded
         mx.clear_cache()
 
 
 def compare_prompts(
-    models: Sequence[Contender],
+    models: Sequence[ModelSpec],
     prompts: Sequence[Sequence[Message]],
     settings: GenerateSettings,
     on_text: Callable[[str, str], None] = lambda label, piece: None,
@@ -76,11 +76,11 @@ def compare_prompts(
         Of each prompt, what the models said, in their order.
     """
     found: list[dict[str, Comparison]] = [{} for _ in prompts]
-    with closing(load_contenders(models)) as contenders:
-        for contender, loaded in contenders if prompts else ():
+    with closing(load_models(models)) as in_turn:
+        for model, loaded in in_turn if prompts else ():
             weights = count_weights(loaded.model) / 1e9
 
-            def hand_on(piece: str, label: str = contender.label) -> None:
+            def hand_on(piece: str, label: str = model.label) -> None:
                 on_text(label, piece)
 
             for answers, messages in zip(found, prompts, strict=True):
@@ -88,8 +88,8 @@ def compare_prompts(
                     break
                 mx.reset_peak_memory()
                 answer = generate_answer(loaded, messages, settings, hand_on, is_stopped=is_stopped)
-                answers[contender.label] = Comparison(contender.label, answer, count_style(answer.text), weights)
-                on_answer(contender.label, sum(map(len, found)))
+                answers[model.label] = Comparison(model.label, answer, count_style(answer.text), weights)
+                on_answer(model.label, sum(map(len, found)))
             # Else it would still be in memory while the next one is loaded.
             del loaded
             if is_stopped():
@@ -98,7 +98,7 @@ def compare_prompts(
 
 
 def compare_models(
-    models: Sequence[Contender],
+    models: Sequence[ModelSpec],
     messages: Sequence[Message],
     settings: GenerateSettings,
     on_text: Callable[[str, str], None] = lambda label, piece: None,
@@ -108,7 +108,7 @@ def compare_models(
     return compare_prompts(models, [messages], settings, on_text, is_stopped)[0]
 
 
-def describe_sharing(models: Sequence[Contender], comparisons: Sequence[Comparison]) -> str:
+def describe_sharing(models: Sequence[ModelSpec], comparisons: Sequence[Comparison]) -> str:
     """Which models shared what was loaded, as a sentence, or "" where none did; sizes in MB."""
     weights = {comparison.label: 1000 * comparison.weights_gb for comparison in comparisons}
     parts = []
@@ -124,7 +124,7 @@ def describe_sharing(models: Sequence[Contender], comparisons: Sequence[Comparis
 
 
 def record_comparison(
-    models: Sequence[Contender],
+    models: Sequence[ModelSpec],
     prompts: Sequence[Prompt],
     comparisons: Sequence[Sequence[Comparison]],
     settings: GenerateSettings,
@@ -159,7 +159,7 @@ def record_comparison(
     }
 
 
-def _describe(model: Contender, found: Sequence[tuple[Prompt, Comparison]]) -> dict[str, Any]:
+def _describe(model: ModelSpec, found: Sequence[tuple[Prompt, Comparison]]) -> dict[str, Any]:
     answers = [item.answer for _, item in found]
     return {
         "label": model.label,

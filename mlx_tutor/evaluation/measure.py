@@ -103,19 +103,19 @@ def measure_answers(
         ModelError: a model that cannot be loaded.
     """
     begun = time.perf_counter()
-    contenders: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
+    models: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
     if run.is_fused:
-        contenders.append(("fused", run.fused, None))
+        models.append(("fused", run.fused, None))
     questions, available, dropped = _prepare_questions(base, recipe, rows, limit, seed)
     measured: dict[str, _Measured] = {}
     # One after the other in memory; all get the questions as the tokenizer of the base writes them.
-    for number, contender in enumerate(contenders):
-        label = contender[0]
+    for number, model in enumerate(models):
+        label = model[0]
 
         def on_done(done: int, label: str = label, before: int = number * len(questions)) -> None:
-            on_progress(label, before + done, len(contenders) * len(questions))
+            on_progress(label, before + done, len(models) * len(questions))
 
-        measured[label] = _measure_model(run, contender, questions, recipe, has_format, on_done)
+        measured[label] = _measure_model(run, model, questions, recipe, has_format, on_done)
     samples = {label: found.samples for label, found in measured.items()}
     replies = {label: found.replies for label, found in measured.items()}
     references = [question.reference for question in questions]
@@ -156,13 +156,13 @@ class _Measured:
 
 def _measure_model(
     run: Run,
-    contender: tuple[str, Path, Path | None],
+    model: tuple[str, Path, Path | None],
     questions: Sequence[Question],
     recipe: Recipe,
     has_format: Callable[[str], bool],
     on_done: Callable[[int], None],
 ) -> _Measured:
-    label, path, adapter = contender
+    label, path, adapter = model
     mx.reset_peak_memory()
     loaded = load_model(path, adapter, thinking=recipe.model.thinking)
     losses = measure_rows(loaded, [question.tokens for question in questions])

@@ -1,7 +1,7 @@
 """Blind rating: two answers to each prompt, in an order that only the journal knows, scored 1 to 5 by criterion.
 
 Every score is in `journal.sqlite` as soon as it is given, so that a rater can stop at any time. What happens between
-two scores is up to whoever shows them, a terminal or a web page: pick_ballot, store_score, store_skip, step_back.
+two scores is up to whoever shows them, a terminal or a web page: pick_pair, store_score, store_skip, step_back.
 """
 
 import json
@@ -29,6 +29,7 @@ Side = Literal["base", "tuned"]
 SIDES: tuple[Side, Side] = ("base", "tuned")
 LOWEST, HIGHEST = 1, 5
 
+# A contest is a ModelPair, by its key; the journals of earlier versions have the column.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rated_pairs (
     id INTEGER PRIMARY KEY,
@@ -70,11 +71,11 @@ CREATE TABLE IF NOT EXISTS ratings (
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class ModelPair:
     """Which two models of a run are rated against each other, with which settings.
 
-    `label` is adapter or fused. Answers of one contest are never mixed with those of another: a run that was fused
-    again is a new contest.
+    `label` is adapter or fused. Answers of one pair of models are never mixed with those of another: a run that was
+    fused again is a new pair.
     """
 
     run: str
@@ -98,7 +99,7 @@ def _hash_adapter(folder: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class BlindPair:
     """A pair as a rater may see it: nothing here says whose answer is which.
 
     `scores` maps (0 or 1 for the answer, criterion) to what this rater gave before. `done` and `total` count pairs.
@@ -161,46 +162,46 @@ def _now() -> str:
 
 def prepare_pairs(
     course: Course,
-    contest: Contest,
+    models: ModelPair,
     prompts: Sequence[Prompt],
     on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> int:
-    """Let both models answer the prompts that this contest does not have yet; returns how many pairs are new.
+    """Let both models answer the prompts that they have no answers to yet; returns how many pairs are new.
 
-    From then on, the run is rated by this contest. Answers are at temperature 0, several at once. A pair is in the
-    journal only when both answers are.
+    From then on, these two are rated. Answers are at temperature 0, several at once. A pair of answers is in the
+    journal only when both are there.
 
     Args:
         course: Whose journal.
-        contest: The two models.
+        models: The two models.
         prompts: What to ask.
         on_progress: Called with "answers", how many are there and how many there will be; it must not name the model.
 
     Raises:
         DatasetError: a prompt that fills the context of a model.
     """
-    key = contest.key
+    key = models.key
     with _open(course) as connection:
         found = connection.execute(
-            "SELECT messages FROM rated_pairs WHERE run = ? AND contest = ?", (contest.run, key)
+            "SELECT messages FROM rated_pairs WHERE run = ? AND contest = ?", (models.run, key)
         ).fetchall()
     known = {row["messages"] for row in found}
     missing = list({text: prompt for prompt in prompts if (text := _write_messages(prompt)) not in known}.items())
     asked = [prompt for _, prompt in missing]
     replies: list[list[Reply]] = [[], []]
-    for number, (path, adapter) in enumerate(((contest.base, None), (contest.path, contest.adapter))):
+    for number, (path, adapter) in enumerate(((models.base, None), (models.path, models.adapter))):
         if asked:
             before = number * len(asked)
-            replies[number] = _answer(contest, path, adapter, asked, before, on_progress)
+            replies[number] = _answer(models, path, adapter, asked, before, on_progress)
     with _open(course) as connection:
-        connection.execute("INSERT OR REPLACE INTO rated_contests (run, contest) VALUES (?, ?)", (contest.run, key))
+        connection.execute("INSERT OR REPLACE INTO rated_contests (run, contest) VALUES (?, ?)", (models.run, key))
         connection.executemany(
             "INSERT OR IGNORE INTO rated_pairs (run, contest, prompt, task, messages, source, section, label, base, "
             "tuned, made) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    *(contest.run, key, prompt.id, prompt.task, text, *(prompt.place or (None, None))),
-                    *(contest.label, base.text, tuned.text, _now()),
+                    *(models.run, key, prompt.id, prompt.task, text, *(prompt.place or (None, None))),
+                    *(models.label, base.text, tuned.text, _now()),
                 )
                 for (text, prompt), base, tuned in zip(missing, *replies, strict=True)
             ],
@@ -213,7 +214,7 @@ def _write_messages(prompt: Prompt) -> str:
 
 
 def _answer(
-    contest: Contest,
+    models: ModelPair,
     path: Path,
     adapter: Path | None,
     prompts: Sequence[Prompt],
@@ -221,7 +222,7 @@ def _answer(
     on_progress: Callable[[str, int, int], None],
 ) -> list[Reply]:
     on_progress("answers", before, 2 * len(prompts))
-    loaded = load_model(path, adapter, thinking=contest.thinking)
+    loaded = load_model(path, adapter, thinking=models.thinking)
     tokens = [render_prompt(loaded.tokenizer, prompt.messages) for prompt in prompts]
     context = context_length(loaded.config)
     for prompt, rendered in zip(prompts, tokens, strict=True):
@@ -236,21 +237,21 @@ def _answer(
         replies[index] = reply
         on_progress("answers", before + len(replies), 2 * len(prompts))
 
-    generate_replies(loaded, tokens, contest.settings, keep)
+    generate_replies(loaded, tokens, models.settings, keep)
     del loaded
     mx.clear_cache()
     return [replies[index] for index in range(len(prompts))]
 
 
-def has_pairs(course: Course, contest: Contest) -> bool:
-    """Whether there is anything to rate in this contest."""
+def has_pairs(course: Course, models: ModelPair) -> bool:
+    """Whether these two models have any answers to rate."""
     with _open(course) as connection:
         query = "SELECT 1 FROM rated_pairs WHERE run = ? AND contest = ?"
-        return connection.execute(query, (contest.run, contest.key)).fetchone() is not None
+        return connection.execute(query, (models.run, models.key)).fetchone() is not None
 
 
 def read_pairs(course: Course, run: str) -> list[Pair]:
-    """The pairs of the run's contest that was prepared last, in the order in which they were made."""
+    """The answers of the two models of a run that were prepared last, in the order in which they were made."""
     with _open(course) as connection:
         rows = _list_pairs(connection, run)
     return [
@@ -264,7 +265,7 @@ def _list_pairs(connection: sqlite3.Connection, run: str) -> list[sqlite3.Row]:
     return connection.execute(query, (run,)).fetchall()
 
 
-def pick_ballot(course: Course, run: str, rater: str, criteria: Sequence[str]) -> Ballot | None:
+def pick_pair(course: Course, run: str, rater: str, criteria: Sequence[str]) -> BlindPair | None:
     """The next pair that this rater has not scored in full and has not skipped; None when there is none.
 
     Each rater gets the pairs in an order of their own. Which answer comes first is drawn when a pair is first shown,
@@ -282,17 +283,17 @@ def pick_ballot(course: Course, run: str, rater: str, criteria: Sequence[str]) -
         if not open_pairs:
             return None
         chosen = min(open_pairs, key=lambda pair: (not given[pair], hash_text(f"{rater} {pair}")))
-        return _make_ballot(connection, run, chosen, rater, criteria)
+        return _make_blind_pair(connection, run, chosen, rater, criteria)
 
 
-def step_back(course: Course, run: str, rater: str, criteria: Sequence[str], pair: int | None) -> Ballot | None:
+def step_back(course: Course, run: str, rater: str, criteria: Sequence[str], pair: int | None) -> BlindPair | None:
     """The pair that this rater saw before `pair` (None: the last one), with its scores; None at the beginning."""
     with _open(course) as connection:
         ids = {row["id"] for row in _list_pairs(connection, run)}
         orders = {found: row for found, row in _read_orders(connection, rater).items() if found in ids}
         limit = orders[pair]["number"] if pair in orders else float("inf")
         earlier = [(row["number"], found) for found, row in orders.items() if row["number"] < limit]
-        return _make_ballot(connection, run, max(earlier)[1], rater, criteria) if earlier else None
+        return _make_blind_pair(connection, run, max(earlier)[1], rater, criteria) if earlier else None
 
 
 def store_score(course: Course, rater: str, pair: int, answer: int, criterion: str, score: int) -> None:
@@ -333,7 +334,7 @@ def restore_skipped(course: Course, run: str, rater: str) -> int:
 
 
 def read_judgements(course: Course, run: str, criteria: Sequence[str]) -> list[Judgement]:
-    """What raters gave to the pairs of the contest; only pairs that a rater scored in full, by these criteria."""
+    """What raters gave to the pairs of answers; only pairs that a rater scored in full, by these criteria."""
     with _open(course) as connection:
         rows = connection.execute(
             "SELECT ratings.*, rated_orders.first FROM ratings JOIN rated_orders USING (pair, rater) ORDER BY rated"
@@ -352,7 +353,7 @@ def read_judgements(course: Course, run: str, criteria: Sequence[str]) -> list[J
 
 
 def list_criteria(course: Course, run: str) -> list[str]:
-    """The criteria by which pairs of the contest were scored so far, in the order of their first score."""
+    """The criteria by which the pairs were scored so far, in the order of their first score."""
     with _open(course) as connection:
         pairs = {row["id"] for row in _list_pairs(connection, run)}
         rows = connection.execute("SELECT pair, criterion FROM ratings ORDER BY rated").fetchall()
@@ -377,7 +378,9 @@ def _is_whole(scores: Mapping[tuple[str, str], int], criteria: Sequence[str]) ->
     return all((side, criterion) in scores for side in SIDES for criterion in criteria)
 
 
-def _make_ballot(connection: sqlite3.Connection, run: str, pair: int, rater: str, criteria: Sequence[str]) -> Ballot:
+def _make_blind_pair(
+    connection: sqlite3.Connection, run: str, pair: int, rater: str, criteria: Sequence[str]
+) -> BlindPair:
     drawn = random.SystemRandom().choice(SIDES)
     connection.execute("INSERT OR IGNORE INTO rated_orders (pair, rater, first) VALUES (?, ?, ?)", (pair, rater, drawn))
     first: Side = _read_orders(connection, rater)[pair]["first"]
@@ -385,7 +388,7 @@ def _make_ballot(connection: sqlite3.Connection, run: str, pair: int, rater: str
     pairs = {row["id"]: row for row in _list_pairs(connection, run)}
     row, scores = pairs[pair], _read_scores(connection, pair, rater)
     done = sum(_is_whole(_read_scores(connection, other, rater), criteria) for other in pairs)
-    return Ballot(
+    return BlindPair(
         pair=pair,
         question=json.loads(row["messages"])[-1]["content"],
         answers=(row[sides[0]], row[sides[1]]),

@@ -91,7 +91,7 @@ def measure_share(hits: int, total: int) -> dict[str, float] | None:
 def summarize_ratings(
     pairs: Sequence[Pair], judgements: Sequence[Judgement], criteria: Sequence[str]
 ) -> dict[str, Any]:
-    """All that the ratings of a contest say, as JSON.
+    """All that the ratings of a pair of models say, as JSON.
 
     An answer's score is the mean over raters and criteria. `models` has base and tuned with "mean", "criteria" and
     "success", the share of prompts whose answer scored 4 or more; each a value with its 95 % interval, which is None

@@ -9,15 +9,15 @@ from mlx_tutor.stages.job import Job
 from mlx_tutor.workspace import NAME_PATTERN, Run, find_run
 
 if TYPE_CHECKING:
-    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.evaluation.compare import ModelSpec
     from mlx_tutor.evaluation.prompts import Prompt
-    from mlx_tutor.evaluation.rate import Contest
+    from mlx_tutor.evaluation.rate import ModelPair
 
 
 OWN = ("base", "adapter", "fused")
 
 
-def find_contenders(job: Job, only: Sequence[str], extra: Sequence[str]) -> "list[Contender]":
+def find_models(job: Job, only: Sequence[str], extra: Sequence[str]) -> "list[ModelSpec]":
     """The models that the options name, each once.
 
     Raises:
@@ -25,15 +25,15 @@ def find_contenders(job: Job, only: Sequence[str], extra: Sequence[str]) -> "lis
         ModelError: a model that is not there.
     """
     if only:
-        found = [find_contender(job, name) for name in (*only, *extra)]
+        found = [find_model(job, name) for name in (*only, *extra)]
     else:
-        found = list_contenders(job, find_run(job.course, job.options.run), tuple(extra))
-        found += [find_contender(job, name) for name in extra if name not in OWN]
+        found = list_models(job, find_run(job.course, job.options.run), tuple(extra))
+        found += [find_model(job, name) for name in extra if name not in OWN]
     first = {(item.path, item.adapter): item for item in reversed(found)}
     return [item for item in found if first[item.path, item.adapter] is item]
 
 
-def list_contenders(job: Job, run: Run, extra: tuple[str, ...]) -> "list[Contender]":
+def list_models(job: Job, run: Run, extra: tuple[str, ...]) -> "list[ModelSpec]":
     """Base, the adapter when it is asked for, and the fused model.
 
     Raises:
@@ -42,9 +42,9 @@ def list_contenders(job: Job, run: Run, extra: tuple[str, ...]) -> "list[Contend
     return [pick_model(job, run, kind) for kind in OWN if kind != "adapter" or kind in extra]
 
 
-def find_contender(job: Job, name: str) -> "Contender":
+def find_model(job: Job, name: str) -> "ModelSpec":
     """What MODEL names: base, adapter or fused of the run, another run, a folder, or a model of the Hub."""
-    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.evaluation.compare import ModelSpec
     from mlx_tutor.models import resolve_model
 
     if name in OWN:
@@ -56,27 +56,27 @@ def find_contender(job: Job, name: str) -> "Contender":
     run = Run(job.course.workspace, adapter.name)
     if run.is_complete and run.adapter == adapter:
         return replace(pick_model(job, run, "adapter"), label=name)
-    return Contender(name, resolve_model(name), None, job.recipe.model.thinking)
+    return ModelSpec(name, resolve_model(name), None, job.recipe.model.thinking)
 
 
-def pick_model(job: Job, run: Run, kind: str) -> "Contender":
+def pick_model(job: Job, run: Run, kind: str) -> "ModelSpec":
     """Base, adapter or fused model of a run; warns when the fused one is stale."""
     from mlx_tutor.errors import ModelError
-    from mlx_tutor.evaluation.compare import Contender
+    from mlx_tutor.evaluation.compare import ModelSpec
     from mlx_tutor.fuse.fuse import read_fuse
     from mlx_tutor.stages.model import check_thinking, find_base, warn_stale_fuse
 
     thinking = job.recipe.model.thinking
     if kind != "fused":
-        return Contender(kind, find_base(job, run), run.adapter if kind == "adapter" else None, thinking)
+        return ModelSpec(kind, find_base(job, run), run.adapter if kind == "adapter" else None, thinking)
     check_thinking(job, run)
     if read_fuse(run) is None:
         raise ModelError(f"Run {run.name!r} is not fused yet. Fuse it with: mlx-tutor fuse --run {run.name}")
     warn_stale_fuse(job, run)
-    return Contender(kind, run.fused, None, thinking)
+    return ModelSpec(kind, run.fused, None, thinking)
 
 
-def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence[Prompt]") -> "list[Prompt]":
+def add_passages(job: Job, models: "Sequence[ModelSpec]", prompts: "Sequence[Prompt]") -> "list[Prompt]":
     """The prompts with the best passage of the course, where the smallest context has room; warns where there is none.
 
     Raises:
@@ -88,7 +88,7 @@ def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence
     from mlx_tutor.study.chat.ask import clean_question, describe_place, fit_passages
     from mlx_tutor.study.search.index import open_index
 
-    configs = {contender.path: read_json(contender.path / "config.json") for contender in contenders}
+    configs = {model.path: read_json(model.path / "config.json") for model in models}
     smallest = min(configs, key=lambda path: context_length(configs[path]))
     tokenizer = load_tokenizer(smallest, thinking=job.recipe.model.thinking)
     reader, written = LoadedModel(None, tokenizer, configs[smallest], smallest), []
@@ -104,15 +104,15 @@ def add_passages(job: Job, contenders: "Sequence[Contender]", prompts: "Sequence
     return written
 
 
-def find_contest(job: Job, run: Run) -> "Contest":
+def find_model_pair(job: Job, run: Run) -> "ModelPair":
     """Base against fused; against the adapter while the run is not fused."""
-    from mlx_tutor.evaluation.rate import Contest
+    from mlx_tutor.evaluation.rate import ModelPair
     from mlx_tutor.stages.model import find_base
 
     base = find_base(job, run)
     if run.is_fused:
-        return Contest(run.name, base, "fused", run.fused, None, job.recipe.generate, job.recipe.model.thinking)
-    return Contest(run.name, base, "adapter", base, run.adapter, job.recipe.generate, job.recipe.model.thinking)
+        return ModelPair(run.name, base, "fused", run.fused, None, job.recipe.generate, job.recipe.model.thinking)
+    return ModelPair(run.name, base, "adapter", base, run.adapter, job.recipe.generate, job.recipe.model.thinking)
 
 
 def list_prompts(job: Job, name: str, from_test: int | None) -> "list[Prompt]":

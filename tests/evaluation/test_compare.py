@@ -13,7 +13,7 @@ import pytest
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.evaluation.compare import (
     Comparison,
-    Contender,
+    ModelSpec,
     compare_models,
     compare_prompts,
     describe_sharing,
@@ -71,21 +71,21 @@ def test_answers_are_those_of_each_model_alone(adapted: tuple[Path, Path], tmp_p
     base, adapter = adapted
     other = make_model(tmp_path / "other", seed=5)
     # In this order, the base is asked again after another model: it is loaded once all the same.
-    models = [Contender("base", base), Contender("other", other), Contender("adapter", base, adapter)]
+    models = [ModelSpec("base", base), ModelSpec("other", other), ModelSpec("adapter", base, adapter)]
     seen: list[tuple[str, int]] = []
     prompts = [prompt.messages for prompt in PROMPTS]
     found = compare_prompts(models, prompts, LIMITS, on_answer=lambda label, done: seen.append((label, done)))
     assert [[item.label for item in answers] for answers in found] == [["base", "other", "adapter"]] * 2
     assert seen == [("base", 1), ("base", 2), ("adapter", 3), ("adapter", 4), ("other", 5), ("other", 6)]
-    for contender in models:
-        alone = load_model(contender.path, contender.adapter)
+    for model in models:
+        alone = load_model(model.path, model.adapter)
         for answers, messages in zip(found, prompts, strict=True):
-            mine = next(item for item in answers if item.label == contender.label)
+            mine = next(item for item in answers if item.label == model.label)
             assert mine.answer.text == generate_answer(alone, messages, LIMITS).text
 
 
 def test_one_model_is_in_memory_at_a_time(tmp_path: Path) -> None:
-    models = [Contender(str(seed), make_model(tmp_path / str(seed), seed=seed, width=512)) for seed in range(3)]
+    models = [ModelSpec(str(seed), make_model(tmp_path / str(seed), seed=seed, width=512)) for seed in range(3)]
     gc.collect()
     mx.clear_cache()
     mx.reset_peak_memory()
@@ -102,7 +102,7 @@ def test_one_model_is_in_memory_at_a_time(tmp_path: Path) -> None:
 
 
 def test_stopping_returns_what_is_there(tiny_model: Path) -> None:
-    models = [Contender("base", tiny_model), Contender("fused", tiny_model)]
+    models = [ModelSpec("base", tiny_model), ModelSpec("fused", tiny_model)]
     heard: list[str] = []
     found = compare_models(
         models, PROMPTS[0].messages, LIMITS, lambda label, piece: heard.append(label), lambda: len(heard) >= 2
@@ -113,7 +113,7 @@ def test_stopping_returns_what_is_there(tiny_model: Path) -> None:
 
 def test_who_shares_what(adapted: tuple[Path, Path], tiny_model: Path) -> None:
     base, adapter = adapted
-    models = [Contender("base", base), Contender("adapter", base, adapter), Contender("fused", tiny_model)]
+    models = [ModelSpec("base", base), ModelSpec("adapter", base, adapter), ModelSpec("fused", tiny_model)]
     found = compare_models(models, PROMPTS[0].messages, LIMITS)
     text = describe_sharing(models, found)
     assert text.startswith("base and adapter share one loaded base of ") and "(adapter adds 0." in text
@@ -124,7 +124,7 @@ def test_who_shares_what(adapted: tuple[Path, Path], tiny_model: Path) -> None:
 @pytest.fixture(scope="module")
 def record(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     other = make_model(tmp_path_factory.mktemp("second"), seed=3)
-    models = [Contender("base", tiny_model), Contender("<i>", other)]
+    models = [ModelSpec("base", tiny_model), ModelSpec("<i>", other)]
     prompts = [PROMPTS[0], Prompt("b", "", PROMPTS[1].messages, "It is <u>two</u>.")]
     found = compare_prompts(models, [prompt.messages for prompt in prompts], LIMITS)
     written = ("# Steps\n- first & foremost | one\n- then", "# Steps\n- last & foremost | one\n- then")

@@ -8,8 +8,8 @@ import gradio as gr
 
 from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.rate import (
-    Ballot,
-    pick_ballot,
+    BlindPair,
+    pick_pair,
     read_judgements,
     read_pairs,
     restore_skipped,
@@ -43,7 +43,7 @@ def add_rate(site: Site) -> None:
         rater = gr.Textbox(elem_id="rater", show_label=False, placeholder="Your name", scale=8)
         begin = gr.Button("Begin", variant="primary", elem_id="begin", scale=1, min_width=100)
     status = gr.HTML(f"<span class='hint'>{INTRODUCTION}</span>", elem_id="rate-status", apply_default_css=False)
-    with gr.Column(visible=False, elem_id="ballot") as shown:
+    with gr.Column(visible=False, elem_id="pair") as shown:
         question = gr.HTML(elem_id="rated-question", apply_default_css=False)
         answers, scores = [], []
         with gr.Row(elem_id="pair"):
@@ -75,7 +75,7 @@ def _make_keeper(handlers: "RateHandlers", place: int) -> Any:
 
 
 class RateHandlers:
-    """What the tab does. All but `keep` give status, ballot, question, both answers and all scores."""
+    """What the tab does. All but `keep` give status, pair, question, both answers and all scores."""
 
     def __init__(self, site: Site, rating: Rating) -> None:
         self.site = site
@@ -114,19 +114,19 @@ class RateHandlers:
 
         return self.rating.prepare(report)
 
-    def pick(self, session: Session) -> Ballot | None:
+    def pick(self, session: Session) -> BlindPair | None:
         """The next pair."""
-        return pick_ballot(self.site.course, self.rating.run, session.rater, self.rating.criteria)
+        return pick_pair(self.site.course, self.rating.run, session.rater, self.rating.criteria)
 
     def keep(self, place: int, score: str, request: gr.Request) -> str:
         """Keep one score of the pair that is shown; `place` counts through the criteria of A, then of B."""
         session = self.find(request)
         answer, number = divmod(place, len(self.rating.criteria))
-        if session.ballot is None or score not in SCORES:
+        if session.pair is None or score not in SCORES:
             return "Begin first."
         try:
             criterion = self.rating.criteria[number]
-            store_score(self.site.course, session.rater, session.ballot, answer, criterion, int(score))
+            store_score(self.site.course, session.rater, session.pair, answer, criterion, int(score))
         except TutorError as err:
             return _draw_problem(err)
         return f"Kept: {NAMES[answer]}, {write_text_html(criterion)}, {score}."
@@ -138,9 +138,9 @@ class RateHandlers:
     def skip(self, request: gr.Request) -> list[Any]:
         """Leave this pair out until the next time."""
 
-        def leave(session: Session) -> Ballot | None:
-            if session.ballot is not None:
-                store_skip(self.site.course, session.rater, session.ballot)
+        def leave(session: Session) -> BlindPair | None:
+            if session.pair is not None:
+                store_skip(self.site.course, session.rater, session.pair)
             return self.pick(session)
 
         return self.move(request, leave)
@@ -150,9 +150,7 @@ class RateHandlers:
         place = (self.site.course, self.rating.run)
         return self.move(
             request,
-            lambda session: (
-                step_back(*place, session.rater, self.rating.criteria, session.ballot) or self.pick(session)
-            ),
+            lambda session: step_back(*place, session.rater, self.rating.criteria, session.pair) or self.pick(session),
         )
 
     def move(self, request: gr.Request, pick: Any) -> list[Any]:
@@ -161,24 +159,24 @@ class RateHandlers:
         if not session.rater:
             return self.show_status("Begin first.")
         try:
-            before, ballot = session.ballot, pick(session)
-            same = ballot is not None and ballot.pair == before
-            return self.show(session, ballot, "Give every score, or skip. " if same else "")
+            before, blind = session.pair, pick(session)
+            same = blind is not None and blind.pair == before
+            return self.show(session, blind, "Give every score, or skip. " if same else "")
         except TutorError as err:
             return self.show_status(_draw_problem(err))
 
-    def show(self, session: Session, ballot: Ballot | None, said: str = "") -> list[Any]:
+    def show(self, session: Session, blind: BlindPair | None, said: str = "") -> list[Any]:
         """A pair with the scores that it has, or what the ratings say when there is none left."""
         count = 2 * len(self.rating.criteria)
-        session.ballot = ballot.pair if ballot is not None else None
-        if ballot is None:
+        session.pair = blind.pair if blind is not None else None
+        if blind is None:
             return [self.describe_end(), gr.update(visible=False), *[gr.skip()] * (3 + count)]
-        values = [ballot.scores.get((answer, name)) for answer in range(2) for name in self.rating.criteria]
+        values = [blind.scores.get((answer, name)) for answer in range(2) for name in self.rating.criteria]
         return [
-            f"{said}{ballot.done} of {ballot.total} rated.",
+            f"{said}{blind.done} of {blind.total} rated.",
             gr.update(visible=True),
-            f"<b>{write_text_html(ballot.question)}</b>",
-            *(write_safe_markdown(text) or "*nothing*" for text in ballot.answers),
+            f"<b>{write_text_html(blind.question)}</b>",
+            *(write_safe_markdown(text) or "*nothing*" for text in blind.answers),
             *(str(value) if value is not None else None for value in values),
         ]
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from mlx_tutor.errors import ServeError
-from mlx_tutor.evaluation.compare import Comparison, Contender, compare_models
+from mlx_tutor.evaluation.compare import Comparison, ModelSpec, compare_models
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.study.chat.ask import clean_question, clean_text
@@ -26,7 +26,7 @@ class Session:
     """One open page: its conversation, its place in the queue, and what it thought of the answers.
 
     `thumbs` has the turn, its number in the journal and the judgement, by the turn's place in the conversation;
-    `judged` is the number that a note goes to; `ballot` is the pair that `rater` sees on the Rate tab.
+    `judged` is the number that a note goes to; `pair` is the one that `rater` sees on the Rate tab.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Session:
     thumbs: dict[int, tuple[Turn, int, bool]] = field(default_factory=dict)
     judged: int | None = None
     rater: str = ""
-    ballot: int | None = None
+    pair: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Site:
     recipe: Recipe
     label: str
     worker: ModelWorker
-    list_contenders: Callable[[], Sequence[Contender]]
+    list_models: Callable[[], Sequence[ModelSpec]]
     search: bool = True
     rating: Rating | None = None
     exam: Exam | None = None
@@ -164,13 +164,13 @@ def compare_site(site: Site, session: Session, prompt: str) -> Task:
     messages.append({"role": "user", "content": clean_question(prompt)})
 
     def compare(task: Task) -> list[Comparison]:
-        contenders = site.list_contenders()
+        models = site.list_models()
         site.worker.put_model_away()
 
         def hand_on(label: str, piece: str) -> None:
             task.write(clean_text(piece), label)
 
-        return compare_models(contenders, messages, site.recipe.generate, hand_on, task.is_stopped)
+        return compare_models(models, messages, site.recipe.generate, hand_on, task.is_stopped)
 
     session.comparison = site.worker.submit(compare)
     return session.comparison

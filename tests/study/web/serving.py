@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_tutor.evaluation.compare import Contender
+from mlx_tutor.evaluation.compare import ModelSpec
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import CourseSettings, GenerateSettings
@@ -41,10 +41,10 @@ class Serving:
     address: str
 
 
-def make_site(folder: Path, model: Path, contenders: Sequence[Contender] = (), recipe: Recipe = RECIPE) -> Site:
+def make_site(folder: Path, model: Path, models: Sequence[ModelSpec] = (), recipe: Recipe = RECIPE) -> Site:
     """A site of a course of its own."""
     course = write_course(folder, NOTES)
-    return Site(course, recipe, "demo", ModelWorker(lambda: load_model(model)), lambda: contenders)
+    return Site(course, recipe, "demo", ModelWorker(lambda: load_model(model)), lambda: models)
 
 
 @contextmanager

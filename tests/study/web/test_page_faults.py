@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mlx_tutor import journal
-from mlx_tutor.evaluation.rate import Contest, prepare_pairs
+from mlx_tutor.evaluation.rate import ModelPair, prepare_pairs
 from mlx_tutor.journal import find_journal, open_journal
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.thumbs import SCHEMA
@@ -45,11 +45,11 @@ def site(fault: str, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(journal, "BUSY_SECONDS", 0.05)
     with mount_disk(tmp_path) if fault == "full" else no_disk():
         made = make_site(tmp_path, tiny_model)
-        contest = Contest("demo", tiny_model, "fused", tiny_model, None, GenerateSettings(max_tokens=4))
+        models = ModelPair("demo", tiny_model, "fused", tiny_model, None, GenerateSettings(max_tokens=4))
         # Made when the program starts.
         with open_index(made.course):
             pass
-        rating = Rating("demo", CRITERIA, lambda report: prepare_pairs(made.course, contest, PROMPTS, report))
+        rating = Rating("demo", CRITERIA, lambda report: prepare_pairs(made.course, models, PROMPTS, report))
         yield replace(made, rating=rating)
         made.worker.close()
 
@@ -148,11 +148,11 @@ def test_ratings(site: Site, fault: str) -> None:
     handlers = RateHandlers(site, site.rating)
     shown = collect(handlers.begin("ada", REQUEST))[-1]
     assert "0 of" in shown[0]
-    ballot = site.find_session("a").ballot
+    blind = site.find_session("a").pair
     with break_journal(site.course, fault):
         assert is_told(handlers.keep(0, "4", REQUEST), fault)
         assert is_told(handlers.skip(REQUEST)[0], fault)
-        assert site.find_session("a").ballot == ballot
+        assert site.find_session("a").pair == blind
         # A full disk can still be read.
         for said in (handlers.follow(REQUEST)[0], collect(handlers.begin("ada", REQUEST))[-1][0]):
             assert is_told(said, fault) or (fault == "full" and "0 of" in said)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from mlx_tutor.errors import ModelError, ServeError, TutorError
-from mlx_tutor.evaluation.compare import Contender
+from mlx_tutor.evaluation.compare import ModelSpec
 from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.study.chat.thumbs import SCHEMA
@@ -41,7 +41,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 
 @pytest.fixture
 def site(tmp_path: Path, tiny_model: Path) -> Iterator[Site]:
-    made = make_site(tmp_path, tiny_model, [Contender("base", tiny_model), Contender("fused", tiny_model)])
+    made = make_site(tmp_path, tiny_model, [ModelSpec("base", tiny_model), ModelSpec("fused", tiny_model)])
     yield made
     made.worker.close()
 
