@@ -43,7 +43,7 @@ class LinkMap(ctypes.Structure):
     _fields_ = (("base", ctypes.c_size_t), ("name", ctypes.c_char_p), ("dynamic", ctypes.c_size_t))
 
 
-class Place(ctypes.Structure):
+class DlInfo(ctypes.Structure):
     """What lies at an address: the file, and more that is not read here."""
 
     _fields_ = (("path", ctypes.c_char_p), ("rest", ctypes.c_size_t * 3))
@@ -81,7 +81,7 @@ def find_blas() -> str:
     slots = find_slots()
     if not slots:
         return "unknown"
-    place = Place()
+    place = DlInfo()
     ctypes.CDLL(None).dladdr(ctypes.c_void_p(read_word(slots[PRODUCTS[0]])), ctypes.byref(place))
     return str(Path(os.fsdecode(place.path)).resolve()) if place.path else "unknown"
 

@@ -28,7 +28,7 @@ from mlx_tutor.text import CONTROLS, strip_controls
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
-    from mlx_tutor.training.watch import Metric
+    from mlx_tutor.training.monitor import Metric
 
 # Narrower than this, an answer is not read well beside another.
 ANSWER_WIDTH = 50
@@ -101,15 +101,15 @@ class Screen:
 
         Call what it gives with what is done at the moment, how much is done, and of how much.
         """
-        pace = Pace()
+        clock = ProgressClock()
         columns = (TextColumn(label), BarColumn(), TextColumn("{task.fields[doing]}"))
         with Progress(*columns, console=self.remarks, transient=True, disable=not self._is_live) as progress:
             task = progress.add_task(label, total=None, doing="")
 
             def update(doing: str, done: float, total: float) -> None:
-                text = f"{doing}{pace.describe_left(done, total)}"
+                text = f"{doing}{clock.describe_left(done, total)}"
                 progress.update(task, completed=done, total=total, doing=escape(text))
-                if not self._is_live and pace.is_due():
+                if not self._is_live and clock.is_due():
                     self.say(f"  {100 * done / total:.0f} %  {text}")
 
             yield update
@@ -131,10 +131,10 @@ class Screen:
     def watch_training(self, run: str) -> Iterator[Callable[["Metric"], None]]:
         """A live panel on a terminal, else plain lines; call what it gives with each metric."""
         latest: dict[str, Metric] = {}
-        pace = Pace()
+        clock = ProgressClock()
 
         def tell(metric: "Metric") -> None:
-            line, due = describe_metric(metric, latest), pace.is_due(metric["kind"] != "progress")
+            line, due = describe_metric(metric, latest), clock.is_due(metric["kind"] != "progress")
             if due:
                 self.say(line)
 
@@ -212,16 +212,16 @@ def describe_left(seconds: float, done: float, total: float) -> str:
     return f", {describe_seconds(seconds / done * (total - done))} left" if 0 < done < total else ""
 
 
-class Pace:
+class ProgressClock:
     """When the next line about a long work is due, and how long the rest of it takes."""
 
     def __init__(self) -> None:
-        self.begun, self.told = time.monotonic(), -math.inf
+        self.begun, self.shown = time.monotonic(), -math.inf
 
     def is_due(self, always: bool = False) -> bool:
         """At once, and then now and then; what is told `always` counts."""
-        due = always or time.monotonic() - self.told >= SECONDS_A_LINE
-        self.told = time.monotonic() if due else self.told
+        due = always or time.monotonic() - self.shown >= SECONDS_A_LINE
+        self.shown = time.monotonic() if due else self.shown
         return due
 
     def describe_left(self, done: float, total: float) -> str:

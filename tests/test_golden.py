@@ -20,7 +20,7 @@ import pytest
 
 from mlx_tutor.dataset.build import MAKER, build_dataset, cut_chunks, find_gaps
 from mlx_tutor.dataset.messages import has_format
-from mlx_tutor.dataset.teacher.examples import Taught, check_reply, write_pairs
+from mlx_tutor.dataset.teacher.examples import TeacherRows, check_reply, write_pairs
 from mlx_tutor.dataset.teacher.replies import Reply as TeacherReply
 from mlx_tutor.evaluation.answers import Question, Reply
 from mlx_tutor.evaluation.evaluate import MEASURER
@@ -107,14 +107,14 @@ def hash_documents(course: Course) -> dict[str, str]:
     return {name: hash_value(document and document.to_row()) for name, document in read.items()}
 
 
-def teach(course: Course, recipe: Recipe) -> Taught:
+def teach(course: Course, recipe: Recipe) -> TeacherRows:
     """What a teacher wrote who quotes the first words of every piece."""
     pairs = {}
     for chunk in cut_chunks(read_documents(course), recipe):
         item = {**ITEM, "evidence": " ".join(chunk.blocks[0].text.split()[:6])}
         items, _ = check_reply(TeacherReply(json.dumps({"items": [item]})), chunk, recipe.teacher)
         pairs[chunk] = [pair for kept in items for pair in write_pairs(kept)]
-    return Taught(pairs)
+    return TeacherRows(pairs)
 
 
 def hash_rows(course: Course) -> dict[str, str]:

@@ -18,7 +18,7 @@ from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
 from mlx_tutor.stages.ask import pick_model, show_reply, warn_changes, warn_passages
-from mlx_tutor.stages.exam import hold_exam, show_head
+from mlx_tutor.stages.exam import run_exam, show_head
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.study.exam.offline import prepare_offline
 from mlx_tutor.text import strip_controls
@@ -47,7 +47,7 @@ PASTE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ChatSession:
     """All that a conversation needs."""
 
     job: Job
@@ -101,35 +101,35 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
         style = find_style(job.recipe.course.teaching_style)
         record = None
         if exam:
-            record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=index is not None))
-        talk = Talk(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record)
-        if talk.interactive:
+            record = stack.enter_context(run_exam(job, label, path, adapter_path, search=index is not None))
+        chat = ChatSession(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record)
+        if chat.interactive:
             job.screen.say(f"{label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
             stack.enter_context(keep_history(job, job.course.root / ".chat_history"))
-        failures = hold_talk(talk)
-    if failures and not talk.interactive:
+        failures = run_chat(chat)
+    if failures and not chat.interactive:
         raise click.exceptions.Exit(1)
 
 
-def hold_talk(talk: Talk) -> int:
+def run_chat(chat: ChatSession) -> int:
     """Take line after line until the end; returns how many could not be done."""
     failures = 0
-    for line in read_lines(talk.interactive):
+    for line in read_lines(chat.interactive):
         try:
             if line.lstrip().startswith("/"):
-                if not run_slash(talk, line.strip()):
+                if not run_slash(chat, line.strip()):
                     break
             elif line.strip():
-                answer_line(talk, line)
+                answer_line(chat, line)
         except TutorError as err:
             click.echo(f"Error: {strip_controls(adapt_hints(str(err)))}", err=True)
             failures += 1
         except KeyboardInterrupt:
-            if not talk.interactive:
+            if not chat.interactive:
                 raise
-            talk.job.screen.say("\nBroken off; the conversation goes on.")
-        if talk.exam is not None and line.strip():
-            show_head(talk.job, talk.exam)
+            chat.job.screen.say("\nBroken off; the conversation goes on.")
+        if chat.exam is not None and line.strip():
+            show_head(chat.job, chat.exam)
     return failures
 
 
@@ -223,51 +223,51 @@ def catch_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def answer_line(talk: Talk, question: str, replaces: "Turn | None" = None) -> None:
+def answer_line(chat: ChatSession, question: str, replaces: "Turn | None" = None) -> None:
     """Answer a question as it comes, and show what supports it."""
     from mlx_tutor.models import context_length
     from mlx_tutor.study.chat.conversation import answer_turn
     from mlx_tutor.study.exam.mode import log_answer, record_turn
 
-    job, context = talk.job, context_length(talk.loaded.config)
+    job, context = chat.job, context_length(chat.loaded.config)
     with ExitStack() as stack:
         writers: list[Callable[[str, str], None]] = []
         shown: list[str] = []
-        if talk.exam is not None:
-            shown = stack.enter_context(record_turn(talk.exam, question, again=replaces is not None))
+        if chat.exam is not None:
+            shown = stack.enter_context(record_turn(chat.exam, question, again=replaces is not None))
 
         def write(piece: str) -> None:
             shown.append(piece)
-            writers[0](talk.label, piece)
+            writers[0](chat.label, piece)
 
         def begin(plan: "Plan") -> None:
             if plan.dropped:
                 job.screen.say(describe_dropped(plan.first, context), "dim")
-            if talk.index is not None:
+            if chat.index is not None:
                 warn_passages(job, context, plan.found, plan.given + plan.recalled)
-            writers.append(stack.enter_context(job.screen.watch_answers([talk.label])))
-            writers[0](talk.label, "")
+            writers.append(stack.enter_context(job.screen.watch_answers([chat.label])))
+            writers[0](chat.label, "")
 
-        is_stopped = stack.enter_context(catch_interrupt(talk.interactive))
+        is_stopped = stack.enter_context(catch_interrupt(chat.interactive))
         turn = answer_turn(
-            talk.loaded,
-            talk.index,
-            talk.conversation,
+            chat.loaded,
+            chat.index,
+            chat.conversation,
             question,
             job.recipe,
-            talk.cache,
+            chat.cache,
             begin,
             write,
             is_stopped,
             replaces,
-            without_code=talk.exam is not None and not job.recipe.exam.allow_code,
+            without_code=chat.exam is not None and not job.recipe.exam.allow_code,
         )
         # Before it is shown as finished.
-        if talk.exam is not None:
-            log_answer(talk.exam, turn.cited)
-    if not talk.interactive or replaces is not None:
+        if chat.exam is not None:
+            log_answer(chat.exam, turn.cited)
+    if not chat.interactive or replaces is not None:
         job.screen.show(f"Question: {turn.cited.question}")
-    show_reply(job, talk.label, turn.cited)
+    show_reply(job, chat.label, turn.cited)
     if turn.cited.answer.finish_reason == "stopped":
         job.screen.say("Stopped; the conversation goes on from here. /undo takes this answer back.", "dim")
 
@@ -278,7 +278,7 @@ def describe_dropped(first: int, context: int) -> str:
     return f"The first {turns} of this conversation {verb} left out: the model's context holds {context} tokens."
 
 
-def run_slash(talk: Talk, line: str) -> bool:
+def run_slash(chat: ChatSession, line: str) -> bool:
     """Run a command of the conversation; returns whether to go on.
 
     Raises:
@@ -289,9 +289,9 @@ def run_slash(talk: Talk, line: str) -> bool:
 
     line = clean_text(line)
     name, argument = line.split()[0], " ".join(line.split(maxsplit=1)[1:])
-    screen, conversation = talk.job.screen, talk.conversation
-    if talk.exam is not None and name in SLASHES:
-        log_event(talk.exam, name, argument)
+    screen, conversation = chat.job.screen, chat.conversation
+    if chat.exam is not None and name in SLASHES:
+        log_event(chat.exam, name, argument)
     match name:
         case "/quit":
             return False
@@ -300,21 +300,21 @@ def run_slash(talk: Talk, line: str) -> bool:
 
             screen.show(draw_facts(HELP))
         case "/sources":
-            show_sources(talk)
+            show_sources(chat)
         case "/style":
             if argument:
                 conversation.set_style(argument.lower())
             screen.show(f"Style: {conversation.style or 'off'}")
         case "/retry":
             turn = conversation.find_last()
-            answer_line(talk, turn.cited.question, turn)
+            answer_line(chat, turn.cited.question, turn)
         case "/undo":
             screen.show(f"Taken back: {conversation.undo().cited.question}")
         case "/clear":
             conversation.clear()
             screen.show("A new conversation.")
         case "/save":
-            screen.show(f"Saved {save_talk(talk, argument)}")
+            screen.show(f"Saved {save_chat(chat, argument)}")
         case _:
             near = get_close_matches(name.lower(), SLASHES, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
@@ -322,21 +322,21 @@ def run_slash(talk: Talk, line: str) -> bool:
     return True
 
 
-def show_sources(talk: Talk) -> None:
+def show_sources(chat: ChatSession) -> None:
     """The passages behind the last answer, in full."""
     from mlx_tutor.display import draw_sources
     from mlx_tutor.study.chat.ask import clean_text, describe_place
 
-    passages = talk.conversation.find_last().cited.passages
+    passages = chat.conversation.find_last().cited.passages
     if not passages:
-        talk.job.screen.show("The model was given nothing of your course for the last answer.")
+        chat.job.screen.show("The model was given nothing of your course for the last answer.")
         return
-    talk.job.screen.show(
+    chat.job.screen.show(
         draw_sources([(clean_text(describe_place(passage)), clean_text(passage.text)) for passage in passages])
     )
 
 
-def save_talk(talk: Talk, name: str) -> Path:
+def save_chat(chat: ChatSession, name: str) -> Path:
     """Write the conversation where `name` says.
 
     Raises:
@@ -344,10 +344,10 @@ def save_talk(talk: Talk, name: str) -> Path:
     """
     from mlx_tutor.study.chat.conversation import write_markdown
 
-    talk.conversation.find_last()
+    chat.conversation.find_last()
     if not name:
         raise TutorError("Say where: /save FILE")
-    text = write_markdown(talk.conversation.turns, f"{talk.job.course.name}, {talk.label}")
+    text = write_markdown(chat.conversation.turns, f"{chat.job.course.name}, {chat.label}")
     try:
         path = Path(name).expanduser()
         if not path.parent.is_dir():

@@ -42,50 +42,56 @@ def command(options: Options, count: int, due: bool, restore: bool) -> None:
     Example: mlx-tutor quiz --count 5
     """
     from mlx_tutor.study.quiz.questions import list_questions
-    from mlx_tutor.study.quiz.session import check_scheduler, measure_standing, restore_questions
+    from mlx_tutor.study.quiz.session import check_scheduler, measure_progress, restore_questions
 
     check_scheduler()
     job = open_job(options)
     questions = list_questions(job.course)
     if restore:
         job.screen.say(f"Questions that are asked again: {restore_questions(job.course)}")
-    answers = [] if due else hold_quiz(job, questions, count)
-    standing = measure_standing(job.course, questions)
+    answers = [] if due else run_quiz(job, questions, count)
+    progress = measure_progress(job.course, questions)
     if options.json:
-        times = {"next_due": standing.next_due.isoformat() if standing.next_due else None}
-        job.screen.give_json({"answers": answers, "standing": asdict(standing) | times})
+        times = {"next_due": progress.next_due.isoformat() if progress.next_due else None}
+        job.screen.give_json({"answers": answers, "standing": asdict(progress) | times})
         return
     if answers:
         counts = Counter(answer["verdict"] for answer in answers)
         parts = [f"{counts[verdict]} {name}" for verdict, name in NAMES.items() if counts[verdict]]
         job.screen.show(f"\n{len(answers)} answered: {', '.join(parts)}.")
-    job.screen.show(describe_standing(job, questions))
+    job.screen.show(describe_progress(job, questions))
 
 
-def describe_standing(job: Job, questions: "Sequence[StudyQuestion]") -> str:
+def describe_progress(job: Job, questions: "Sequence[StudyQuestion]") -> str:
     """How many questions are due, new and waiting, and when the next one comes back."""
-    from mlx_tutor.study.quiz.session import describe_wait, measure_standing
+    from mlx_tutor.study.quiz.session import describe_wait, measure_progress
 
-    standing = measure_standing(job.course, questions)
-    aside = f", {standing.aside} put aside" if standing.aside else ""
+    progress = measure_progress(job.course, questions)
+    aside = f", {progress.aside} put aside" if progress.aside else ""
     text = (
-        f"{job.course.name}: {standing.due} of {standing.questions} questions due, {standing.new} new, "
-        f"{standing.waiting} waiting{aside}; {standing.wrong} not right last time."
+        f"{job.course.name}: {progress.due} of {progress.questions} questions due, {progress.new} new, "
+        f"{progress.waiting} waiting{aside}; {progress.wrong} not right last time."
     )
-    return f"{text} The next comes back {describe_wait(standing.next_due)}." if standing.next_due else text
+    return f"{text} The next comes back {describe_wait(progress.next_due)}." if progress.next_due else text
 
 
-def hold_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list[dict[str, Any]]:
+def run_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list[dict[str, Any]]:
     """Ask up to `count` questions; returns the answers as JSON. Each is kept as soon as it is judged."""
     from mlx_tutor.study.quiz.grade import grade_answer
-    from mlx_tutor.study.quiz.session import describe_answer, describe_wait, pick_question, put_aside, store_answer
+    from mlx_tutor.study.quiz.session import (
+        describe_answer,
+        describe_wait,
+        pick_question,
+        store_answer,
+        suspend_question,
+    )
 
     interactive = sys.stdin.isatty()
     if interactive:
         # Lets `input` edit what is typed.
         with suppress(ImportError):
             import readline  # noqa: F401
-        job.screen.say(f"{describe_standing(job, questions)}\nAn empty answer: I do not know. Ctrl-D leaves.", "dim")
+        job.screen.say(f"{describe_progress(job, questions)}\nAn empty answer: I do not know. Ctrl-D leaves.", "dim")
     elif isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     answers: list[dict[str, Any]] = []
@@ -101,7 +107,7 @@ def hold_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> lis
         show_grade(job, question, answer, grade)
         verdict, leaving = ask_verdict(job, grade) if interactive else (grade.verdict, False)
         if verdict is None:
-            put_aside(job.course, question)
+            suspend_question(job.course, question)
             job.screen.show("Put aside.")
             continue
         due = store_answer(job.course, question, answer, grade, verdict)

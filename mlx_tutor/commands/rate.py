@@ -106,10 +106,10 @@ def rate_answers(
     asked = [] if begun else list_prompts(job, prompts or "course", from_test)
     with job.screen.count_files("answers") as on_progress:
         prepare_pairs(job.course, models, asked, on_progress)
-    return hold_session(job, run.name, rater, criteria)
+    return run_session(job, run.name, rater, criteria)
 
 
-def hold_session(job: Job, run: str, rater: str, criteria: Sequence[str]) -> bool:
+def run_session(job: Job, run: str, rater: str, criteria: Sequence[str]) -> bool:
     """Show pair after pair and keep each key; returns whether nothing is left."""
     from mlx_tutor.evaluation.rate import pick_pair, restore_skipped, step_back, store_skip
 

@@ -9,7 +9,7 @@ import click
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ServeError
 from mlx_tutor.stages.ask import pick_model, warn_changes
-from mlx_tutor.stages.exam import hold_exam
+from mlx_tutor.stages.exam import run_exam
 from mlx_tutor.stages.job import Job, Options, open_job
 from mlx_tutor.study.exam.offline import prepare_offline
 from mlx_tutor.workspace import Run, find_run, list_runs
@@ -112,7 +112,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     stack.callback(worker.close)
     with job.screen.wait(f"loading {label}"):
         warm_up(worker)
-    record = stack.enter_context(hold_exam(job, label, path, adapter_path, search=search)) if exam else None
+    record = stack.enter_context(run_exam(job, label, path, adapter_path, search=search)) if exam else None
     rating = None if exam else find_rating(job)
     starter = is_starter(path)
     return Site(job.course, job.recipe, label, worker, lambda: find_models(job), search, rating, record, starter)

@@ -68,9 +68,9 @@ def train_points(job: Job) -> "tuple[list[SweepRow], dict[str, str], bool]":
     import mlx.core as mx
 
     from mlx_tutor.stages.model import describe_training, pick_run, prepare_training, train_run
+    from mlx_tutor.training.monitor import DivergedError
     from mlx_tutor.training.sweep import SweepRow, apply_point, list_points, make_row, read_failures, write_point
     from mlx_tutor.training.train import hash_inputs
-    from mlx_tutor.training.watch import DivergedError
 
     points = list_points(job.recipe)
     base, inputs = prepare_training(job)

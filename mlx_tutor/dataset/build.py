@@ -23,7 +23,7 @@ from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.split import SPLITS
-from mlx_tutor.dataset.teacher.examples import Taught
+from mlx_tutor.dataset.teacher.examples import TeacherRows
 from mlx_tutor.dataset.teacher.parsing import Rejected
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.extract.extract import find_changes
@@ -70,7 +70,10 @@ def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
 
 
 def make_examples(
-    documents: Sequence[Document], recipe: Recipe, taught: Taught | None = None, thin: frozenset[Place] = frozenset()
+    documents: Sequence[Document],
+    recipe: Recipe,
+    taught: TeacherRows | None = None,
+    thin: frozenset[Place] = frozenset(),
 ) -> Iterator[Example]:
     """All rows that the text of a course gives, in the order of the text, and those that a teacher wrote about it.
 
@@ -113,7 +116,7 @@ def build_dataset(
     recipe: Recipe,
     count_tokens: Callable[[Sequence[Message]], int],
     tokenizer_hash: str,
-    taught: Taught | None = None,
+    taught: TeacherRows | None = None,
     from_ratings: bool = False,
     thin: frozenset[Place] | None = None,
 ) -> BuildReport:

@@ -81,7 +81,7 @@ def _limit_answers(recipe: Recipe) -> GenerateSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class CheckQuestions:
     """What one check asks of each model: questions with options, and questions to be answered in words."""
 
     choices: list[Choice]
@@ -89,7 +89,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What a model gave back, in the order of the work."""
 
     losses: list[Array]
@@ -97,13 +97,13 @@ class Result:
 
 
 def _ask_models(
-    run: Run, base: Path, recipe: Recipe, plan: Callable[[LoadedModel], Work], on_progress: OnProgress
-) -> dict[str, Result]:
+    run: Run, base: Path, recipe: Recipe, plan: Callable[[LoadedModel], CheckQuestions], on_progress: OnProgress
+) -> dict[str, CheckResult]:
     """Ask base and tuned model the same, one after the other in memory; by label."""
     results = {}
     models = list_models(run, base)
     settings = _limit_answers(recipe)
-    work: Work | None = None
+    work: CheckQuestions | None = None
     for number, (label, path, adapter) in enumerate(models):
         loaded = load_model(path, adapter, thinking=recipe.model.thinking)
         # The tokens are those of the base's tokenizer for both.
@@ -119,7 +119,7 @@ def _ask_models(
         losses = measure_choices(loaded, work.choices, on_done)
         weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
         replies = answer_questions(loaded, label, weights, work.questions, settings, kept, on_reply)
-        results[label] = Result(losses, replies)
+        results[label] = CheckResult(losses, replies)
         del loaded
         mx.clear_cache()
     return results
@@ -170,8 +170,8 @@ def measure_learned(
     indices = choose_facts(every, limit, seed)
     facts = [every[i] for i in indices]
 
-    def plan(loaded: LoadedModel) -> Work:
-        return Work(write_choices(loaded.tokenizer, every, indices), write_questions(loaded.tokenizer, facts))
+    def plan(loaded: LoadedModel) -> CheckQuestions:
+        return CheckQuestions(write_choices(loaded.tokenizer, every, indices), write_questions(loaded.tokenizer, facts))
 
     results = _ask_models(run, base, recipe, plan, on_progress)
     common = find_common(every)
@@ -227,11 +227,11 @@ def measure_guards(
     refusal = taught[0] if taught else REFUSAL
     names: list[str] = []
 
-    def plan(loaded: LoadedModel) -> Work:
+    def plan(loaded: LoadedModel) -> CheckQuestions:
         questions, general = write_general(loaded.tokenizer, system)
         names.extend(questions)
         refusals = write_refusals(loaded.tokenizer, guards, system, refusal)
-        return Work(general + refusals, write_guards(loaded.tokenizer, guards, system))
+        return CheckQuestions(general + refusals, write_guards(loaded.tokenizer, guards, system))
 
     results = _ask_models(run, base, recipe, plan, on_progress)
     general = [result.losses[: len(names)] for result in results.values()]

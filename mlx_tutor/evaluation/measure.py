@@ -27,7 +27,7 @@ from mlx_tutor.evaluation.style import ASPECTS, summarize_style
 from mlx_tutor.evaluation.teaching import MEASURES as TEACHING
 from mlx_tutor.evaluation.teaching import (
     CourseText,
-    make_teacher,
+    make_scorer,
     measure_speed,
     measure_teaching,
     sample_teaching,
@@ -268,23 +268,23 @@ def compare_teaching(
 
     What the references come to is what can be reached.
     """
-    teacher = make_teacher(course, [question.reference for question in questions])
+    scorer = make_scorer(course, [question.reference for question in questions])
     texts = {label: [reply.text for reply in found] for label, found in replies.items()}
     measured = {
-        label: [measure_teaching(teacher, question, text) for question, text in zip(questions, found, strict=True)]
+        label: [measure_teaching(scorer, question, text) for question, text in zip(questions, found, strict=True)]
         for label, found in {**texts, "reference": [question.reference for question in questions]}.items()
     }
     samples = {label: sample_teaching(found) for label, found in measured.items()}
     references = samples.pop("reference")
     weights = draw_weights(len(questions), seed)
     reached = [estimate_value(references[measure.key], weights) for measure in TEACHING]
-    low, high, why = teacher.level
+    low, high, why = scorer.level
     return {
         "teaching": [
             {**measure, "reference": value and asdict(value)}
             for measure, value in zip(compare_samples(samples, seed, TEACHING), reached, strict=True)
         ],
-        "level": {"low": low, "high": high, "by": why, "english": teacher.english},
+        "level": {"low": low, "high": high, "by": why, "english": scorer.english},
         "by_answer": [
             {
                 "line": question.line,

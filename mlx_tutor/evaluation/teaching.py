@@ -141,7 +141,7 @@ def names_concept(text: str, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
+class TeachingScorer:
     """What stays the same for all answers of an evaluation."""
 
     course: CourseText
@@ -150,19 +150,19 @@ class Teacher:
     level: tuple[float, float, str]
 
 
-def make_teacher(course: CourseText, references: Sequence[str]) -> Teacher:
+def make_scorer(course: CourseText, references: Sequence[str]) -> TeachingScorer:
     """Prepare the measures for a course."""
     english = is_english(course.sources or references)
-    return Teacher(course, SourceText(course.sources), english, find_level(course.grade_level, references))
+    return TeachingScorer(course, SourceText(course.sources), english, find_level(course.grade_level, references))
 
 
-def measure_teaching(teacher: Teacher, question: Question, text: str) -> dict[str, tuple[float, float]]:
+def measure_teaching(scorer: TeachingScorer, question: Question, text: str) -> dict[str, tuple[float, float]]:
     """Of each of `MEASURES` a sum and what it is divided by, for one answer; (0, 0) where it says nothing."""
-    readable = measure_readability(text) if teacher.english else None
-    low, high, _ = teacher.level
-    wanted = find_wanted(question, teacher.course)
-    supported, checked = teacher.course.find_support(text, question.text)
-    copied = teacher.text.find_copied(text, question.text).share if teacher.course.sources else None
+    readable = measure_readability(text) if scorer.english else None
+    low, high, _ = scorer.level
+    wanted = find_wanted(question, scorer.course)
+    supported, checked = scorer.course.find_support(text, question.text)
+    copied = scorer.text.find_copied(text, question.text).share if scorer.course.sources else None
     has_steps = count_style(question.reference).steps >= 2
     found: dict[str, tuple[float, float]] = {
         "steps": (float(count_style(text).steps >= 2), 1) if has_steps else (0, 0),

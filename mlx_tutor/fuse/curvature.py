@@ -22,7 +22,7 @@ from mlx_tutor.training.loss import compute_logits
 BLOCK = 1024
 
 
-class _Tap(nn.Module):  # type: ignore[misc]
+class _Recorder(nn.Module):  # type: ignore[misc]
     """A layer that keeps what goes in and adds a zero to what comes out: that zero's gradient is the output's."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -45,32 +45,32 @@ def measure_curvature(
         for path, module in model.named_modules()
         if hasattr(module, "lora_a") and hasattr(module, "linear") and module.linear.weight.ndim == 2
     }
-    taps = {path: _Tap(layer) for path, layer in layers.items()}
-    model.update_modules(tree_unflatten(list(taps.items())))
+    recorders = {path: _Recorder(layer) for path, layer in layers.items()}
+    model.update_modules(tree_unflatten(list(recorders.items())))
     try:
-        hessians = _sum_hessians(model, taps, rows, on_done)
+        hessians = _sum_hessians(model, recorders, rows, on_done)
     finally:
         model.update_modules(tree_unflatten(list(layers.items())))
     return {path: factor_curvature([np.array(block) for block in hessians.pop(path)]) for path in layers}
 
 
 def _sum_hessians(
-    model: Any, taps: dict[str, _Tap], rows: Sequence[TokenRow], on_done: Callable[[float], None]
+    model: Any, recorders: dict[str, _Recorder], rows: Sequence[TokenRow], on_done: Callable[[float], None]
 ) -> dict[str, list[mx.array]]:
     """Mean over the supervised tokens of the rows."""
 
     def draw(
         zeros: dict[str, mx.array], inputs: mx.array, positions: mx.array, weights: mx.array, key: mx.array
     ) -> tuple[mx.array, dict[str, mx.array]]:
-        for path, tap in taps.items():
-            tap._zero = zeros[path]
+        for path, recorder in recorders.items():
+            recorder._zero = zeros[path]
         logs = take_log(compute_logits(model, inputs, positions))
         label_key, sign_key = mx.random.split(key)
         labels = mx.random.categorical(mx.stop_gradient(logs), key=label_key)
         # Random signs keep the tokens of a row apart: what they share cancels in the mean.
         signs = weights * (1 - 2 * mx.random.bernoulli(key=sign_key, shape=weights.shape))
         drawn = mx.take_along_axis(logs, labels[:, None], axis=-1)[:, 0]
-        return (drawn * signs).sum(), {path: tap._entered for path, tap in taps.items()}
+        return (drawn * signs).sum(), {path: recorder._entered for path, recorder in recorders.items()}
 
     # Once for the types that the layers compute with.
     model(mx.zeros((1, 1), mx.int32))
@@ -82,7 +82,8 @@ def _sum_hessians(
     for number, (inputs, positions, _, weights) in enumerate(batches, 1):
         key, drawn_key = mx.random.split(key)
         zeros = {
-            path: mx.zeros((*inputs.shape, tap.layer.linear.weight.shape[0]), tap._dtype) for path, tap in taps.items()
+            path: mx.zeros((*inputs.shape, recorder.layer.linear.weight.shape[0]), recorder._dtype)
+            for path, recorder in recorders.items()
         }
         (_, entered), gradients = mx.value_and_grad(draw)(zeros, inputs, positions, weights, drawn_key)
         for path, gradient in gradients.items():

@@ -101,7 +101,7 @@ def judge(
 
 
 def find_smallest(
-    sizes: Sequence[Size], try_out: Callable[[Size], FuseTrial], write: Callable[[Size], FuseTrial]
+    sizes: Sequence[Size], try_size: Callable[[Size], FuseTrial], write: Callable[[Size], FuseTrial]
 ) -> tuple[FuseTrial, ...]:
     """Write the smallest size that meets the targets; the largest where none does.
 
@@ -115,7 +115,7 @@ def find_smallest(
     low, high = 0, len(sizes) - 1
     while low < high:
         middle = (low + high) // 2
-        trials.append(try_out(sizes[middle]))
+        trials.append(try_size(sizes[middle]))
         low, high = (low, middle) if trials[-1].meets_target else (middle + 1, high)
     for size in sizes[low:]:
         trials.append(write(size))

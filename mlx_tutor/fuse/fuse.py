@@ -122,33 +122,33 @@ def fuse_run(
     validation = _tokenize(valid_rows, loaded, recipe).take_batches(recipe.train.val_batches, recipe.train.batch_size)
     numbers = [width for width in widths if width is not None]
     fitting = pick_fitting(_tokenize(train_rows, loaded, recipe).rows, loaded) if numbers else []
-    work = Work(on_progress, len(validation.rows), len(fitting), len(widths))
+    progress = FuseProgress(on_progress, len(validation.rows), len(fitting), len(widths))
     with lend_adapter(loaded, run.adapter):
         first = find_first_adapted(loaded.model)
-        done = work.enter("measuring what rounding costs each layer")
+        done = progress.enter("measuring what rounding costs each layer")
         curvatures = measure_curvature(loaded.model, fitting, done) if fitting else {}
     with open_lower(loaded.model, [validation.rows], BATCH_SIZE, run.adapter, recipe.train.cache_gb, first) as [lower]:
         with lend_adapter(loaded, run.adapter):
-            reference = Reference(loaded.model, validation.rows, lower, work.enter("measuring the adapter"))
-        bench = Bench(
+            reference = Reference(loaded.model, validation.rows, lower, progress.enter("measuring the adapter"))
+        runner = TrialRunner(
             base,
             run.fused.with_name(f".{run.name}.partial"),
             loaded,
             reference,
-            reference.compare(loaded.model, on_done=work.enter("measuring the base")),
+            reference.compare(loaded.model, on_done=progress.enter("measuring the base")),
             Merged(base, run.adapter, curvatures),
             first,
             recipe.fuse,
             on_event,
-            work,
+            progress,
         )
-        sizes = list_sizes(bench.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
-        tried = find_smallest(sizes, bench.try_out, bench.write)
+        sizes = list_sizes(runner.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
+        tried = find_smallest(sizes, runner.try_size, runner.write)
     final, kept = tried[-1], average(reference.own)
     report = FuseReport(
         run=run.name,
         bits=final.bits,
-        loss_base=average(bench.base_sums).loss,
+        loss_base=average(runner.base_sums).loss,
         loss_adapter=kept.loss,
         loss_fused=final.loss,
         retention=final.retention,
@@ -163,11 +163,11 @@ def fuse_run(
         peak_memory_gb=mx.get_peak_memory() / 1e9,
         tried=tried,
     )
-    _publish(run, bench.folder, report, recipe)
+    _publish(run, runner.folder, report, recipe)
     return report
 
 
-class Work:
+class FuseProgress:
     """How far a fuse is, in passes of a row through the adapted layers; phases come in the order they are entered."""
 
     def __init__(self, on_progress: OnProgress, rows: int, fitting: int, widths: int) -> None:
@@ -191,7 +191,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class Bench:
+class TrialRunner:
     """Where sizes are measured: in the base's own place in memory, and the one that is written as it was written."""
 
     base: Path
@@ -203,11 +203,11 @@ class Bench:
     first: int
     settings: FuseSettings
     on_event: Callable[[str], None]
-    work: Work
+    progress: FuseProgress
 
-    def try_out(self, size: Size) -> FuseTrial:
+    def try_size(self, size: Size) -> FuseTrial:
         """Measure on some of the rows; nothing is written."""
-        done = self.work.enter(f"trying {describe_bits(size.bits)}")
+        done = self.progress.enter(f"trying {describe_bits(size.bits)}")
         model = self.loaded.model
         stored, now = self.merged.store_layers(size.chosen), dict(model.named_modules())
         model.update_modules(
@@ -219,7 +219,7 @@ class Bench:
 
     def write(self, size: Size) -> FuseTrial:
         """Write the model, and measure what was written on all rows."""
-        done = self.work.enter(f"writing {describe_bits(size.bits)}, and measuring it", last=True)
+        done = self.progress.enter(f"writing {describe_bits(size.bits)}, and measuring it", last=True)
         self.merged.write(self.folder, size.chosen)
         shared = is_same_below(self.base, self.folder, self.first)
         sums = self.reference.compare(load_model(self.folder).model, shared=shared, on_done=done)

@@ -37,7 +37,7 @@ def make_config(file: GGUFFile) -> dict[str, Any]:
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "head_dim": head_dim,
-        "rms_norm_eps": file.need("{arch}.attention.layer_norm_rms_epsilon"),
+        "rms_norm_eps": file.require("{arch}.attention.layer_norm_rms_epsilon"),
         "rope_theta": file.get("{arch}.rope.freq_base", 10000.0),
         "max_position_embeddings": file.count("{arch}.context_length"),
         "vocab_size": _count_vocabulary(file),
@@ -54,7 +54,7 @@ def make_config(file: GGUFFile) -> dict[str, Any]:
 
 
 def _count_vocabulary(file: GGUFFile) -> int:
-    tokens = len(file.need("tokenizer.ggml.tokens"))
+    tokens = len(file.require("tokenizer.ggml.tokens"))
     embedding = file.tensors.get("token_embd.weight")
     if embedding is not None and int(embedding.shape[-1]) != tokens:
         raise file.refuse(f"has {tokens} tokens in its vocabulary, and weights for {int(embedding.shape[-1])}")
@@ -88,7 +88,7 @@ def _read_rope_scaling(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any]
     if kind != "yarn" or file.get("{arch}.rope.scaling.attn_factor", 1.0) != 1.0:
         raise file.refuse(f"scales its positions by {kind!r} in a way that mlx-lm does not know")
     yarn = {"rope_type": "yarn", "type": "yarn", "factor": factor}
-    yarn["original_max_position_embeddings"] = file.need("{arch}.rope.scaling.original_context_length")
+    yarn["original_max_position_embeddings"] = file.require("{arch}.rope.scaling.original_context_length")
     for name in ("beta_fast", "beta_slow"):
         if (value := file.get(f"{{arch}}.rope.scaling.yarn_{name}")) is not None:
             yarn[name] = value

@@ -50,7 +50,7 @@ class GGUFFile:
         except UnicodeDecodeError as err:
             raise self.refuse(f"says nonsense for {name}", "Copy or download it again.") from err
 
-    def need(self, name: str) -> Any:
+    def require(self, name: str) -> Any:
         """A field that the model cannot be built without; raises ModelError where it is missing."""
         value = self.get(name)
         if value is None:
@@ -59,7 +59,7 @@ class GGUFFile:
 
     def count(self, name: str, default: int | None = None) -> int:
         """A field that has to be a whole number above zero; raises ModelError where it is not."""
-        value = self.need(name) if default is None else self.get(name, default)
+        value = self.require(name) if default is None else self.get(name, default)
         if not isinstance(value, int) or value <= 0:
             raise self.refuse(f"says {str(value)[:80]} for {name.replace('{arch}', self.architecture)}")
         return value

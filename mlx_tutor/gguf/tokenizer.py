@@ -65,14 +65,14 @@ class _Vocabulary:
 
     def __init__(self, file: GGUFFile) -> None:
         self.file = file
-        self.tokens: list[str] = file.need("tokenizer.ggml.tokens")
+        self.tokens: list[str] = file.require("tokenizer.ggml.tokens")
         self.kinds: list[int] = file.get("tokenizer.ggml.token_type", [Kind.NORMAL] * len(self.tokens))
         if len(self.kinds) != len(self.tokens):
             raise file.refuse(f"has {len(self.tokens)} tokens and says of {len(self.kinds)} what they are")
 
     def build(self) -> Tokenizer:
         """The tokenizer; its ids are those of the file."""
-        model = self.file.need("tokenizer.ggml.model")
+        model = self.file.require("tokenizer.ggml.model")
         if model not in (BYTE_LEVEL, SENTENCEPIECE):
             raise self.file.refuse(f"has a tokenizer of the kind {model!r}, which mlx-tutor does not convert")
         tokenizer = self._build_byte_level() if model == BYTE_LEVEL else self._build_sentencepiece()
@@ -108,7 +108,7 @@ class _Vocabulary:
             known = ", ".join(fitting)
             named = f"cuts its text by {pre!r}" if pre else "does not say how it cuts its text (tokenizer.ggml.pre)"
             raise self.file.refuse(named, f"Known here: {known}. Take another file of this model.")
-        merges = [tuple(merge.split(" ", 1)) for merge in self.file.need("tokenizer.ggml.merges")]
+        merges = [tuple(merge.split(" ", 1)) for merge in self.file.require("tokenizer.ggml.merges")]
         words = {token: index for index, token in self._list_words()}
         if lost := next((m for m in merges if len(m) != 2 or not {*m, "".join(m)} <= words.keys()), None):
             raise self.file.refuse(f"merges {' and '.join(lost)!r}, which are not in its vocabulary")
@@ -126,7 +126,7 @@ class _Vocabulary:
         if self.file.get("tokenizer.ggml.remove_extra_whitespaces", False):
             raise self.file.refuse("has a tokenizer that drops blanks, which mlx-tutor does not convert")
         words = {token: index for index, token in self._list_words()}
-        scores: list[float] = self.file.need("tokenizer.ggml.scores")
+        scores: list[float] = self.file.require("tokenizer.ggml.scores")
         unknown = self.find_named("unknown")
         tokenizer = Tokenizer(
             models.BPE(

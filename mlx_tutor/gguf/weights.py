@@ -130,7 +130,7 @@ class Weights:
     def _add(self, path: str, shape: Shape, tensor: ReaderTensor, heads: int) -> None:
         self._check(tensor, shape)
         kind = tensor.tensor_type.name
-        data = tensor.data if not heads else tensor.data[_weave(shape[0], heads)]
+        data = tensor.data if not heads else tensor.data[_permute(shape[0], heads)]
         if len(shape) == 1 or kind in UNROUNDED:
             value = _dequantize(self._file, data, tensor).reshape(shape)
             self.arrays[path] = mx.array(value).astype(self.dtype)
@@ -171,7 +171,7 @@ def _find_heads(name: str, config: dict[str, Any]) -> int:
     return int(heads.get(part, 0))
 
 
-def _weave(rows: int, heads: int) -> Array:
+def _permute(rows: int, heads: int) -> Array:
     """The rows of a Llama's q or k with the halves of each head apart; llama.cpp stores them in turns."""
     return np.arange(rows).reshape(heads, rows // heads // 2, 2).swapaxes(1, 2).reshape(-1)
 

@@ -84,7 +84,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     """
     from mlx_tutor.dataset.build import build_dataset, is_dataset_current, read_ratings
     from mlx_tutor.models import hash_tokenizer, load_tokenizer, render_tokens, resolve_model
-    from mlx_tutor.stages.teacher import find_thin, lacks_replies, list_asked, teach_course
+    from mlx_tutor.stages.teacher import find_thin, lacks_replies, list_asked, run_teacher
 
     course = job.course
     base = resolve_model(job.recipe.model.base, on_event=job.screen.say)
@@ -101,7 +101,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     if had_rated and not rated:
         job.screen.warn("The rated answers among the rows are left out; --from-ratings adds them again.")
     thin = find_thin(job) if fill else None
-    taught = teach_course(job, list_asked(job, thin))
+    taught = run_teacher(job, list_asked(job, thin))
     with job.screen.wait("building rows"):
         tokenizer = load_tokenizer(base)
         report = build_dataset(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def hold_exam(
+def run_exam(
     job: Job, label: str, model: Path, adapter: Path | None = None, *, search: bool = True
 ) -> Iterator["Exam"]:
     """An exam from its first line to its last; everything has to be loaded.
@@ -28,7 +28,7 @@ def hold_exam(
         exam = study.start_exam(job.course, job.recipe, label, model, adapter, search=search)
     job.screen.show(draw_facts(study.describe_start(exam)), "", f"Start code, to be written down: {exam.start_code}")
     try:
-        with study.hold_exam(exam):
+        with study.run_exam(exam):
             yield exam
     finally:
         show_end(job, exam)

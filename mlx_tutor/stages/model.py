@@ -17,7 +17,7 @@ from mlx_tutor.stages.outcome import Outcome, finish
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
 
 if TYPE_CHECKING:
-    from mlx_tutor.training.watch import Metric
+    from mlx_tutor.training.monitor import Metric
 
 
 def warn_slow(job: Job) -> None:
@@ -74,7 +74,7 @@ def prepare_training(job: Job) -> tuple[Path, dict[str, str]]:
 def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome:
     """Train one run, from its start or from where it was interrupted."""
     from mlx_tutor.training.checkpoint import read_checkpoint
-    from mlx_tutor.training.plan import read_promise
+    from mlx_tutor.training.plan import read_estimate
     from mlx_tutor.training.train import train_adapter
 
     course, recipe = job.course, job.recipe
@@ -94,8 +94,8 @@ def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome
 
         rows = read_both(job)
         if given is None:
-            promise = read_promise(course, inputs)
-            result = asdict(train_adapter(run, course.name, base, recipe, *rows, inputs, pass_on, promise=promise))
+            estimate = read_estimate(course, inputs)
+            result = asdict(train_adapter(run, course.name, base, recipe, *rows, inputs, pass_on, estimate=estimate))
         else:
             result = train_ranks(job, run, inputs, given, pass_on)
     cost = {name: result[name] for name in ("seconds", "peak_memory_gb")}

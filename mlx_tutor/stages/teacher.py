@@ -12,7 +12,7 @@ from mlx_tutor.stages.job import Job
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.mining.gaps import Place
-    from mlx_tutor.dataset.teacher.examples import Estimate, Taught
+    from mlx_tutor.dataset.teacher.examples import Estimate, TeacherRows
     from mlx_tutor.dataset.teacher.replies import Reply, Request, Teacher
     from mlx_tutor.records import Chunk
 
@@ -43,14 +43,14 @@ def list_asked(job: Job, thin: "frozenset[Place] | None" = None) -> "list[Chunk]
     ]
 
 
-def teach_course(job: Job, chunks: "Sequence[Chunk]") -> "Taught | None":
+def run_teacher(job: Job, chunks: "Sequence[Chunk]") -> "TeacherRows | None":
     """Have the teacher of the recipe write about the chunks; None where it names none.
 
     Raises:
         DatasetError: the teacher cannot be asked; what it said before is kept.
     """
     from mlx_tutor.dataset.teacher.endpoint import open_endpoint
-    from mlx_tutor.dataset.teacher.examples import estimate_teaching, teach_chunks
+    from mlx_tutor.dataset.teacher.examples import ask_teacher, estimate_teaching
 
     settings = job.recipe.teacher
     if not settings.model:
@@ -60,8 +60,8 @@ def teach_course(job: Job, chunks: "Sequence[Chunk]") -> "Taught | None":
     if warning := warn_of_budget(estimate, settings):
         job.screen.warn(warning)
     opened = open_local(settings) if settings.model.startswith(LOCAL) else open_endpoint(settings)
-    with opened as teacher, job.screen.count_files("teacher") as watch:
-        taught = teach_chunks(job.course, chunks, teacher, settings, watch)
+    with opened as teacher, job.screen.count_files("teacher") as on_progress:
+        taught = ask_teacher(job.course, chunks, teacher, settings, on_progress)
     report = taught.to_json(settings)
     job.screen.say(describe_taught(report, settings))
     missing = dict(report["unanswered"])

@@ -23,8 +23,8 @@ from mlx_tutor.errors import RecipeError, TrainingError
 from mlx_tutor.files import read_json, write_json
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
+from mlx_tutor.training.monitor import OnMetric
 from mlx_tutor.training.process import stop_cleanly
-from mlx_tutor.training.watch import OnMetric
 from mlx_tutor.workspace import Course, Run
 
 # The module that each host runs; above this room, because it reads rows.

@@ -28,9 +28,9 @@ from mlx_tutor.training.batches import TokenRow, make_batch, pad_count, pad_widt
 from mlx_tutor.training.loss import compute_loss, measure_loss
 from mlx_tutor.training.lower import LowerLayers, find_first_adapted, open_lower
 from mlx_tutor.training.memory import read_memory
+from mlx_tutor.training.monitor import Estimate
 from mlx_tutor.training.process import checkpoint_layers
 from mlx_tutor.training.train import count_iterations, prepare_rows
-from mlx_tutor.training.watch import Promise
 from mlx_tutor.workspace import Course
 
 STEPS = 3
@@ -290,12 +290,12 @@ def _time_steps(model: Any, settings: TrainSettings, rows: Sequence[TokenRow]) -
 
 
 def write_plan(course: Course, inputs: dict[str, str], plan: Plan) -> None:
-    """Keep what was promised, for the training to be measured by."""
+    """Keep what was estimated, for the training to be measured by."""
     write_json(course.dataset / "plan.json", {"inputs": inputs, "plan": asdict(plan)})
 
 
-def read_promise(course: Course, inputs: dict[str, str]) -> Promise | None:
-    """What `train --plan` promised for a training on these inputs, None where nothing was."""
+def read_estimate(course: Course, inputs: dict[str, str]) -> Estimate | None:
+    """What `train --plan` estimated for a training on these inputs, None where nothing was."""
     path = course.dataset / "plan.json"
     record = read_json(path) if path.is_file() else None
     if record is None or record["inputs"] != inputs or record["plan"]["seconds"] is None:

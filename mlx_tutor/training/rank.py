@@ -25,9 +25,9 @@ from mlx_tutor.models import resolve_model
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.training.checkpoint import find_checkpoint
 from mlx_tutor.training.launch import BEAT
+from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.rows import hash_rows
 from mlx_tutor.training.train import hash_inputs, train_adapter
-from mlx_tutor.training.watch import Metric
 from mlx_tutor.workspace import Course, Run
 
 Rows = list[dict[str, Any]]

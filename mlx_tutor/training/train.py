@@ -1,4 +1,4 @@
-"""Training an adapter through mlx-lm's own trainer; what that lacks is in `watch`."""
+"""Training an adapter through mlx-lm's own trainer; what that lacks is in `monitor`."""
 
 import math
 import tempfile
@@ -25,10 +25,10 @@ from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
 from mlx_tutor.training.loss import compute_loss
 from mlx_tutor.training.lower import find_first_adapted, open_lower
+from mlx_tutor.training.monitor import DivergedError, Estimate, OnMetric, Stopped, TrainingMonitor
 from mlx_tutor.training.process import checkpoint_layers, keep_awake, stop_cleanly
 from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
-from mlx_tutor.training.watch import DivergedError, OnMetric, Promise, Stopped, Watch
 from mlx_tutor.workspace import Run
 
 # Settings that change what is written on the way, and not what is learned.
@@ -124,7 +124,7 @@ def train_adapter(
     valid_rows: Sequence[dict[str, Any]],
     inputs: dict[str, str],
     on_event: OnMetric,
-    promise: Promise | None = None,
+    estimate: Estimate | None = None,
 ) -> TrainReport:
     """Train one adapter and keep the one with the best validation loss; go on where this training was interrupted.
 
@@ -168,37 +168,37 @@ def train_adapter(
         keep_awake(),
         checkpoint_layers(loaded.model, always=settings.grad_checkpoint),
     ):
-        watch = Watch(
+        monitor = TrainingMonitor(
             run, loaded.model, optimizer, rows, settings, identity, on_event,
-            lower=(lower[0] if repeated else None, lower[1]), callback=callback, promise=promise,
+            lower=(lower[0] if repeated else None, lower[1]), callback=callback, estimate=estimate,
         )  # fmt: skip
-        with stop_cleanly(watch.request_stop):
-            watch.begin(checkpoint)
-            _run_trainer(watch)
-            watch.finish()
-    report = _make_report(watch)
-    _write_run(watch, report, recipe)
-    if watch.stopped != "interrupted":
+        with stop_cleanly(monitor.request_stop):
+            monitor.begin(checkpoint)
+            _run_trainer(monitor)
+            monitor.finish()
+    report = _make_report(monitor)
+    _write_run(monitor, report, recipe)
+    if monitor.stopped != "interrupted":
         with suppress(OSError):
             find_checkpoint(run).unlink(missing_ok=True)
-    if watch.stopped == "diverged":
-        raise DivergedError(watch.explain_divergence())
+    if monitor.stopped == "diverged":
+        raise DivergedError(monitor.explain_divergence())
     return report
 
 
-def _run_trainer(watch: Watch) -> None:
+def _run_trainer(monitor: TrainingMonitor) -> None:
     from mlx_lm.cli_ui import make_console
     from mlx_lm.tuner.trainer import TrainingArgs, train
 
-    settings, lower = watch.settings, watch.lower[0]
+    settings, lower = monitor.settings, monitor.lower[0]
     # The trainer draws on stdout, which belongs to results.
     make_console().quiet = True
     # What the trainer saves is the last state, not the best one, and not in one step.
-    with disk_errors(watch.run.adapter), tempfile.TemporaryDirectory() as scratch:
+    with disk_errors(monitor.run.adapter), tempfile.TemporaryDirectory() as scratch:
         args = TrainingArgs(
             batch_size=settings.batch_size,
-            iters=settings.iters - watch.start,
-            # Reports are made by the watch, which knows where an interrupted one began.
+            iters=settings.iters - monitor.start,
+            # Reports are made by the monitor, which knows where an interrupted one began.
             steps_per_report=1,
             steps_per_save=settings.iters + 1,
             max_seq_length=settings.max_seq_length,
@@ -206,35 +206,35 @@ def _run_trainer(watch: Watch) -> None:
             grad_accumulation_steps=settings.grad_accumulation_steps,
         )
         train(
-            model=watch.model,
-            optimizer=watch.optimizer,
-            train_dataset=watch.train.rows,
+            model=monitor.model,
+            optimizer=monitor.optimizer,
+            train_dataset=monitor.train.rows,
             args=args,
             loss=partial(compute_loss, first=lower.first if lower else 0),
             iterate_batches=partial(
                 iterate_batches,
                 seed=settings.seed,
-                on_batch=watch.on_batch,
-                start=watch.start,
+                on_batch=monitor.on_batch,
+                start=monitor.start,
                 read_hidden=lower.read if lower else None,
             ),
-            training_callback=watch,
+            training_callback=monitor,
         )
 
 
-def _write_run(watch: Watch, report: TrainReport, recipe: Recipe) -> None:
+def _write_run(monitor: TrainingMonitor, report: TrainReport, recipe: Recipe) -> None:
     """The picture and, last, run.json; nothing when there is no adapter to speak of."""
-    if watch.stopped == "diverged" and not watch.progress.best_iteration:
+    if monitor.stopped == "diverged" and not monitor.progress.best_iteration:
         return
-    run, train = watch.run, watch.train
+    run, train = monitor.run, monitor.train
     draw_curve(
-        watch.metrics,
+        monitor.metrics,
         f"{run.name}: {train.supervised:,} answer tokens in {len(train.rows)} rows",
         run.adapter / "loss.png",
     )
     record = {
         "run": run.name,
-        **watch.identity,
+        **monitor.identity,
         "base": recipe.model.base,
         "recipe": recipe.to_dict(),
         "result": asdict(report),
@@ -244,26 +244,26 @@ def _write_run(watch: Watch, report: TrainReport, recipe: Recipe) -> None:
     write_json(run.adapter / "run.json", record)
 
 
-def _make_report(watch: Watch) -> TrainReport:
-    progress, settings = watch.progress, watch.settings
-    trained, parameters = count_parameters(watch.model)
+def _make_report(monitor: TrainingMonitor) -> TrainReport:
+    progress, settings = monitor.progress, monitor.settings
+    trained, parameters = count_parameters(monitor.model)
     return TrainReport(
-        run=watch.run.name,
+        run=monitor.run.name,
         iterations=progress.iteration,
         best_iteration=progress.best_iteration,
         base_loss=progress.base_loss,
         best_loss=progress.best_loss,
         train_loss=progress.train_loss,
-        stopped=watch.stopped,
-        note=watch.describe_rise(),
-        passes=progress.iteration / math.ceil(len(watch.train.rows) / settings.batch_size),
-        seconds=watch.seconds,
-        peak_memory_gb=watch.peak_memory_gb,
-        train_rows=len(watch.train.rows),
-        valid_rows=len(watch.valid.rows),
-        valid_total=watch.valid.total,
-        train_tokens=watch.train.supervised,
+        stopped=monitor.stopped,
+        note=monitor.describe_rise(),
+        passes=progress.iteration / math.ceil(len(monitor.train.rows) / settings.batch_size),
+        seconds=monitor.seconds,
+        peak_memory_gb=monitor.peak_memory_gb,
+        train_rows=len(monitor.train.rows),
+        valid_rows=len(monitor.valid.rows),
+        valid_total=monitor.valid.total,
+        train_tokens=monitor.train.supervised,
         trained_parameters=trained,
         parameters=parameters,
-        dropped=watch.train.dropped,
+        dropped=monitor.train.dropped,
     )

@@ -84,7 +84,7 @@ def test_the_plan_names_memory_time_passes_and_the_last_step(invoke: Invoke, bui
     assert not (built / "adapters").exists()
 
 
-def test_a_broken_promise_is_said_while_training_runs(invoke: Invoke, built: Path) -> None:
+def test_a_wrong_estimate_is_said_while_training_runs(invoke: Invoke, built: Path) -> None:
     plan = json.loads(invoke("train", "--plan", "--json").stdout)
     assert plan["fitting"] == {} and 0 < plan["peak_memory_gb"] < plan["usable_memory_gb"]
     path = built / "corpora" / "demo" / "dataset" / "plan.json"

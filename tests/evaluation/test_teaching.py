@@ -13,7 +13,7 @@ from mlx_tutor.evaluation.teaching import (
     find_level,
     find_wanted,
     is_english,
-    make_teacher,
+    make_scorer,
     measure_readability,
     measure_speed,
     measure_teaching,
@@ -101,12 +101,12 @@ def test_wanted_concepts_leave_out_those_asked_about() -> None:
 
 
 def test_an_answer_is_measured() -> None:
-    teacher = make_teacher(make_course(grade_level="undergraduate"), [REFERENCE])
-    found = measure_teaching(teacher, make_question(), f"1. Look for outliers!\n2. Sort.\n\n{TEXT}")
+    scorer = make_scorer(make_course(grade_level="undergraduate"), [REFERENCE])
+    found = measure_teaching(scorer, make_question(), f"1. Look for outliers!\n2. Sort.\n\n{TEXT}")
     assert (found["steps"], found["coverage"], found["grounding"]) == ((1.0, 1), (1, 2), (1, 2))
     assert found["copied"][0] > 0.5 and found["ease"][1] == 1
     assert set(found) == {measure.key for measure in MEASURES}
-    empty = measure_teaching(teacher, make_question("Plain."), "")
+    empty = measure_teaching(scorer, make_question("Plain."), "")
     assert show_teaching(empty) == dict.fromkeys(
         ("steps", "coverage", "copied", "ease", "sentence_words", "level"), None
     ) | {"grounding": 0.0}
@@ -117,11 +117,11 @@ def test_an_answer_is_measured() -> None:
 
 def test_readability_is_left_out_where_it_says_nothing() -> None:
     german = "Die Varianz ist der mittlere quadrierte Abstand der Werte vom Mittelwert."
-    teacher = make_teacher(make_course((german,)), [german])
-    found = measure_teaching(teacher, make_question(), german)
+    scorer = make_scorer(make_course((german,)), [german])
+    found = measure_teaching(scorer, make_question(), german)
     assert found["ease"] == found["level"] == (0, 0)
     assert found["copied"] == (1.0, 1)
-    nothing = measure_teaching(make_teacher(make_course(()), [REFERENCE]), make_question(), TEXT)
+    nothing = measure_teaching(make_scorer(make_course(()), [REFERENCE]), make_question(), TEXT)
     assert nothing["copied"] == (0, 0) and nothing["ease"][1] == 1
 
 

@@ -17,8 +17,8 @@ import pytest
 from mlx_tutor.errors import TrainingError, TutorError
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
+from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.train import TrainReport, is_run_current, is_run_resumable
-from mlx_tutor.training.watch import Metric
 from mlx_tutor.workspace import Run
 from tests.training.runs import SETTINGS, make_rows, train
 

@@ -14,9 +14,9 @@ import pytest
 from mlx_tutor.errors import DatasetError, RecipeError, TrainingError
 from mlx_tutor.models import hash_model, load_model, load_tokenizer
 from mlx_tutor.training.loss import measure_loss
+from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.rows import tokenize_rows
 from mlx_tutor.training.train import is_run_current
-from mlx_tutor.training.watch import Metric
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
 from tests.training.runs import SETTINGS, make_rows, train

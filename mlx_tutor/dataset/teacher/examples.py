@@ -9,11 +9,11 @@ from typing import Any
 from mlx_tutor.dataset.teacher.evidence import find_evidence
 from mlx_tutor.dataset.teacher.parsing import Item, Rejected, read_items, read_object
 from mlx_tutor.dataset.teacher.replies import (
+    OnProgress,
     Reply,
     Request,
     Teacher,
     Usage,
-    Watch,
     ask_all,
     count_request,
     read_reply,
@@ -69,7 +69,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
+class TeacherRows:
     """What a teacher gave: for each chunk the rows and the rejected ones, and what it took.
 
     `pairs` are rows as makers give them: pair, method and evidence. `rejected` are those that cannot be used.
@@ -161,7 +161,7 @@ def pick_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def estimate_teaching(course: Course, chunks: Sequence[Chunk], settings: TeacherSettings) -> Estimate:
-    """About what `teach_chunks` will take now."""
+    """About what `ask_teacher` will take now."""
     folder, known = find_folder(course), 0
     # Tokens of each request that is to come, and of its reply.
     asked: list[tuple[int, int]] = []
@@ -192,9 +192,9 @@ def find_folder(course: Course) -> Path:
     return course.root / "teacher"
 
 
-def teach_chunks(
-    course: Course, chunks: Sequence[Chunk], teacher: Teacher, settings: TeacherSettings, watch: Watch
-) -> Taught:
+def ask_teacher(
+    course: Course, chunks: Sequence[Chunk], teacher: Teacher, settings: TeacherSettings, on_progress: OnProgress
+) -> TeacherRows:
     """Ask about each chunk, check what comes back, and have it rated where the recipe says so.
 
     Raises:
@@ -204,7 +204,7 @@ def teach_chunks(
 
     def ask(requests: Sequence[Request], name: str) -> list[Reply | None]:
         return ask_all(
-            requests, teacher, folder, settings, usage, lambda text: _holds(text, name), watch
+            requests, teacher, folder, settings, usage, lambda text: _holds(text, name), on_progress
         )  # fmt: skip
 
     replies = ask([write_request(chunk, settings) for chunk in picked], "items")
@@ -223,7 +223,7 @@ def teach_chunks(
             found[chunk], refused = judge_items(items, reply, settings.judge)
             rejected += [(chunk, item) for item in refused]
     pairs = {chunk: [pair for item in items for pair in write_pairs(item)] for chunk, items in found.items()}
-    return Taught(pairs, rejected, usage)
+    return TeacherRows(pairs, rejected, usage)
 
 
 def _holds(text: str, name: str) -> bool:

@@ -48,7 +48,7 @@ class Reply:
 
 
 Ask = Callable[[Request], Reply]
-Watch = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def ask_all(
     settings: TeacherSettings,
     usage: Usage,
     is_usable: Callable[[str], bool],
-    watch: Watch,
+    on_progress: OnProgress,
 ) -> list[Reply | None]:
     """The reply to each request, in order; None where there is none, with the reason in `usage`.
 
@@ -128,7 +128,7 @@ def ask_all(
         if found[1] is not None:
             waiting.append((number, found[1]))
     total, done = len(requests), len(requests) - len(waiting)
-    watch(teacher.name, done, total)
+    on_progress(teacher.name, done, total)
     session.start()
     try:
         while waiting or session.under_way:
@@ -143,10 +143,10 @@ def ask_all(
                 continue
             replies[number] = None if reply.problem else reply
             done += 1
-            watch(request.place, done, total)
+            on_progress(request.place, done, total)
     except (KeyboardInterrupt, TutorError):
         if session.under_way:
-            watch("waiting for what is paid for; Ctrl-C again gives up", done, total)
+            on_progress("waiting for what is paid for; Ctrl-C again gives up", done, total)
         session.drain()
         raise
     finally:

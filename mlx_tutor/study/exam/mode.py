@@ -202,7 +202,7 @@ def end_exam(exam: Exam, reason: str = "ended by the user") -> str:
 
 
 @contextmanager
-def hold_exam(exam: Exam) -> Iterator[Exam]:
+def run_exam(exam: Exam) -> Iterator[Exam]:
     """The exam until the end of the block, whatever ends it; a process that is killed leaves a record without end.
 
     SIGTERM, and SIGHUP when the terminal is closed, end the block with SystemExit.

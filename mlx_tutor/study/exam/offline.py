@@ -45,7 +45,7 @@ BEYOND = frozenset(
 )
 # Methods of a socket that no audit event tells of (`listen`), or only after a name was looked up; and where among
 # their arguments the address is.
-GUARDED = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
+PATCHED = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
 # A loop that tries again and again must not fill the record.
 MAX_DENIALS = 200
 # What the self-test tries to reach; nothing is sent while the denial holds.
@@ -164,7 +164,7 @@ def _add_hook(denials: list[Denial]) -> None:
 
     sys.addaudithook(hook)
     _refuse_programs()
-    _guard_sockets()
+    _patch_sockets()
 
 
 def _seal(first: Callable[..., bool], *others: Callable[..., bool]) -> Callable[..., bool]:
@@ -202,10 +202,10 @@ def _refuse_programs() -> None:
             names[name] = refuse
 
 
-def _guard_sockets() -> None:
+def _patch_sockets() -> None:
     """Tell the hook of an address before the system looks its name up, and of `listen`, which may do without `bind`."""
 
-    def guard(name: str, position: int) -> Callable[..., Any]:
+    def patch(name: str, position: int) -> Callable[..., Any]:
         event, real = f"socket.{name.removesuffix('_ex')}", getattr(_socket.socket, name)
 
         def call(
@@ -231,7 +231,7 @@ def _guard_sockets() -> None:
         go_on(self, *backlog)
 
     replaced: dict[str, Callable[..., Any]] = {"listen": listen} | {
-        name: guard(name, position) for name, position in GUARDED.items()
+        name: patch(name, position) for name, position in PATCHED.items()
     }
     for name, method in replaced.items():
         setattr(socket.socket, name, method)

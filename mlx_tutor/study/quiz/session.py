@@ -34,7 +34,7 @@ MAX_ANSWER = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QuizProgress:
     """How far a course is learned: counts of its questions, and when the next one is due (None: none is waiting).
 
     `due` are those to be asked now, `waiting` those that come back later; `wrong` are those of both whose last answer
@@ -137,7 +137,7 @@ def store_answer(
     return due
 
 
-def put_aside(course: Course, question: StudyQuestion, now: datetime | None = None) -> None:
+def suspend_question(course: Course, question: StudyQuestion, now: datetime | None = None) -> None:
     """Never ask a question again, until `restore_questions`; what was answered to it stays."""
     from fsrs import Card
 
@@ -159,7 +159,7 @@ def restore_questions(course: Course) -> int:
         return new + journal.execute("UPDATE quiz_questions SET aside = 0 WHERE aside = 1").rowcount
 
 
-def measure_standing(course: Course, questions: Sequence[StudyQuestion], now: datetime | None = None) -> Standing:
+def measure_progress(course: Course, questions: Sequence[StudyQuestion], now: datetime | None = None) -> QuizProgress:
     """How far the questions of a course are learned."""
     now = now or datetime.now(UTC)
     keys = {question.key for question in questions}
@@ -167,7 +167,7 @@ def measure_standing(course: Course, questions: Sequence[StudyQuestion], now: da
     asked = [row for row in states.values() if not row["aside"]]
     due = [row for row in asked if _read_due(row) <= now]
     later = [_read_due(row) for row in asked if _read_due(row) > now]
-    return Standing(
+    return QuizProgress(
         questions=len(keys),
         new=len(keys) - len(states),
         due=len(due),

@@ -164,7 +164,7 @@ class RequestChecks:
             await PlainTextResponse(f"{text}\n", status, headers | HEADERS)(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -174,7 +174,7 @@ class RequestChecks:
 
         # A client that leaves in the middle is no fault.
         with suppress(ClientDisconnect):
-            await self.app(scope, receive, send_guarded)
+            await self.app(scope, receive, send_with_headers)
 
     def find_problem(self, scope: Scope) -> tuple[int, str] | None:
         """Status and text of a refusal, or None."""

@@ -140,7 +140,7 @@ class ModelWorker:
             self._loaded = self._load()
         return self._loaded
 
-    def put_model_away(self) -> None:
+    def unload_model(self) -> None:
         """Free the memory of the model and its caches, for other models; only for work."""
         self._loaded = None
         self._caches.clear()

@@ -105,7 +105,7 @@ class RateHandlers:
 
     def prepare(self, task: Task) -> int:
         """For the model thread: let both models answer."""
-        self.site.worker.put_model_away()
+        self.site.worker.unload_model()
 
         def report(name: str, done: int, total: int) -> None:
             if task.is_stopped():

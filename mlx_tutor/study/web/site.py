@@ -165,7 +165,7 @@ def compare_site(site: Site, session: Session, prompt: str) -> Task:
 
     def compare(task: Task) -> list[Comparison]:
         models = site.list_models()
-        site.worker.put_model_away()
+        site.worker.unload_model()
 
         def hand_on(label: str, piece: str) -> None:
             task.write(clean_text(piece), label)

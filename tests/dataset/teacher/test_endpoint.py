@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mlx_tutor.dataset.teacher.endpoint import open_endpoint
-from mlx_tutor.dataset.teacher.examples import Taught, estimate_teaching, find_folder, teach_chunks
+from mlx_tutor.dataset.teacher.examples import TeacherRows, ask_teacher, estimate_teaching, find_folder
 from mlx_tutor.errors import DatasetError, RecipeError, TutorError
 from mlx_tutor.records import Block, Chunk
 from mlx_tutor.settings import TeacherSettings
@@ -64,9 +64,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_RETRY_DELAY", 0.4)
 
 
-def teach(course: Course, settings: TeacherSettings, chunks: list[Chunk] = CHUNKS) -> Taught:
+def teach(course: Course, settings: TeacherSettings, chunks: list[Chunk] = CHUNKS) -> TeacherRows:
     with open_endpoint(settings) as teacher:
-        return teach_chunks(course, chunks, teacher, settings, lambda name, done, total: None)
+        return ask_teacher(course, chunks, teacher, settings, lambda name, done, total: None)
 
 
 def read_all(course: Course) -> str:
@@ -319,7 +319,7 @@ def test_an_interrupt_keeps_what_is_under_way(script: Script, settings: TeacherS
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), open_endpoint(settings) as teacher:
-        teach_chunks(course, CHUNKS, teacher, settings, interrupt)
+        ask_teacher(course, CHUNKS, teacher, settings, interrupt)
     answered = len(script.answered)
     assert 2 < answered < 8
     assert len(list(find_folder(course).iterdir())) == answered

@@ -30,11 +30,11 @@ from mlx_tutor.study.exam.mode import (
     describe_head,
     end_exam,
     hash_inputs,
-    hold_exam,
     log_answer,
     log_event,
     log_question,
     record_turn,
+    run_exam,
 )
 from mlx_tutor.study.exam.record import (
     FORMAT,
@@ -291,11 +291,11 @@ def test_an_entry_of_somebody_else_under_our_number_shows(tmp_path: Path) -> Non
 
 
 def test_what_ended_an_exam(tmp_path: Path) -> None:
-    with hold_exam(begin(tmp_path, "1")):
+    with run_exam(begin(tmp_path, "1")):
         pass
-    with pytest.raises(KeyboardInterrupt), hold_exam(begin(tmp_path, "2")):
+    with pytest.raises(KeyboardInterrupt), run_exam(begin(tmp_path, "2")):
         raise KeyboardInterrupt
-    with pytest.raises(ZeroDivisionError), hold_exam(begin(tmp_path, "3")) as exam:
+    with pytest.raises(ZeroDivisionError), run_exam(begin(tmp_path, "3")) as exam:
         raise ZeroDivisionError
     reasons = []
     for name in list_exams(exam.course):
@@ -316,7 +316,7 @@ def test_what_ended_an_exam(tmp_path: Path) -> None:
 def test_a_signal_ends_an_exam_with_its_end(tmp_path: Path, number: signal.Signals, reason: str) -> None:
     before = signal.getsignal(number)
     exam = begin(tmp_path)
-    with pytest.raises(SystemExit), hold_exam(exam):
+    with pytest.raises(SystemExit), run_exam(exam):
         try:
             with record_turn(exam, "Why?"):
                 signal.raise_signal(number)
@@ -333,7 +333,7 @@ def test_a_signal_ends_an_exam_with_its_end(tmp_path: Path, number: signal.Signa
 def test_a_server_ends_in_its_own_way_when_the_terminal_is_closed(tmp_path: Path) -> None:
     exam = begin(tmp_path)
     stopped = []
-    with hold_exam(exam):
+    with run_exam(exam):
         signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
         signal.raise_signal(signal.SIGHUP)
     assert stopped == [True]
@@ -343,7 +343,7 @@ def test_a_server_ends_in_its_own_way_when_the_terminal_is_closed(tmp_path: Path
 def test_an_exam_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with hold_exam(begin(tmp_path)) as exam:
+        with run_exam(begin(tmp_path)) as exam:
             signal.raise_signal(signal.SIGHUP)
             assert not exam.ended
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

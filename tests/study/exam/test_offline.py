@@ -119,7 +119,7 @@ WAYS = {
 
 # Turns off all of the hook that it can get at: what its modules and its frame hold, and what is given to it.
 def clear_hook(offline):
-    for name in ("ADDRESSED", "NAMED", "BEYOND", "GUARDED"):
+    for name in ("ADDRESSED", "NAMED", "BEYOND", "PATCHED"):
         getattr(getattr(offline, name, None), "clear", lambda: None)()
         setattr(offline, name, set())
     frames = []

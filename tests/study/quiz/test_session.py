@@ -16,11 +16,11 @@ from mlx_tutor.study.quiz.questions import StudyQuestion, find_term, list_questi
 from mlx_tutor.study.quiz.session import (
     SCHEMA,
     describe_wait,
-    measure_standing,
+    measure_progress,
     pick_question,
-    put_aside,
     restore_questions,
     store_answer,
+    suspend_question,
 )
 from mlx_tutor.workspace import Course
 
@@ -234,26 +234,26 @@ def test_nothing_is_asked_when_nothing_is_due(course: Course) -> None:
         store_answer(course, picked[0], "yes", grade, "right", now)
         now += timedelta(seconds=30)
     assert picked is None
-    standing = measure_standing(course, questions, now)
-    assert (standing.new, standing.due, standing.waiting, standing.wrong) == (0, 0, 3, 0)
-    assert standing.next_due is not None and standing.next_due > now + timedelta(days=1)
-    later = measure_standing(course, questions, now + timedelta(days=30))
+    progress = measure_progress(course, questions, now)
+    assert (progress.new, progress.due, progress.waiting, progress.wrong) == (0, 0, 3, 0)
+    assert progress.next_due is not None and progress.next_due > now + timedelta(days=1)
+    later = measure_progress(course, questions, now + timedelta(days=30))
     assert (later.due, later.waiting, later.next_due) == (3, 0, None)
 
 
 def test_a_question_put_aside_is_not_asked_until_restored(course: Course) -> None:
     questions = list_questions(course)
     for question in questions[:2]:
-        put_aside(course, question, NOW)
+        suspend_question(course, question, NOW)
     picked = pick_question(course, questions, None, NOW)
     assert picked is not None and picked[0] is questions[2]
     answer_next(course, "right", NOW)
-    put_aside(course, questions[2], NOW)
+    suspend_question(course, questions[2], NOW)
     assert pick_question(course, questions, None, NOW) is None
-    assert measure_standing(course, questions, NOW).aside == 3
+    assert measure_progress(course, questions, NOW).aside == 3
     assert restore_questions(course) == 3
-    standing = measure_standing(course, questions, NOW)
-    assert (standing.new, standing.waiting, standing.aside) == (2, 1, 0)
+    progress = measure_progress(course, questions, NOW)
+    assert (progress.new, progress.waiting, progress.aside) == (2, 1, 0)
 
 
 def test_the_journal_keeps_what_was_proposed_and_what_was_decided(course: Course) -> None:
@@ -267,9 +267,9 @@ def test_the_journal_keeps_what_was_proposed_and_what_was_decided(course: Course
 def test_questions_that_are_gone_wait_for_their_return(course: Course) -> None:
     key, _ = answer_next(course, "wrong", NOW)
     questions = [question for question in list_questions(course) if question.key != key]
-    standing = measure_standing(course, questions, NOW + timedelta(days=1))
-    assert (standing.questions, standing.due) == (2, 0)
-    assert measure_standing(course, list_questions(course), NOW + timedelta(days=1)).due == 1
+    progress = measure_progress(course, questions, NOW + timedelta(days=1))
+    assert (progress.questions, progress.due) == (2, 0)
+    assert measure_progress(course, list_questions(course), NOW + timedelta(days=1)).due == 1
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from mlx_tutor.workspace import Run
 Stopped = Literal["finished", "no improvement", "interrupted", "diverged"]
 # A validation loss that rises so often in a row is no noise.
 RISES = 3
-# How far above its promise a training may be before it says so.
-PROMISE_SLACK = {"peak_memory_gb": 1.1, "seconds": 1.5}
+# How far above its estimate a training may be before it says so.
+ESTIMATE_SLACK = {"peak_memory_gb": 1.1, "seconds": 1.5}
 
 
 class DivergedError(TrainingError):
@@ -61,7 +61,7 @@ OnMetric = Callable[[Metric], None]
 
 
 # What `train --plan` said that a training would take: `peak_memory_gb` and `seconds`.
-Promise = Mapping[str, float]
+Estimate = Mapping[str, float]
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Progress:
     busy: float = 0.0
 
 
-class Watch:
+class TrainingMonitor:
     """Looks at the training between two steps, and as mlx-lm's callback after each step.
 
     `identity` is what a checkpoint belongs to: the course and the hashes of the inputs.
@@ -108,12 +108,12 @@ class Watch:
         *,
         lower: Sequence[LowerLayers | None] = (None, None),
         callback: Any = None,
-        promise: Promise | None = None,
+        estimate: Estimate | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.settings = run, model, optimizer, settings
         (self.train, self.valid), self.lower = rows, lower
         self.identity, self.on_event, self.callback = identity, on_event, callback
-        self.promise = dict(promise or {})
+        self.estimate = dict(estimate or {})
         self.progress = Progress()
         self.metrics: list[Metric] = []
         self.best: Arrays = {}
@@ -296,7 +296,7 @@ class Watch:
             "tokens_per_second": progress.tokens / max(progress.busy, 1e-9),
         }
         progress.loss = progress.tokens = progress.busy = 0.0
-        if note := self._check_promise(iteration):
+        if note := self._check_estimate(iteration):
             metric["note"] = note
         self._log(metric)
         if self.callback is not None:
@@ -305,19 +305,19 @@ class Watch:
                 | {"tokens_per_second": metric["tokens_per_second"]}
             )
 
-    def _check_promise(self, iteration: int) -> str:
-        """Say once of each promise that it does not hold."""
+    def _check_estimate(self, iteration: int) -> str:
+        """Say once of each estimate that it does not hold."""
         # The first steps compile, and tell nothing about the pace.
         if 10 * iteration < self.settings.iters:
             return ""
         found = {"peak_memory_gb": self.peak_memory_gb, "seconds": self.seconds / iteration * self.settings.iters}
         for name, value in found.items():
-            promised = self.promise.get(name)
-            if promised is not None and value > PROMISE_SLACK[name] * promised:
-                del self.promise[name]
+            estimated = self.estimate.get(name)
+            if estimated is not None and value > ESTIMATE_SLACK[name] * estimated:
+                del self.estimate[name]
                 if name == "seconds":
-                    return f"training will take about {value / 60:.0f} minutes, not {promised / 60:.0f} as planned"
-                return f"training took {value:.2f} GB, not {promised:.2f} GB as planned"
+                    return f"training will take about {value / 60:.0f} minutes, not {estimated / 60:.0f} as planned"
+                return f"training took {value:.2f} GB, not {estimated:.2f} GB as planned"
         return ""
 
     def _log(self, metric: Metric) -> None:
