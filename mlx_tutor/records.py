@@ -13,6 +13,9 @@ UNROUNDED = 16
 THINK, END_THINK = "<think>", "</think>"
 QUESTION = "Question: "
 
+# A source and the index of a section in it.
+Place = tuple[str, int]
+
 BlockKind = Literal["text", "code", "output", "table"]
 
 

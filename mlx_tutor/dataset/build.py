@@ -10,7 +10,7 @@ from typing import Any
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.firewall import FirewallReport
-from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_course
+from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_once
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.code import make_code_rows
 from mlx_tutor.dataset.mining.completion import make_completions
@@ -22,6 +22,7 @@ from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
 from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
+from mlx_tutor.dataset.repeats import Repeat
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.teacher.examples import TeacherRows
 from mlx_tutor.dataset.teacher.parsing import Rejected
@@ -33,7 +34,7 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 9
+MAKER = 10
 MAKERS = (
     make_definitions,
     make_explanations,
@@ -51,7 +52,8 @@ class BuildReport:
 
     What never became a row, as a line of a table without an answer, is counted as dropped too. `gaps` says,
     where only thin sections were filled, how many there were and how many are left. `kept_edited` names the
-    folder where rows that were edited by hand were put before they were replaced.
+    folder where rows that were edited by hand were put before they were replaced. `repeats` are sections that stand
+    in another place too, and gave rows only there.
     """
 
     splits: dict[str, int]
@@ -62,6 +64,7 @@ class BuildReport:
     teacher: dict[str, Any] | None = None
     gaps: dict[str, int] | None = None
     firewall: FirewallReport | None = None
+    repeats: tuple[Repeat, ...] = ()
 
 
 def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
@@ -135,13 +138,15 @@ def build_dataset(
         CorpusError: not extracted yet.
         DatasetError: no rows, too few sections to split, or a table that cannot be used.
     """
-    documents = read_course(course, recipe)
+    once = read_once(course, recipe)
+    documents = once.documents
     filled = thin or frozenset()
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe, taught, filled))
     kept, dropped = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
     kept, over = apply_quotas(kept, recipe.dataset)
     dropped += [*over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
-    splits, repeated, firewall = deal_examples(kept, documents, recipe)
+    dropped += [_write_repeat(repeat, recipe) for repeat in once.repeats]
+    splits, repeated, firewall = deal_examples(kept, documents, recipe, once.alike)
     answers = read_rated(course, recipe.rate.criteria) if from_ratings else []
     rated, refused = pick_rated(answers, recipe, documents, splits, count_tokens)
     splits["train"] += rated
@@ -161,6 +166,7 @@ def build_dataset(
         kept_edited=None if kept_edited is None else str(kept_edited),
         teacher=taught.to_json(recipe.teacher) if taught else None,
         firewall=firewall,
+        repeats=once.repeats,
         gaps=None
         if thin is None
         else {"thin": len(thin), "left": len(thin & find_thin(documents, rows, recipe.dataset.gap_rows))},
@@ -177,7 +183,7 @@ def build_dataset(
 
 def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int]) -> frozenset[Place]:
     """The sections that give fewer than `dataset.gap_rows` rows without a teacher; none of past exams."""
-    documents = read_course(course, recipe)
+    documents = read_once(course, recipe).documents
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe))
     kept, _ = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
     asked = [document for document in documents if document.source not in recipe.dataset.holdout]
@@ -190,6 +196,14 @@ def _write_rejected(chunk: Chunk, refused: Rejected, recipe: Recipe) -> tuple[Ex
     origin = Origin(chunk.source, chunk.section, block.page, block.cell, chunk.heading, method, refused.evidence)
     qa = QaPair(refused.question, (), refused.answer, refused.type, ())
     return Example(write_messages(qa, recipe.course.system_prompt), origin, qa, {}), f"teacher: {refused.reason}"
+
+
+def _write_repeat(repeat: Repeat, recipe: Recipe) -> tuple[Example, str]:
+    """A section that is left out in the form of a row: its place, and the place that says the same."""
+    place = describe_place(repeat.source, repeat.page, repeat.cell, repeat.heading)
+    qa = QaPair(place, (), repeat.other, "repeat", ())
+    origin = Origin(repeat.source, repeat.section, repeat.page, repeat.cell, repeat.heading, "repeat", "")
+    return Example(write_messages(qa, recipe.course.system_prompt), origin, qa, {}), f"text of {repeat.other_source}"
 
 
 def _count(values: Iterator[str]) -> dict[str, int]:

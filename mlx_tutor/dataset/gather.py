@@ -1,10 +1,11 @@
 """All rows that the recipe asks for: mined, from tables and templates, mixed in; and the holdout set apart."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
 from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
 from mlx_tutor.dataset.split import mix_rows, split_examples
 from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, write_metadata
 from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
@@ -14,7 +15,7 @@ from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import Document, Example, Origin
+from mlx_tutor.records import Document, Example, Origin, Place
 from mlx_tutor.workspace import Course
 
 MakeExamples = Callable[[Sequence[Document]], Iterable[Example]]
@@ -33,6 +34,11 @@ def read_course(course: Course, recipe: Recipe) -> list[Document]:
     """
     extracted = (course.dataset / "documents.jsonl").is_file()
     return [] if has_tables(recipe) and not extracted and not list_sources(course).known else read_documents(course)
+
+
+def read_once(course: Course, recipe: Recipe) -> Unrepeated:
+    """The documents of the last extraction, in which what stands in several places stands once."""
+    return drop_repeats(read_course(course, recipe), recipe.dataset.holdout)
 
 
 def hash_tables(course: Course, recipe: Recipe) -> dict[str, str | None]:
@@ -82,13 +88,13 @@ def _make_exam_rows(exam: Document, recipe: Recipe) -> Iterable[Example]:
 
 
 def deal_examples(
-    examples: Sequence[Example], documents: Sequence[Document], recipe: Recipe
+    examples: Sequence[Example], documents: Sequence[Document], recipe: Recipe, alike: Mapping[Place, Place]
 ) -> tuple[dict[str, list[Example]], list[tuple[Example, str]], FirewallReport | None]:
     """The splits, what a holdout keeps out of them with the reason, and the holdout's report.
 
     With a holdout its rows are the test, and the rest is training and validation. An exam without answers gives no
     rows: then the test is a share of the rest, as without one. Refusals are dealt to all splits, general instructions
-    join the training rows.
+    join the training rows. Sections that are `alike` go to one split.
 
     Raises:
         DatasetError: too few sections to split.
@@ -104,7 +110,7 @@ def deal_examples(
     if settings.refusals:
         taught = [document for document in documents if document.source not in settings.holdout]
         rest += make_refusals(taught, rest, recipe)
-    splits = split_examples(rest, settings.valid, 0.0 if held else settings.test, settings.seed)
+    splits = split_examples(rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike)
     if held:
         splits["test"] = mix_rows(held, settings.seed)
     splits["train"] = add_general(splits["train"], settings.general, recipe)

@@ -1,23 +1,26 @@
 """Splitting rows into train, validation and test by whole sections, so that no fact is on both sides."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.records import Example
+from mlx_tutor.records import Example, Place
 
 SPLITS = ("train", "valid", "test")
 # Of a split, that a section of more than the usual size may take.
 LARGEST_SHARE = 0.25
 
 
-def split_examples(examples: Sequence[Example], valid: float, test: float, seed: int) -> dict[str, list[Example]]:
+def split_examples(
+    examples: Sequence[Example], valid: float, test: float, seed: int, alike: Mapping[Place, Place] | None = None
+) -> dict[str, list[Example]]:
     """Deal whole sections out to the splits, as near to the shares as they allow; a share of 0 leaves a split empty.
 
     Sections are dealt in a fixed random order, one source after the other, so that each source is spread; one that
-    would be most of a small split, as a glossary is, goes to another. Rows of a split are in fixed random order too.
+    would be most of a small split, as a glossary is, goes to another. Sections for which `alike` names the same one are
+    dealt as one. Rows of a split are in fixed random order too.
 
     Raises:
         DatasetError: fewer sections with rows than splits.
@@ -26,7 +29,8 @@ def split_examples(examples: Sequence[Example], valid: float, test: float, seed:
     wanted = {split: share * len(examples) for split, share in wanted.items() if share}
     sections: dict[tuple[str, int], list[Example]] = defaultdict(list)
     for example in examples:
-        sections[example.origin.source, example.origin.section].append(example)
+        place = example.origin.source, example.origin.section
+        sections[(alike or {}).get(place, place)].append(example)
     if len(sections) < len(wanted):
         need = "three are needed, one each for training, validation and test"
         raise DatasetError(

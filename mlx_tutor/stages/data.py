@@ -4,7 +4,7 @@ Is it up to date? Run it, and say what came out. Nothing heavy is imported befor
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,9 @@ from mlx_tutor.files import read_json
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish, measure_memory
 from mlx_tutor.workspace import Course
+
+# Pairs of files that are named.
+MOST_REPEATS = 5
 
 
 def describe_pages(numbers: Sequence[int]) -> str:
@@ -143,8 +146,24 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     job.screen.explain(
         f"dropped: {', '.join(f'{why} ({count})' for why, count in result['dropped'].items()) or 'none'}"
     )
+    for line in describe_repeats(result["repeats"]):
+        job.screen.say(f"repeats   {line}")
     if result["kept_edited"]:
         job.screen.warn(f"Rows that were edited by hand are kept in {result['kept_edited']}.")
+
+
+def describe_repeats(repeats: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """For each two files: `handout.pdf, pages 1-4: the same as in slides.pdf`."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for repeat in repeats:
+        found.setdefault((repeat["source"], repeat["other_source"]), []).append(repeat)
+    for number, ((source, other), some) in enumerate(found.items()):
+        if number == MOST_REPEATS:
+            yield f"and {len(found) - number} more pairs of files; mlx-tutor show --split dropped lists all"
+            return
+        pages = sorted({repeat["page"] for repeat in some if repeat["page"]})
+        places = describe_pages(pages) if pages else f"{len(some)} section{'s' if len(some) > 1 else ''}"
+        yield f"{source}, {places}: {f'the same as in {other}' if other != source else 'the same as elsewhere in it'}"
 
 
 def read_build(course: Course) -> dict[str, Any]:

@@ -33,12 +33,12 @@ def find_thin(job: Job) -> "frozenset[Place]":
 def list_asked(job: Job, thin: "frozenset[Place] | None" = None) -> "list[Chunk]":
     """The pieces of the course, or of some sections, that the teacher is asked about; never those of a past exam."""
     from mlx_tutor.dataset.build import cut_chunks
-    from mlx_tutor.extract.extract import read_documents
+    from mlx_tutor.dataset.gather import read_once
 
     held = job.recipe.dataset.holdout
     return [
         chunk
-        for chunk in cut_chunks(read_documents(job.course), job.recipe)
+        for chunk in cut_chunks(read_once(job.course, job.recipe).documents, job.recipe)
         if chunk.source not in held and (thin is None or (chunk.source, chunk.section) in thin)
     ]
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlx_tutor.dataset.repeats import cut_runs, is_held
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_file, hash_value, write_file
@@ -270,7 +271,8 @@ class Index:
     def search(self, question: str, limit: int = 5, *, distinct: bool = False) -> list[Passage]:
         """The best passages for a question, best first; none when no content word of it stands in the course.
 
-        A word that the course does not have stands for those of the course that are spelled much like it.
+        Of those that say the same, as slides and their handout do, only the best. A word that the course does not have
+        stands for those of the course that are spelled much like it.
 
         Args:
             question: Any text.
@@ -301,9 +303,15 @@ class Index:
         found = [self._read_passage(number, score) for number, score in rows]
         weighed = [replace(passage, score=passage.score * weigh_text(passage.text)) for passage in found]
         passages: list[Passage] = []
+        runs: list[set[int]] = []
         for passage in sorted(weighed, key=lambda passage: -passage.score):
-            if not distinct or all((p.source, p.section) != (passage.source, passage.section) for p in passages):
+            if distinct and any((p.source, p.section) == (passage.source, passage.section) for p in passages):
+                continue
+            # Slides and their handout say the same.
+            found_runs = cut_runs(passage.text)
+            if not any(is_held(found_runs, others) for others in runs):
                 passages.append(passage)
+                runs.append(found_runs)
             if len(passages) == limit:
                 break
         return passages

@@ -317,3 +317,18 @@ def test_stems_are_those_of_the_index() -> None:
         {"数据"},
     ]
     assert fold("Ｍaße ÉTUDE 가나다") == "masse etude  가나 나다 "
+
+
+def test_a_page_that_stands_in_two_files_is_found_once(tmp_path: Path) -> None:
+    course = Course(tmp_path, "twice")
+    course.sources.mkdir(parents=True)
+    page = "A hash table finds a key in constant time, as long as few keys share one slot of its array."
+    (course.sources / "slides.md").write_text(f"# Tables\n\n{page}\n")
+    more = "When the table is nearly full, it is made twice as large and all keys are put in anew."
+    (course.sources / "handout.md").write_text(f"# Hash tables\n\n{page}\n\n## Growth\n\n{more}\n")
+    (course.sources / "other.md").write_text("# Trees\n\nA search tree finds a key in logarithmic time.\n")
+    extract_course(course)
+    with open_index(course) as index:
+        found = [passage.text for passage in index.search("In which time does a hash table find a key?")]
+    assert found.count(page) == 1
+    assert len(found) == 3
