@@ -20,7 +20,7 @@ from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.files import hash_sample, hash_value, read_json
 from mlx_tutor.gguf.convert import convert_gguf, find_named
 from mlx_tutor.gguf.packaged import PACKAGE, find_packaged
-from mlx_tutor.records import END_THINK, THINK, Message, split_thoughts
+from mlx_tutor.records import END_THINK, THINK, Message, ModelSpec, split_thoughts
 
 SMOLLM2 = "smollm2"
 # Where it comes from when the package with its GGUF file is missing.
@@ -212,6 +212,11 @@ def load_model(
     if adapter is not None:
         _add_adapter(model, adapter)
     return LoadedModel(model, load_tokenizer(path, thinking=thinking), config, path)
+
+
+def load_spec(spec: ModelSpec) -> LoadedModel:
+    """`load_model` of what a specification names."""
+    return load_model(spec.path, spec.adapter, thinking=spec.thinking)
 
 
 def _add_adapter(model: nn.Module, adapter: Path) -> None:

@@ -1,6 +1,7 @@
 """The types that stages hand on, as they are in files: Document -> Chunk -> Example."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 # Fewer training rows than this teach nothing.
@@ -30,6 +31,19 @@ class Message(TypedDict):
     content: str
     reasoning_content: NotRequired[str]
     weight: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to ask: its folder, the folder of an adapter on top of it, and whether it thinks before it answers.
+
+    `label` is what the user reads: base, adapter, fused, the name of a run, or what was typed.
+    """
+
+    label: str
+    path: Path
+    adapter: Path | None = None
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

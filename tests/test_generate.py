@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.errors import ModelError
-from mlx_tutor.evaluation.compare import ModelSpec, compare_models
+from mlx_tutor.evaluation.compare import compare_models
 from mlx_tutor.evaluation.style import count_style, measure_repetition
 from mlx_tutor.generate import RepetitionDetector, generate_answer
 from mlx_tutor.models import load_model
-from mlx_tutor.records import Message
+from mlx_tutor.records import Message, ModelSpec
 from mlx_tutor.settings import GenerateSettings
 
 QUESTION: list[Message] = [{"role": "user", "content": "Hello?"}]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.stages.ask import pick_model, show_answer, warn_changes, warn_passages
+from mlx_tutor.stages.ask import show_answer, warn_changes, warn_passages
+from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.job import Options, open_job
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
         raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     job = open_job(options)
 
-    from mlx_tutor.models import context_length, load_model
+    from mlx_tutor.models import context_length, load_spec
     from mlx_tutor.study.chat.ask import answer_question, clean_question
     from mlx_tutor.study.search.index import open_index
 
@@ -42,9 +43,10 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
         index = None if no_search else stack.enter_context(open_index(job.course))
         if index is not None:
             warn_changes(job)
-        label, path, adapter_path = pick_model(job, base, adapter)
+        model = choose_model(job, base, adapter)
+        label = model.label
         with job.screen.wait(f"loading {label}"):
-            loaded = load_model(path, adapter_path, thinking=job.recipe.model.thinking)
+            loaded = load_spec(model)
 
         writers: list[Callable[[str, str], None]] = []
 

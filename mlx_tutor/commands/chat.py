@@ -17,7 +17,8 @@ import click
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
-from mlx_tutor.stages.ask import pick_model, show_reply, warn_changes, warn_passages
+from mlx_tutor.stages.ask import show_reply, warn_changes, warn_passages
+from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.exam import run_exam, show_head
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.study.exam.offline import prepare_offline
@@ -87,7 +88,7 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
         check_ready(job.course, fused=not base and adapter is None, search=not no_search)
 
     from mlx_tutor.generate import PromptCache
-    from mlx_tutor.models import load_model
+    from mlx_tutor.models import load_spec
     from mlx_tutor.study.chat.conversation import Conversation, find_style
     from mlx_tutor.study.search.index import open_index
 
@@ -95,16 +96,18 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
         index = None if no_search else stack.enter_context(open_index(job.course))
         if index is not None:
             warn_changes(job)
-        label, path, adapter_path = pick_model(job, base, adapter)
-        with job.screen.wait(f"loading {label}"):
-            loaded = load_model(path, adapter_path, thinking=job.recipe.model.thinking)
+        model = choose_model(job, base, adapter)
+        with job.screen.wait(f"loading {model.label}"):
+            loaded = load_spec(model)
         style = find_style(job.recipe.course.teaching_style)
         record = None
         if exam:
-            record = stack.enter_context(run_exam(job, label, path, adapter_path, search=index is not None))
-        chat = ChatSession(job, label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record)
+            record = stack.enter_context(run_exam(job, model, search=index is not None))
+        chat = ChatSession(
+            job, model.label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record
+        )
         if chat.interactive:
-            job.screen.say(f"{label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
+            job.screen.say(f"{model.label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
             stack.enter_context(keep_history(job, job.course.root / ".chat_history"))
         failures = run_chat(chat)
     if failures and not chat.interactive:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.stages.compare import add_passages, find_models, list_prompts
+from mlx_tutor.stages.choose import find_models
 from mlx_tutor.stages.job import Job, Options, open_job
+from mlx_tutor.stages.prompts import add_passages, list_prompts
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison

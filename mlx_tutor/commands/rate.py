@@ -12,8 +12,9 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import TutorError
-from mlx_tutor.stages.compare import find_model_pair, list_prompts
+from mlx_tutor.stages.choose import find_model_pair
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.stages.prompts import list_prompts
 from mlx_tutor.workspace import Run, find_run
 
 if TYPE_CHECKING:

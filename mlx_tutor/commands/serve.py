@@ -8,16 +8,18 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ServeError
-from mlx_tutor.stages.ask import pick_model, warn_changes
+from mlx_tutor.stages.ask import warn_changes
+from mlx_tutor.stages.choose import choose_model, find_model_pair, list_models
 from mlx_tutor.stages.exam import run_exam
 from mlx_tutor.stages.job import Job, Options, open_job
+from mlx_tutor.stages.prompts import list_prompts
 from mlx_tutor.study.exam.offline import prepare_offline
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlx_tutor.evaluation.compare import ModelSpec
+    from mlx_tutor.records import ModelSpec
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Rating, Site
 
@@ -99,7 +101,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     Raises:
         TutorError: model or course are not there, or the exam cannot start.
     """
-    from mlx_tutor.models import is_starter, load_model
+    from mlx_tutor.models import is_starter, load_spec
     from mlx_tutor.study.search.index import open_index
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Site
@@ -107,15 +109,15 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
     if search:
         open_index(job.course).close()
         warn_changes(job)
-    label, path, adapter_path = pick_model(job, base, adapter)
-    worker = ModelWorker(lambda: load_model(path, adapter_path, thinking=job.recipe.model.thinking))
+    model = choose_model(job, base, adapter)
+    worker = ModelWorker(lambda: load_spec(model))
     stack.callback(worker.close)
-    with job.screen.wait(f"loading {label}"):
+    with job.screen.wait(f"loading {model.label}"):
         warm_up(worker)
-    record = stack.enter_context(run_exam(job, label, path, adapter_path, search=search)) if exam else None
+    record = stack.enter_context(run_exam(job, model, search=search)) if exam else None
     rating = None if exam else find_rating(job)
-    starter = is_starter(path)
-    return Site(job.course, job.recipe, label, worker, lambda: find_models(job), search, rating, record, starter)
+    starter = is_starter(model.path)
+    return Site(job.course, job.recipe, model.label, worker, lambda: find_models(job), search, rating, record, starter)
 
 
 def warm_up(worker: "ModelWorker") -> None:
@@ -136,15 +138,12 @@ def find_models(job: Job) -> "list[ModelSpec]":
         TutorError: no such run.
         ModelError: it is not fused, or has another base.
     """
-    from mlx_tutor.stages.compare import list_models
-
     return list_models(job, find_compared(job), ("adapter",))
 
 
 def find_rating(job: Job) -> "Rating | None":
     """What the page rates; None before the first run."""
     from mlx_tutor.evaluation.rate import check_criteria, prepare_pairs
-    from mlx_tutor.stages.compare import find_model_pair, list_prompts
     from mlx_tutor.study.web.site import Rating
 
     if not list_runs(job.course):

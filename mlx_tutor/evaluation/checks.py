@@ -13,7 +13,7 @@ import numpy as np
 from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
-from mlx_tutor.evaluation.evaluate import MEASURER, hash_models, hash_weights
+from mlx_tutor.evaluation.evaluate import MEASURER, hash_models, hash_weights, list_models
 from mlx_tutor.evaluation.guards import (
     REFUSAL,
     Guard,
@@ -39,7 +39,7 @@ from mlx_tutor.evaluation.learned import (
     write_questions,
 )
 from mlx_tutor.files import hash_file, hash_value, read_json, write_json
-from mlx_tutor.models import LoadedModel, hash_tokenizer, load_model
+from mlx_tutor.models import LoadedModel, hash_tokenizer, load_spec
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
@@ -47,12 +47,6 @@ from mlx_tutor.workspace import Run
 
 OnProgress = Callable[[str, int, int], None]
 Rows = Mapping[str, Sequence[dict[str, Any]]]
-
-
-def list_models(run: Run, base: Path) -> list[tuple[str, Path, Path | None]]:
-    """Label, model and adapter of the base and of what was made of it: the fused model, or the adapter without one."""
-    tuned = ("fused", run.fused, None) if run.is_fused else ("adapter", base, run.adapter)
-    return [("base", base, None), tuned]
 
 
 def hash_checks(
@@ -99,27 +93,27 @@ class CheckResult:
 def _ask_models(
     run: Run, base: Path, recipe: Recipe, plan: Callable[[LoadedModel], CheckQuestions], on_progress: OnProgress
 ) -> dict[str, CheckResult]:
-    """Ask base and tuned model the same, one after the other in memory; by label."""
+    """Ask base and tuned model (fused, or the adapter before) the same, one after the other in memory; by label."""
     results = {}
-    models = list_models(run, base)
+    first, *_, last = list_models(run, base, recipe)
     settings = _limit_answers(recipe)
     work: CheckQuestions | None = None
-    for number, (label, path, adapter) in enumerate(models):
-        loaded = load_model(path, adapter, thinking=recipe.model.thinking)
+    for number, model in enumerate((first, last)):
+        loaded = load_spec(model)
         # The tokens are those of the base's tokenizer for both.
         work = work or plan(loaded)
         count = len(work.choices) + len(work.questions)
 
-        def on_done(done: int, label: str = label, before: int = number * count, total: int = 2 * count) -> None:
+        def on_done(done: int, label: str = model.label, before: int = number * count, total: int = 2 * count) -> None:
             on_progress(label, before + done, total)
 
         def on_reply(done: int, on_done: Callable[[int], None] = on_done, before: int = len(work.choices)) -> None:
             on_done(before + done)
 
         losses = measure_choices(loaded, work.choices, on_done)
-        weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
-        replies = answer_questions(loaded, label, weights, work.questions, settings, kept, on_reply)
-        results[label] = CheckResult(losses, replies)
+        kept, weights = run.adapter / "answers.jsonl", hash_weights(model)
+        replies = answer_questions(loaded, model.label, weights, work.questions, settings, kept, on_reply)
+        results[model.label] = CheckResult(losses, replies)
         del loaded
         mx.clear_cache()
     return results

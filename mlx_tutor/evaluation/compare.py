@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,18 +14,8 @@ from mlx_tutor.evaluation.style import Style, count_style, label_style, summariz
 from mlx_tutor.generate import Answer, generate_answer
 from mlx_tutor.models import LoadedModel, count_weights, lend_adapter, load_model
 from mlx_tutor.provenance import describe_environment
-from mlx_tutor.records import Message
+from mlx_tutor.records import Message, ModelSpec
 from mlx_tutor.settings import GenerateSettings
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """A model to ask: a folder, with an adapter on top or not. `label` is base, adapter, fused, or the user's name."""
-
-    label: str
-    path: Path
-    adapter: Path | None = None
-    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

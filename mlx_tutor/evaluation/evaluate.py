@@ -16,7 +16,7 @@ from mlx_tutor.fuse.agreement import measure_retention
 from mlx_tutor.models import hash_model, hash_tokenizer, lend_adapter, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import describe_share
+from mlx_tutor.records import ModelSpec, describe_share
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.lower import LowerLayers, find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.rows import tokenize_rows
@@ -72,9 +72,17 @@ def hash_inputs(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[s
     }
 
 
-def hash_weights(run: Run, path: Path, adapter: Path | None) -> str:
+def list_models(run: Run, base: Path, recipe: Recipe) -> list[ModelSpec]:
+    """The base and what was made of it: the adapter, and the fused model where there is one."""
+    thinking = recipe.model.thinking
+    models = [ModelSpec("base", base, None, thinking), ModelSpec("adapter", base, run.adapter, thinking)]
+    return [*models, ModelSpec("fused", run.fused, None, thinking)] if run.is_fused else models
+
+
+def hash_weights(model: ModelSpec) -> str:
     """Fingerprint of a model with its adapter, under which its answers are kept."""
-    return hash_value([hash_model(path), None if adapter is None else hash_models(run)["adapter"]])
+    adapter = None if model.adapter is None else hash_sample(model.adapter / "adapters.safetensors")
+    return hash_value([hash_model(model.path), adapter])
 
 
 def is_evaluation_current(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> bool:

@@ -21,7 +21,7 @@ from mlx_tutor.evaluation.bootstrap import (
     estimate_value,
     judge,
 )
-from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights
+from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights, list_models
 from mlx_tutor.evaluation.metrics import MEASURES, Measure, make_samples, write_signatures
 from mlx_tutor.evaluation.style import ASPECTS, summarize_style
 from mlx_tutor.evaluation.teaching import MEASURES as TEACHING
@@ -34,8 +34,9 @@ from mlx_tutor.evaluation.teaching import (
     show_teaching,
 )
 from mlx_tutor.files import hash_value, read_json, write_json
-from mlx_tutor.models import LoadedModel, context_length, load_model, load_tokenizer
+from mlx_tutor.models import LoadedModel, context_length, load_spec, load_tokenizer
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.training.batches import TokenRow, make_batch
 from mlx_tutor.training.loss import compute_logits
 from mlx_tutor.workspace import Run
@@ -103,19 +104,16 @@ def measure_answers(
         ModelError: a model that cannot be loaded.
     """
     begun = time.perf_counter()
-    models: list[tuple[str, Path, Path | None]] = [("base", base, None), ("adapter", base, run.adapter)]
-    if run.is_fused:
-        models.append(("fused", run.fused, None))
+    models = list_models(run, base, recipe)
     questions, available, dropped = _prepare_questions(base, recipe, rows, limit, seed)
     measured: dict[str, _Measured] = {}
     # One after the other in memory; all get the questions as the tokenizer of the base writes them.
     for number, model in enumerate(models):
-        label = model[0]
 
-        def on_done(done: int, label: str = label, before: int = number * len(questions)) -> None:
+        def on_done(done: int, label: str = model.label, before: int = number * len(questions)) -> None:
             on_progress(label, before + done, len(models) * len(questions))
 
-        measured[label] = _measure_model(run, model, questions, recipe, has_format, on_done)
+        measured[model.label] = _measure_model(run, model, questions, recipe, has_format, on_done)
     samples = {label: found.samples for label, found in measured.items()}
     replies = {label: found.replies for label, found in measured.items()}
     references = [question.reference for question in questions]
@@ -156,18 +154,17 @@ class _Measured:
 
 def _measure_model(
     run: Run,
-    model: tuple[str, Path, Path | None],
+    model: ModelSpec,
     questions: Sequence[Question],
     recipe: Recipe,
     has_format: Callable[[str], bool],
     on_done: Callable[[int], None],
 ) -> _Measured:
-    label, path, adapter = model
     mx.reset_peak_memory()
-    loaded = load_model(path, adapter, thinking=recipe.model.thinking)
+    loaded = load_spec(model)
     losses = measure_rows(loaded, [question.tokens for question in questions])
-    weights, kept = hash_weights(run, path, adapter), run.adapter / "answers.jsonl"
-    replies = answer_questions(loaded, label, weights, questions, recipe.generate, kept, on_done)
+    kept = run.adapter / "answers.jsonl"
+    replies = answer_questions(loaded, model.label, hash_weights(model), questions, recipe.generate, kept, on_done)
     peak = mx.get_peak_memory() / 1e9
     speed = measure_speed(loaded, questions, replace(recipe.generate, temp=0.0))
     del loaded

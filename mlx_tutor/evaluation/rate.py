@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -21,7 +20,8 @@ from mlx_tutor.evaluation.answers import Reply, generate_replies
 from mlx_tutor.evaluation.prompts import Prompt
 from mlx_tutor.files import hash_sample, hash_text, hash_value
 from mlx_tutor.journal import open_journal
-from mlx_tutor.models import context_length, hash_model, load_model, render_prompt
+from mlx_tutor.models import context_length, hash_model, load_spec, render_prompt
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Course
 
@@ -72,30 +72,23 @@ CREATE TABLE IF NOT EXISTS ratings (
 
 @dataclass(frozen=True, slots=True)
 class ModelPair:
-    """Which two models of a run are rated against each other, with which settings.
+    """Which two models of a run are rated against each other, with which settings; `tuned` is its adapter or fused.
 
-    `label` is adapter or fused. Answers of one pair of models are never mixed with those of another: a run that was
+    Answers of one pair of models are never mixed with those of another: a run that was
     fused again is a new pair.
     """
 
     run: str
-    base: Path
-    label: str
-    path: Path
-    adapter: Path | None
+    base: ModelSpec
+    tuned: ModelSpec
     settings: GenerateSettings
-    thinking: bool = False
 
     @property
     def key(self) -> str:
         """Fingerprint of both models and the settings; answers are at temperature 0, so sampling is not in it."""
-        tuned = [hash_model(self.path), None if self.adapter is None else _hash_adapter(self.adapter)]
+        adapter = None if self.tuned.adapter is None else hash_sample(self.tuned.adapter / "adapters.safetensors")
         settings = [self.settings.max_tokens, self.settings.repetition_penalty]
-        return hash_value([hash_model(self.base), tuned, settings])
-
-
-def _hash_adapter(folder: Path) -> str:
-    return hash_sample(folder / "adapters.safetensors")
+        return hash_value([hash_model(self.base.path), [hash_model(self.tuned.path), adapter], settings])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +182,8 @@ def prepare_pairs(
     missing = list({text: prompt for prompt in prompts if (text := _write_messages(prompt)) not in known}.items())
     asked = [prompt for _, prompt in missing]
     replies: list[list[Reply]] = [[], []]
-    for number, (path, adapter) in enumerate(((models.base, None), (models.path, models.adapter))):
-        if asked:
-            before = number * len(asked)
-            replies[number] = _answer(models, path, adapter, asked, before, on_progress)
+    for number, model in enumerate((models.base, models.tuned) if asked else ()):
+        replies[number] = _answer(model, models.settings, asked, number * len(asked), on_progress)
     with _open(course) as connection:
         connection.execute("INSERT OR REPLACE INTO rated_contests (run, contest) VALUES (?, ?)", (models.run, key))
         connection.executemany(
@@ -201,7 +192,7 @@ def prepare_pairs(
             [
                 (
                     *(models.run, key, prompt.id, prompt.task, text, *(prompt.place or (None, None))),
-                    *(models.label, base.text, tuned.text, _now()),
+                    *(models.tuned.label, base.text, tuned.text, _now()),
                 )
                 for (text, prompt), base, tuned in zip(missing, *replies, strict=True)
             ],
@@ -214,15 +205,14 @@ def _write_messages(prompt: Prompt) -> str:
 
 
 def _answer(
-    models: ModelPair,
-    path: Path,
-    adapter: Path | None,
+    model: ModelSpec,
+    settings: GenerateSettings,
     prompts: Sequence[Prompt],
     before: int,
     on_progress: Callable[[str, int, int], None],
 ) -> list[Reply]:
     on_progress("answers", before, 2 * len(prompts))
-    loaded = load_model(path, adapter, thinking=models.thinking)
+    loaded = load_spec(model)
     tokens = [render_prompt(loaded.tokenizer, prompt.messages) for prompt in prompts]
     context = context_length(loaded.config)
     for prompt, rendered in zip(prompts, tokens, strict=True):
@@ -237,7 +227,7 @@ def _answer(
         replies[index] = reply
         on_progress("answers", before + len(replies), 2 * len(prompts))
 
-    generate_replies(loaded, tokens, models.settings, keep)
+    generate_replies(loaded, tokens, settings, keep)
     del loaded
     mx.clear_cache()
     return [replies[index] for index in range(len(prompts))]

@@ -1,11 +1,9 @@
-"""Which model answers a question, and how commands show what it said and what supports it."""
+"""How commands show an answer and what supports it, and what they say where nothing does."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlx_tutor.stages.job import Job, adapt_hints
-from mlx_tutor.workspace import Run, find_run, list_runs
 
 if TYPE_CHECKING:
     from mlx_tutor.study.chat.ask import CitedAnswer
@@ -31,61 +29,6 @@ def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Se
             f"({context} tokens, {job.recipe.generate.max_tokens} of them kept for the "
             "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
         )
-
-
-def pick_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
-    """Whom to ask: a label, the model's folder, and the adapter's when there is one.
-
-    Raises:
-        ModelError: the named run is not fused, or the model is not there.
-        TutorError: no such run.
-    """
-    from mlx_tutor.stages.model import note_starter
-
-    picked = find_model(job, base, adapter)
-    note_starter(job, picked[1])
-    return picked
-
-
-def find_model(job: Job, base: bool, adapter: str | None) -> tuple[str, Path, Path | None]:
-    """The adapter or run that the options name; else the newest fused run; else the base."""
-    from mlx_tutor.errors import ModelError
-    from mlx_tutor.models import resolve_model
-    from mlx_tutor.stages.model import find_base
-
-    course = job.course
-    if adapter is not None:
-        run = find_run(course, adapter)
-        return f"adapter of {run.name}", find_base(job, run), run.adapter
-    if job.options.run is not None:
-        run = find_run(course, job.options.run)
-        if not run.is_fused:
-            raise ModelError(
-                f"Run {run.name!r} is not fused yet. Ask its adapter with --adapter {run.name}, or fuse it with: "
-                f"mlx-tutor fuse --run {run.name}"
-            )
-        return pick_fused(job, run)
-    if not base:
-        runs = list_runs(course)
-        fused = [run for run in runs if run.is_fused]
-        if fused:
-            return pick_fused(job, fused[-1])
-        hint = (
-            f"run {runs[-1].name!r} is not fused yet (mlx-tutor fuse --run {runs[-1].name})"
-            if runs
-            else f"nothing is trained yet (mlx-tutor run -c {course.name})"
-        )
-        job.screen.warn(adapt_hints(f"The base model answers: {hint}."))
-    return "base", resolve_model(job.recipe.model.base, on_event=job.screen.say), None
-
-
-def pick_fused(job: Job, run: Run) -> tuple[str, Path, None]:
-    """A run's fused model; says so when its adapter has changed since."""
-    from mlx_tutor.stages.model import check_thinking, warn_stale_fuse
-
-    check_thinking(job, run)
-    warn_stale_fuse(job, run)
-    return run.name, run.fused, None
 
 
 def show_answer(job: Job, label: str, answered: "CitedAnswer") -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.study.exam.record import make_code
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def run_exam(
-    job: Job, label: str, model: Path, adapter: Path | None = None, *, search: bool = True
-) -> Iterator["Exam"]:
+def run_exam(job: Job, model: ModelSpec, *, search: bool = True) -> Iterator["Exam"]:
     """An exam from its first line to its last; everything has to be loaded.
 
     Raises:
@@ -25,7 +23,7 @@ def run_exam(
     from mlx_tutor.study.exam import mode as study
 
     with job.screen.wait("hashing the model and testing the denial of the network"):
-        exam = study.start_exam(job.course, job.recipe, label, model, adapter, search=search)
+        exam = study.start_exam(job.course, job.recipe, model, search=search)
     job.screen.show(draw_facts(study.describe_start(exam)), "", f"Start code, to be written down: {exam.start_code}")
     try:
         with study.run_exam(exam):

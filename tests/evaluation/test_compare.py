@@ -13,7 +13,6 @@ import pytest
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.evaluation.compare import (
     Comparison,
-    ModelSpec,
     compare_models,
     compare_prompts,
     describe_sharing,
@@ -23,6 +22,7 @@ from mlx_tutor.evaluation.compare_report import check_report, list_badges, mark_
 from mlx_tutor.evaluation.prompts import Prompt, make_prompt
 from mlx_tutor.generate import generate_answer
 from mlx_tutor.models import lend_adapter, load_model
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import GenerateSettings
 from tests.model_factory import make_model
 from tests.training.runs import SETTINGS, train

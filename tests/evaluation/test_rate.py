@@ -1,6 +1,7 @@
 """Blind rating: the journal, what a rater sees, and how it goes on after an interruption."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from mlx_tutor.evaluation.rate import (
     store_skip,
 )
 from mlx_tutor.journal import open_journal
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Course
 from tests.model_factory import make_model
@@ -42,7 +44,9 @@ def course(tmp_path: Path) -> Course:
 
 @pytest.fixture
 def models(tiny_model: Path, other_model: Path) -> ModelPair:
-    return ModelPair("demo", tiny_model, "fused", other_model, None, GenerateSettings(max_tokens=4))
+    return ModelPair(
+        "demo", ModelSpec("base", tiny_model), ModelSpec("fused", other_model), GenerateSettings(max_tokens=4)
+    )
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def test_pairs_are_made_once(course: Course, models: ModelPair) -> None:
 
 def test_other_models_or_settings_are_another_pair(prepared: Course, models: ModelPair) -> None:
     fill(prepared, ask(prepared), "ada", (3, 4))
-    shorter = ModelPair("demo", models.base, "fused", models.path, None, GenerateSettings(max_tokens=2))
+    shorter = replace(models, settings=GenerateSettings(max_tokens=2))
     prepare_pairs(prepared, shorter, PROMPTS[:1])
     assert len(read_pairs(prepared, "demo")) == 1 and not read_judgements(prepared, "demo", CRITERIA)
     prepare_pairs(prepared, models, [])

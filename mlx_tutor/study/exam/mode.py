@@ -22,6 +22,7 @@ from mlx_tutor.files import hash_file, hash_value
 from mlx_tutor.journal import open_journal
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
 from mlx_tutor.study.exam.offline import Attempt, Layer, deny_network, take_denials
 from mlx_tutor.study.exam.record import FORMAT, SCHEMA, hash_entry, make_code, write_line
@@ -80,33 +81,30 @@ def check_ready(course: Course, *, fused: bool = True, search: bool = True) -> N
         raise TutorError(f"The exam cannot start, not everything is on disk: {'; '.join(missing)}.")
 
 
-def start_exam(
-    course: Course, recipe: Recipe, label: str, model: Path, adapter: Path | None = None, *, search: bool = True
-) -> Exam:
+def start_exam(course: Course, recipe: Recipe, model: ModelSpec, *, search: bool = True) -> Exam:
     """Deny the network to this process for good, and begin a record. Everything has to be loaded by now.
 
     Args:
         course: Whose journal takes the record.
         recipe: Settings as they are used.
-        label: Who answers, as shown to the user.
-        model: Folder of the model.
-        adapter: Folder of the adapter on top of it; of a fused model, the adapter inside it is found.
+        model: Who answers; of a fused model, the adapter inside it is found.
         search: The course is searched.
 
     Raises:
         TutorError: this process reached the network all the same.
         CorpusError: the record cannot be written.
     """
-    if adapter is None and model.parent == Run(course.workspace, model.name).fused.parent:
-        adapter = Run(course.workspace, model.name).adapter
+    run, adapter = Run(course.workspace, model.path.name), model.adapter
+    if adapter is None and model.path == run.fused:
+        adapter = run.adapter
     # Before the hook: importing may open compiled libraries, and finding the processor's name starts a program.
     for module in ("mlx_lm.generate", "mlx_lm.sample_utils", "mlx_lm.models.cache"):
         import_module(module)
     data = {
         "format": FORMAT,
         "course": course.name,
-        "model": label,
-        "files": hash_inputs(course, model, adapter, search),
+        "model": model.label,
+        "files": hash_inputs(course, model.path, adapter, search),
         "recipe": recipe.to_dict(),
         "environment": describe_environment(),
         "packages": dict(sorted((found.name, found.version) for found in distributions() if found.name)),
@@ -116,7 +114,7 @@ def start_exam(
     if reached := [attempt.target for attempt in attempts if attempt.outcome == "reached"]:
         raise TutorError(f"The exam cannot start: this process still reaches {', '.join(reached)}.")
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    exam = Exam(course, name, label, recipe.exam.allow_code, layers, attempts)
+    exam = Exam(course, name, model.label, recipe.exam.allow_code, layers, attempts)
     data |= {"layers": [asdict(layer) for layer in layers], "self_test": [asdict(attempt) for attempt in attempts]}
     if problem := add_entry(exam, "start", data):
         raise CorpusError(f"The exam cannot start, its record cannot be written. {problem}")

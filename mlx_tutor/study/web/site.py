@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from mlx_tutor.errors import ServeError
-from mlx_tutor.evaluation.compare import Comparison, ModelSpec, compare_models
+from mlx_tutor.evaluation.compare import Comparison, compare_models
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import Message
+from mlx_tutor.records import Message, ModelSpec
 from mlx_tutor.study.chat.ask import clean_question, clean_text
 from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_tutor.evaluation.compare import ModelSpec
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import CourseSettings, GenerateSettings
 from mlx_tutor.study.web.middleware import AccessRules
 from mlx_tutor.study.web.model_worker import ModelWorker

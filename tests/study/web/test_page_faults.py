@@ -17,6 +17,7 @@ import pytest
 from mlx_tutor import journal
 from mlx_tutor.evaluation.rate import ModelPair, prepare_pairs
 from mlx_tutor.journal import find_journal, open_journal
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.study.exam.mode import Exam, add_entry, end_exam
@@ -45,7 +46,8 @@ def site(fault: str, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(journal, "BUSY_SECONDS", 0.05)
     with mount_disk(tmp_path) if fault == "full" else no_disk():
         made = make_site(tmp_path, tiny_model)
-        models = ModelPair("demo", tiny_model, "fused", tiny_model, None, GenerateSettings(max_tokens=4))
+        base, fused = ModelSpec("base", tiny_model), ModelSpec("fused", tiny_model)
+        models = ModelPair("demo", base, fused, GenerateSettings(max_tokens=4))
         # Made when the program starts.
         with open_index(made.course):
             pass

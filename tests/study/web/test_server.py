@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from mlx_tutor.errors import ModelError, ServeError, TutorError
-from mlx_tutor.evaluation.compare import ModelSpec
 from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
+from mlx_tutor.records import ModelSpec
 from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.study.web.middleware import MAX_BODY, AccessRules, is_loopback, is_served
 from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task
