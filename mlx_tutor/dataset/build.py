@@ -20,6 +20,7 @@ from mlx_tutor.dataset.mining.explain import make_explanations
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
 from mlx_tutor.dataset.mining.relations import make_relations
+from mlx_tutor.dataset.mining.table_rows import make_table_rows
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.repeats import Repeat
@@ -43,6 +44,7 @@ MAKERS = (
     make_sentences,
     make_completions,
     make_code_rows,
+    make_table_rows,
 )
 
 

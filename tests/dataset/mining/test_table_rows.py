@@ -1,0 +1,143 @@
+"""Rows from tables: which tables can be asked about, what is compared, and what the answers say."""
+
+import pytest
+
+from mlx_tutor.dataset.mining.table_cells import read_numbers, read_tables
+from mlx_tutor.languages.table import list_languages, read_language
+from tests.dataset.rows import make_rows
+
+RIVERS = """# Rivers
+
+## Rivers of the north
+
+These are the rivers of the region that were measured in the same week of the year:
+
+| River | Length | Source |
+|---|---|---|
+| Aller | 1,040 km | a spring in the moor |
+| Bode | 169 km | two brooks on the hill |
+| Innerste | 99 km | a pond of miners |
+| All rivers | 1,308 km | |
+"""
+
+
+def ask(text: str) -> dict[str, str]:
+    return {row.qa_pair.question: row.qa_pair.answer for row in make_rows(text) if row.origin.method == "table"}
+
+
+def test_a_table_is_asked_about_with_itself_as_the_passage() -> None:
+    rows = [row for row in make_rows(RIVERS) if row.origin.method == "table"]
+    assert 3 <= len(rows) <= 4
+    for row in rows:
+        assert row.qa_pair.context.startswith("These are the rivers")
+        assert row.origin.evidence in RIVERS.split("\n")
+
+
+def find_extreme(text: str) -> tuple[str, str]:
+    """Which extreme of the table is asked for, and the answer."""
+    [found] = [(q, a) for q, a in ask(text).items() if "highest" in q or "lowest" in q]
+    return "highest" if "highest" in found[0] else "lowest", found[1]
+
+
+def test_the_sum_of_all_rows_is_no_extreme() -> None:
+    assert find_extreme(RIVERS) in (("highest", "Aller, with 1,040 km."), ("lowest", "Innerste, with 99 km."))
+
+
+def test_rows_that_share_an_extreme_are_both_named() -> None:
+    text = RIVERS.replace("| Bode | 169 km", "| Bode | 1,040 km | a bog |\n| Oker | 99 km | a pond |\n| Leine | 169 km")
+    assert find_extreme(text) in (
+        ("highest", "Aller, Bode, with 1,040 km each."),
+        ("lowest", "Oker, Innerste, with 99 km each."),
+    )
+
+
+def test_an_answer_is_the_cell_as_it_stands_there() -> None:
+    cells = {cell.strip() for line in RIVERS.split("\n") for cell in line.split("|")}
+    asked = {q: a for q, a in ask(RIVERS).items() if "stands under" in q or "following" in q or "is the" in q}
+    assert asked and set(asked.values()) <= cells
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        # No header: the first row is one of the rows.
+        "| `int` | a whole number |\n|---|---|\n| `str` | letters |\n| `bool` | true or false |\n| `set` | no order |",
+        "| rent | 500 |\n|---|---|\n| food | 300 |\n| power | 60 |\n| water | 30 |",
+        # The first column is no key.
+        "| Fruit | Price |\n|---|---|\n| plum | 3 |\n| plum | 4 |\n| pear | 5 |",
+        "| Row | Price |\n|---|---|\n| 0 | 3 |\n| 1 | 4 |\n| 2 | 5 |",
+        "| | Price |\n|---|---|\n| plum | 3 |\n| fig | 4 |\n| pear | 5 |",
+        # A header over two columns.
+        "| Fruit | Price | |\n|---|---|---|\n| plum | 3 | 4 |\n| fig | 4 | 5 |\n| pear | 5 | 6 |",
+        "| Fruit | Price |\n|---|---|\n| plum | 3 |",
+    ],
+)
+def test_tables_that_cannot_be_asked_about_are_left_alone(table: str) -> None:
+    assert read_tables(table) == []
+
+
+def test_a_repeated_header_begins_another_table() -> None:
+    rows = "\n".join(f"| {name} | what {name} does |" for name in ("abs", "int", "str"))
+    signs = "\n".join(f"| {name} | what {name} means |" for name in ("plus", "minus", "times"))
+    one, other = read_tables(f"| Function | Description |\n|---|---|\n{rows}\n| Operator | Description |\n{signs}")
+    assert (one.header[0], other.header[0]) == ("Function", "Operator")
+    assert [len(table.rows) for table in (one, other)] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("code", "cells", "values"),
+    [
+        ("en", ["1,200", "13.5", "7"], [1200, 13.5, 7]),
+        ("de", ["1.200", "13,5", "7"], [1200, 13.5, 7]),
+        # A German course with points in its numbers.
+        ("de", ["0.25", "1.125", "3.5"], [0.25, 1.125, 3.5]),
+        ("fr", ["12 000 €", "7,5 €", "−3 €"], [12000, 7.5, -3]),
+        ("en", ["$5", "$7.25", "$1,000"], [5, 7.25, 1000]),
+        ("en", ["$0.5$", "$2$", "$3$"], [0.5, 2, 3]),
+        ("en", ["10 %", "n/a", "12%", "9 %"], [10, None, 12, 9]),
+        # Units that differ, ranges, and what is no number.
+        ("en", ["30 ns", "10 ms", "2 s"], None),
+        ("en", ["3-5", "7", "9"], None),
+        ("en", ["4 min 41 s", "5 min", "3 min"], None),
+        ("en", ["many", "7", "9", "11"], None),
+        # Years, and numbers that count the rows.
+        ("en", ["1970", "1985", "2004"], None),
+        ("en", ["1", "2", "3"], None),
+    ],
+)  # fmt: skip
+def test_numbers_are_compared_only_where_they_can_be(
+    code: str, cells: list[str], values: list[float | None] | None
+) -> None:
+    language = read_language(code)
+    assert language is not None
+    [table] = read_tables(
+        "| Name | Amount |\n|---|---|\n" + "\n".join(f"| k{c}y | {x} |" for c, x in zip("abcd", cells, strict=False))
+    )
+    numbers = read_numbers(table, 1, language)
+    assert (None if numbers is None else [number.value if number else None for number in numbers]) == values
+
+
+def test_a_row_is_not_asked_for_by_a_cell_that_names_it() -> None:
+    text = RIVERS.replace("a spring", "the spring of the Aller").replace("two brooks", "where the Bode was")
+    assert not any("the spring of the Aller" in q or "where the Bode was" in q for q in ask(text))
+
+
+def test_a_german_table_is_asked_about_in_german() -> None:
+    text = (
+        "# Flüsse\n\n## Flüsse im Norden\n\nDas sind die Flüsse der Gegend, und ihre Länge ist nicht immer bekannt.\n\n"
+        "| Fluss | Länge | Quelle |\n|---|---|---|\n| Aller | 1.040 km | ein Moor |\n| Bode | 169 km | zwei Bäche |\n"
+        "| Oker | 99,5 km | ein Teich |\n"
+    )
+    asked = ask(text)
+    assert asked and all("Tabelle" in question for question in asked)
+    assert any(answer in ("Aller, mit 1.040 km.", "Oker, mit 99,5 km.") for answer in asked.values())
+
+
+def test_every_language_that_asks_about_tables_has_all_that_it_needs() -> None:
+    kinds = ("look_up", "reverse", "highest", "lowest", "extreme_answer", "tie_answer", "higher", "higher_answer")
+    for code in list_languages():
+        language = read_language(code)
+        assert language is not None
+        if "table_look_up" in language.questions:
+            assert all(f"table_{kind}" in language.questions for kind in (*kinds, "compare"))
+            assert language.words["table_ordinal"]
