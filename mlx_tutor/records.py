@@ -76,12 +76,21 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source file as read. `source` is its path below `sources/`, with forward slashes."""
+    """One source file as read. `source` is its path below `sources/`, with forward slashes.
+
+    `language` is ISO 639-1, "" where it cannot be told, None where nobody has looked.
+    """
 
     source: str
     sha256: str
     title: str
     sections: tuple[Section, ...]
+    language: str | None = None
+
+    @property
+    def prose(self) -> str:
+        """All paragraphs and lists, without code, output and tables."""
+        return "\n".join(block.text for section in self.sections for block in section.blocks if block.kind == "text")
 
     def to_row(self) -> dict[str, Any]:
         """The JSON form in documents.jsonl."""
@@ -94,7 +103,7 @@ class Document:
             Section(tuple(section["heading"]), tuple(Block(**block) for block in section["blocks"]))
             for section in row["sections"]
         )
-        return cls(row["source"], row["sha256"], row["title"], sections)
+        return cls(row["source"], row["sha256"], row["title"], sections, row.get("language"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from mlx_tutor.languages.detect import NAMES
+
 SYSTEM_PROMPT = (
     "You are a patient tutor for this course. Explain in small steps, give a short answer, "
     "and name related concepts. Say so when the course does not cover a question."
 )
 
-# Told apart by script or by their commonest words.
-LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "nl", "pt", "ru", "th", "zh")
+LANGUAGES = tuple(NAMES)
 TEMPLATES = ("catalogue",)
 # What an imported row may have.
 COLUMNS = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Block, Chunk, Document
-from mlx_tutor.text import name_language
 
 # English words to tokens; the whole row is counted exactly later on.
 TOKENS_PER_WORD = 1.4
@@ -11,7 +11,7 @@ TOKENS_PER_WORD = 1.4
 
 def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
     """The chunks of a document; a block is never cut, so one longer than `chunk_tokens` is a chunk of its own."""
-    language = name_language("\n".join(s.text for s in document.sections)) or ""
+    language = detect_language(document.prose) if document.language is None else document.language
     for index, section in enumerate(document.sections):
         for number, blocks in enumerate(_pack_blocks(section.blocks, chunk_tokens)):
             yield Chunk(document.source, index, section.heading, blocks, number == 0, language)

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.sources import Failure, describe_os_error, list_sources
 from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, mend_surrogates, read_json, read_jsonl, write_json, write_jsonl
+from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 13
+EXTRACTOR = 14
 # Kinds of pages that give no text.
 LOST = ("scanned", "unreadable", "broken")
 
@@ -92,7 +93,7 @@ def extract_course(
             changed[source] = path
     try:
         for done, (source, result) in enumerate(_read_changed(changed, ocr), len(read) + 1):
-            read[source] = result
+            read[source] = _tell_language(*result)
             if on_file is not None:
                 on_file(source, done, len(paths))
     except KeyboardInterrupt:
@@ -144,7 +145,7 @@ def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple
 
 def _begin_entry(path: Path, source: str, ocr: str) -> dict[str, Any]:
     """The line of a file in the manifest before it is read; `recognized` and LOST are its pages without text."""
-    counts: dict[str, Any] = {"words": 0, "sections": 0, "reason": None, "trace": "", "ocr": ocr}
+    counts: dict[str, Any] = {"words": 0, "sections": 0, "language": "", "reason": None, "trace": "", "ocr": ocr}
     pages: dict[str, list[int]] = {state: [] for state in ("recognized", *LOST)}
     return {"source": source, "sha256": _hash_source(path), **_stat(path), **counts, **pages}
 
@@ -181,6 +182,14 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
     words = sum(len(section.text.split()) for section in sections)
     document = Document(source, entry["sha256"], mend_surrogates(title), sections)
     return {**entry, "words": words, "sections": len(sections)}, document
+
+
+def _tell_language(entry: dict[str, Any], document: Document | None) -> tuple[dict[str, Any], Document | None]:
+    """Both with the language of the text; here, so that not every process loads the model that tells it."""
+    if document is None:
+        return entry, None
+    language = detect_language(document.prose)
+    return {**entry, "language": language}, replace(document, language=language)
 
 
 def _stat(path: Path) -> dict[str, int]:

@@ -14,6 +14,7 @@ from mlx_tutor.extract import READERS, extract
 from mlx_tutor.extract.extract import extract_course, find_changes, is_extract_current, read_documents, read_failures
 from mlx_tutor.extract.sources import advise, list_sources
 from mlx_tutor.extract.worker import read_in_workers
+from mlx_tutor.files import read_json, write_text
 from mlx_tutor.records import Section
 from mlx_tutor.workspace import Course
 
@@ -216,3 +217,18 @@ def test_files_of_other_kinds_are_named_with_what_to_do() -> None:
         "img/0.PNG, img/1.PNG, img/2.PNG and 2 more",
     ]
     assert "save it as .docx or PDF" in lines[0]
+
+
+def test_each_document_says_its_language(tmp_path: Path) -> None:
+    course = Course(tmp_path, "mixed")
+    texts = {
+        "a.md": "# Mittel\n\nDas Mittel ist die Summe der Werte, geteilt durch ihre Anzahl.\n",
+        "b.md": "# Code\n\n```python\nprint('the mean of the values is', x)\n```\n",
+        "c.md": "# 中位数\n\n中位数是把数据排序后位于中间的那个数。\n",
+    }
+    for name, text in texts.items():
+        write_text(course.sources / name, text)
+    extract_course(course)
+    assert [document.language for document in read_documents(course)] == ["de", "", "zh"]
+    entries = read_json(course.dataset / "documents.json")["sources"]
+    assert [entry["language"] for entry in entries] == ["de", "", "zh"]

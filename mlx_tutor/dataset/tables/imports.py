@@ -10,10 +10,10 @@ from mlx_tutor.dataset.messages import GROUNDING, write_passages
 from mlx_tutor.dataset.tables.formats import Conversation, explain_unread, find_column, read_conversation
 from mlx_tutor.dataset.tables.read import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
+from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings, ImportSettings, TemplateSettings
-from mlx_tutor.text import name_language
 from mlx_tutor.workspace import Course
 
 # Shorter answers, as "Yes", are given to different questions.
@@ -125,8 +125,8 @@ def is_wanted(row: TableRow, settings: ImportSettings) -> bool:
     conversation = read_conversation(row, settings.columns) if kept and not dropped else None
     if conversation is None:
         return False
-    language = name_language(" ".join(turn["content"] for turn in conversation.turns)) if settings.language else None
-    return language in (None, settings.language)
+    language = detect_language("\n".join(turn["content"] for turn in conversation.turns)) if settings.language else ""
+    return language in ("", settings.language)
 
 
 def _has_word(text: str, words: Sequence[str]) -> bool:

@@ -15,9 +15,10 @@ from mlx_tutor.dataset.split import mix_rows
 from mlx_tutor.dataset.styles import find_style, write_system
 from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.dataset.tables.read import TableRow, read_table
+from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
-from mlx_tutor.text import STOPWORDS, strip_bold
+from mlx_tutor.text import strip_bold
 
 GENERAL, REFUSAL = "general instruction", "not in the course"
 # Not the tutor's prompt: under that one, other questions are none of its business.
@@ -103,7 +104,7 @@ def find_outside_questions(documents: Sequence[Document], examples: Sequence[Exa
 def _list_stems(text: str) -> set[str]:
     """Content words, cut so that singular and plural mostly agree."""
     words = re.findall(r"[^\W\d_]{4,}", text.lower())
-    return {word.rstrip("s")[:6] for word in words if word not in STOPWORDS["en"]}
+    return {word.rstrip("s")[:6] for word in words if word not in list_stopwords("en")}
 
 
 def _list_offers(documents: Sequence[Document]) -> list[str]:

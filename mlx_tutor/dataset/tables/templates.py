@@ -16,10 +16,10 @@ from mlx_tutor.dataset.mining.language import NO_CONCEPT, rank
 from mlx_tutor.dataset.tables.imports import Groups, Imported, check_columns, write_metadata
 from mlx_tutor.dataset.tables.read import TableRow, find_path, is_empty, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
+from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Example, Origin, QaPair
 from mlx_tutor.settings import TemplateSettings
-from mlx_tutor.text import STOPWORDS
 from mlx_tutor.workspace import Course
 
 # A cell that says that there is none, which is an answer; "N/A" and "TBA" are not.
@@ -36,7 +36,7 @@ graduate undergraduate master masters doctoral professional capstone laboratory 
 perspectives approaches concepts concept world today using skills general
 """
 # Words of titles that nobody is interested in.
-NO_TOPICS = NO_CONCEPT | STOPWORDS["en"] | frozenset(_NO_TOPICS.split())
+NO_TOPICS = NO_CONCEPT | frozenset(_NO_TOPICS.split())
 
 Fields = Mapping[str, str]
 
@@ -231,4 +231,4 @@ def find_interests(table: Sequence[Fields]) -> dict[int, list[str]]:
 
 def _list_topics(title: str) -> set[str]:
     words = re.findall(r"[^\W\d_]{5,}", title.lower())
-    return {word for word in words if word not in NO_TOPICS}
+    return {word for word in words if word not in NO_TOPICS and word not in list_stopwords("en")}

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.dataset.tables.formats import explain_unread, read_conversation
-from mlx_tutor.text import name_language
 
 ASKED = ["What is a mean?", "The sum divided by the count."]
 TOLD = {"role": "assistant", "content": ASKED[1]}
@@ -110,27 +109,6 @@ def test_columns_are_found_by_the_names_of_the_recipe() -> None:
     conversation = read_conversation(row, {"question": "Frage", "answer": "Antwort", "context": "Text"})
     assert conversation is not None and conversation.context == "A passage."
     assert [turn["content"] for turn in conversation.turns] == ["Was ist das Mittel?", "Eine Summe."]
-
-
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("What is the difference between a sample and the population that it is from?", "en"),
-        ("Was ist der Unterschied zwischen einer Stichprobe und der Grundgesamtheit?", "de"),
-        ("Quelle est la différence entre la moyenne et la médiane des données ?", "fr"),
-        ("¿Cuál es la diferencia entre la media y la mediana de los datos?", "es"),
-        ("Qual è la differenza tra la media e la mediana di una distribuzione?", "it"),
-        ("Qual é a diferença entre a média e a mediana dos dados em uma amostra?", "pt"),
-        ("Wat is het verschil tussen het gemiddelde en de mediaan van een steekproef?", "nl"),
-        ("平均値と中央値の違いは何ですか", "ja"),
-        ("均值和中位数有什么区别", "zh"),
-        ("Что такое среднее значение", "ru"),
-        ("y = x + y, see example.com", None),
-        ("ANOVA", None),
-    ],
-)
-def test_languages_are_told_apart_and_short_texts_are_not(text: str, language: str | None) -> None:
-    assert name_language(text) == language
 
 
 def test_a_turn_of_weight_0_is_read_and_not_trained() -> None:

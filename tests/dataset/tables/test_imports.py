@@ -281,7 +281,7 @@ questions = ["Who?"]
         write_recipe(course, text)
     for problem in (
         "unknown key dataset.import[1].gruop (did you mean group?)",
-        "dataset.import[1].language must be one of ar,",
+        "dataset.import[1].language must be one of af,",
         "unknown key dataset.import[1].columns.questoin (did you mean question?)",
         "dataset.import[1] needs either path or hub",
         "dataset.import[2].keep must be a table whose values are each a list of texts, not {'a': 'word'}",
