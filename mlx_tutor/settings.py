@@ -119,6 +119,9 @@ class DatasetSettings:
     section_share: float = setting(0.25, "largest share of the mined rows that one section may have", low=0.0, high=1.0)
     page_share: float = setting(0.25, "largest share of them that one page or cell may have", low=0.0, high=1.0)
     method_share: float = setting(0.6, "largest share of them that one method may have", low=0.0, high=1.0)
+    sentence_share: float = setting(
+        0.16, "largest share of tasks about one sentence: completions, titles, keywords, summaries", low=0.0, high=1.0
+    )
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(
         (), "files such as past exams: kept out of training, with what repeats them; their rows are the test"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlx_tutor.dataset.balance import Mined, settle_answers
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.firewall import FirewallReport
@@ -14,7 +15,7 @@ from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.code import make_code_rows
 from mlx_tutor.dataset.mining.completion import make_completions
-from mlx_tutor.dataset.mining.concepts import collect_concepts
+from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
 from mlx_tutor.dataset.mining.definitions import find_definitions, make_definitions
 from mlx_tutor.dataset.mining.explain import make_explanations
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
@@ -35,7 +36,7 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 11
+MAKER = 12
 MAKERS = (
     make_definitions,
     make_explanations,
@@ -93,19 +94,28 @@ def make_examples(
         "teaching_style": recipe.course.teaching_style,
         "application": "education",
     }
-    for chunk in chunks:
-        made = [make(chunk, concepts, recipe.dataset.seed) for make in MAKERS]
-        if taught:
-            made.append(taught.make(chunk))
-        elif (chunk.source, chunk.section) in thin:
-            made.append(make_gap_rows(chunk, concepts, recipe.dataset.seed))
-        for rows in made:
-            for qa, method, evidence in rows:
-                origin = find_origin(chunk, method, evidence)
-                # The place of a passage that wants a title must not name it.
-                heading = () if qa.type == "title" else origin.heading
-                place = describe_place(origin.source, origin.page, origin.cell, heading)
-                yield Example(write_messages(qa, recipe.course.system_prompt, place), origin, qa, metadata)
+    rows = [
+        Mined(chunk, *row)
+        for chunk in chunks
+        for row in _mine_chunk(chunk, concepts, recipe.dataset.seed, taught, thin)
+    ]
+    for row in settle_answers(rows, concepts):
+        origin = find_origin(row.chunk, row.method, row.evidence)
+        # The place of a passage that wants a title must not name it.
+        heading = () if row.qa.type == "title" else origin.heading
+        place = describe_place(origin.source, origin.page, origin.cell, heading)
+        yield Example(write_messages(row.qa, recipe.course.system_prompt, place), origin, row.qa, metadata)
+
+
+def _mine_chunk(
+    chunk: Chunk, concepts: Concepts, seed: int, taught: TeacherRows | None, thin: frozenset[Place]
+) -> Iterator[tuple[QaPair, str, str]]:
+    for make in MAKERS:
+        yield from make(chunk, concepts, seed)
+    if taught:
+        yield from taught.make(chunk)
+    elif (chunk.source, chunk.section) in thin:
+        yield from make_gap_rows(chunk, concepts, seed)
 
 
 def find_origin(chunk: Chunk, method: str, evidence: str) -> Origin:

@@ -1,12 +1,12 @@
 """Which rows stay: duplicates, near duplicates and rows that are too long are dropped."""
 
-import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from math import ceil
 
+from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
 from mlx_tutor.records import Example, Message
 from mlx_tutor.text import cut_shingles
 
@@ -15,6 +15,13 @@ SHINGLE = 4
 NEAR = 0.8
 # Percent of its letters that a question shares with another on the same fact: "What's" for "What is" teaches nothing.
 SAME = 92.0
+# The same of two questions with one answer.
+SAME_FACT = 85.0
+
+# Rows that may ask for one fact.
+MOST_WORDINGS = 4
+# Answers of fewer words are said of many things.
+LEAST_WORDS = 5
 
 Place = tuple[str, int]
 
@@ -26,40 +33,94 @@ def curate_examples(
     kept: list[Example] = []
     dropped: list[tuple[Example, str]] = []
     seen: set[tuple[str, str, bool]] = set()
-    near = NearDuplicates(examples)
-    asked: dict[tuple[Place, bool], list[tuple[str, str]]] = defaultdict(list)
+    near, facts = NearDuplicates(examples), Facts()
     for number, example in enumerate(examples):
         qa = example.qa_pair
         key = (normalize(qa.question), normalize(qa.answer), bool(qa.context))
         place = (example.origin.source, example.origin.section)
+        # Rows of tables and templates are as somebody else made them.
+        is_mined = example.origin.row is None
         if key in seen:
             dropped.append((example, "exact duplicate"))
-        elif example.origin.row is None and _is_reworded(key[:2], asked[place, key[2]]):
-            dropped.append((example, "near duplicate of another wording"))
+        elif is_mined and gives_answer_away(qa, example.messages):
+            dropped.append((example, "the question gives the answer away"))
+        elif is_mined and (reason := facts.refuse(example)) is not None:
+            dropped.append((example, reason))
         elif near.is_known(number, place):
             dropped.append((example, "near duplicate of another section"))
         elif count_tokens(example.messages) > max_seq_length:
             dropped.append((example, f"longer than {max_seq_length} tokens"))
         else:
             near.add(number, place)
-            asked[place, key[2]].append(key[:2])
+            facts.add(example)
             kept.append(example)
         seen.add(key)
     return kept, dropped
 
 
-def normalize(text: str) -> str:
-    """The words of a text, in small letters."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+class Facts:
+    """What rows ask for: few wordings of a fact, none almost as another, and one answer to a question from memory."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str] = {}
+        self.wordings: dict[Hashable, list[str]] = defaultdict(list)
+        self.places: dict[tuple[Place, bool], list[tuple[str, str]]] = defaultdict(list)
+
+    def refuse(self, example: Example) -> str | None:
+        """Why a row asks for too much of the same, with those added before; None when it does not."""
+        qa, question, answer = (
+            example.qa_pair,
+            fold_question(example.qa_pair.question),
+            normalize(example.qa_pair.answer),
+        )
+        if not qa.context and self.answers.get(question, answer) != answer:
+            return "asked from memory with another answer"
+        facts = _list_facts(example)
+        if any(len(self.wordings[fact]) >= MOST_WORDINGS for fact in facts):
+            return f"more than {MOST_WORDINGS} wordings of one fact"
+        same = self.wordings[answer] if answer in facts else []
+        if _is_near(question, same, SAME_FACT) or self._is_reworded(example, question, answer):
+            return "near duplicate of another wording"
+        return None
+
+    def add(self, example: Example) -> None:
+        """Keep what a row asks for to compare others with."""
+        question, answer = fold_question(example.qa_pair.question), normalize(example.qa_pair.answer)
+        if not example.qa_pair.context:
+            self.answers.setdefault(question, answer)
+        for fact in _list_facts(example):
+            self.wordings[fact].append(question)
+        self.places[_find_place(example)].append((question, answer))
+
+    def _is_reworded(self, example: Example, question: str, answer: str) -> bool:
+        """Whether question and answer are almost those of another row of the section."""
+        from rapidfuzz import fuzz, process
+
+        others = self.places[_find_place(example)]
+        near = process.extract(
+            question, [asked for asked, _ in others], scorer=fuzz.ratio, score_cutoff=SAME, limit=None
+        )
+        return any(fuzz.ratio(answer, others[number][1]) >= SAME for _, _, number in near)
 
 
-def _is_reworded(pair: tuple[str, str], others: Sequence[tuple[str, str]]) -> bool:
-    """Whether question and answer are almost those of another row of the section."""
-    from rapidfuzz import fuzz, process
+def _is_near(question: str, others: Sequence[str], least: float) -> bool:
+    from rapidfuzz import fuzz
 
-    questions = [question for question, _ in others]
-    near = process.extract(pair[0], questions, scorer=fuzz.ratio, score_cutoff=SAME, limit=None)
-    return any(fuzz.ratio(pair[1], others[number][1]) >= SAME for _, _, number in near)
+    # A row may quote the passage for a question that another asks from memory, word for word.
+    return any(question != other and fuzz.ratio(question, other) >= least for other in others)
+
+
+def _find_place(example: Example) -> tuple[Place, bool]:
+    return (example.origin.source, example.origin.section), bool(example.qa_pair.context)
+
+
+def _list_facts(example: Example) -> list[Hashable]:
+    """What a row says and the sentence that it rests on, each where it is long enough to tell a fact."""
+    answer, evidence = normalize(example.qa_pair.answer), example.origin.evidence
+    facts: list[Hashable] = [answer] if len(answer.split()) >= LEAST_WORDS else []
+    if "\n" not in evidence and len(evidence.split()) >= LEAST_WORDS:
+        facts.append((example.origin.source, example.origin.section, evidence))
+    return facts
 
 
 class NearDuplicates:

@@ -10,6 +10,12 @@ from mlx_tutor.settings import DatasetSettings
 
 # In a course of few sections each has a large share: this many times an even share is always allowed, and so many rows.
 EVEN, FEW = 2.0, 100
+# Tasks about the words of one sentence or passage: they teach its language more than its subject.
+SENTENCE_TASKS = frozenset(
+    ["completion", "words to sentence", "title", "keywords", "summary", "paraphrase", "entailment"]
+)
+# A course with fewer rows keeps more of them: of a language without a table there are no others.
+FEW_SENTENCES = 40
 
 
 def apply_quotas(
@@ -43,6 +49,12 @@ def apply_quotas(
     limit(settings.page_share, "page_share", _find_page, _find_method)
     limit(settings.section_share, "section_share", _find_section, _find_method)
     limit(settings.method_share, "method_share", _find_method, _find_section)
+    left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
+    sentences = [i for i in left if examples[i].origin.method in SENTENCE_TASKS]
+    others, share = len(left) - len(sentences), settings.sentence_share
+    most = max(FEW_SENTENCES - others, int(others * share / (1 - share)) if share < 1 else len(sentences))
+    for i in _spread(examples, sentences, _find_method, settings.seed)[max(0, most) :]:
+        dropped[i] = "above dataset.sentence_share"
     kept = [row for i, row in enumerate(examples) if i not in dropped]
     return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
 

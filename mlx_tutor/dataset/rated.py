@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mlx_tutor.dataset.curate import normalize
+from mlx_tutor.dataset.balance import normalize
 from mlx_tutor.dataset.firewall import NEAR, build_firewall
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.tables.imports import write_metadata

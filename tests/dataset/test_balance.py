@@ -1,0 +1,108 @@
+"""The balance of rows: one answer to a question from memory, few wordings of a fact, and few tasks about sentences."""
+
+import pytest
+
+from mlx_tutor.dataset.balance import gives_answer_away
+from mlx_tutor.dataset.curate import curate_examples
+from mlx_tutor.dataset.quotas import apply_quotas
+from mlx_tutor.records import Example, Message, Origin, QaPair
+from mlx_tutor.settings import DatasetSettings
+from tests.dataset.rows import make_rows
+
+DRIFT = """# Currents
+
+## Slow water
+
+A **gyre** is a ring of currents that turns around the middle of an ocean basin. It carries warm water along one coast
+and cold water along the other. Ships used to plan whole voyages around it, since sailing against it cost weeks.
+
+## Plastic at sea
+
+A **gyre** is a trap in which floating waste gathers and stays for many years. Nets and bottles end up there
+together. Most of what is found was thrown away on land, and rivers brought it down to the coast.
+"""
+
+
+def make(number: int, method: str, question: str, answer: str, context: str = "", place: str = "") -> Example:
+    origin = Origin("sea.md", number, None, None, ("Sea",), method, answer)
+    user = f"<passage 1: {place}>\n{context}\n</passage 1>\n\nQuestion: {question}" if context else question
+    messages: tuple[Message, ...] = ({"role": "system", "content": ""}, {"role": "user", "content": user})
+    return Example(messages, origin, QaPair(question, (), answer, method, (), context), {})
+
+
+def curate(examples: list[Example]) -> tuple[list[Example], list[str]]:
+    kept, dropped = curate_examples(examples, lambda messages: 1, 100)
+    return kept, [reason for _, reason in dropped]
+
+
+def test_a_question_from_memory_has_one_answer_and_the_others_quote_their_passage() -> None:
+    rows = [row for row in make_rows(DRIFT) if row.qa_pair.type == "concept"]
+    from_memory = [row.qa_pair for row in rows if not row.qa_pair.context]
+    assert from_memory and all("a ring of currents" in qa.answer for qa in from_memory)
+    [asked] = {qa.question for qa in from_memory}
+    [other] = [row.qa_pair for row in rows if row.qa_pair.question == asked and "a trap" in row.qa_pair.answer]
+    assert "Nets and bottles" in other.context
+
+
+def test_without_a_passage_the_second_answer_to_a_question_goes() -> None:
+    question = "Why do gyres turn?"
+    first = make(0, "reason", question, "The wind and the spin of the Earth drive them together.")
+    second = make(1, "reason", "Why do gyres turn ?", "Warm water rises on one side and sinks on the other one.")
+    quoted = make(
+        2, "reason", question, "Salt makes some water heavier than the rest of it.", "Salt makes ...", "sea.md"
+    )
+    kept, reasons = curate([first, second, quoted])
+    assert kept == [first, quoted]
+    assert reasons == ["asked from memory with another answer"]
+
+
+def test_a_fact_is_asked_in_four_wordings_none_of_them_near_another() -> None:
+    answer = "A spring tide is a tide of full range, when sun and moon pull along one line."
+    asked = [
+        "What is a spring tide?",
+        "What is a spring tide, then?",
+        "Define the term used for tides of full range.",
+        "How would you tell a friend about spring tides?",
+        "When do sun and moon pull together, and what comes of it?",
+        "Name the tide that comes at new moon.",
+    ]
+    kept, reasons = curate([make(0, "concept", question, answer) for question in asked])
+    assert [row.qa_pair.question for row in kept] == [asked[0], *asked[2:5]]
+    assert reasons == ["near duplicate of another wording", "more than 4 wordings of one fact"]
+
+
+def test_different_questions_on_one_line_of_a_table_are_no_twins() -> None:
+    line = "Neap tides reach 1.2 metres in spring and 1.4 metres in autumn"
+    rows = [
+        make(0, "table", f"How far do neap tides reach in {season}?", answer)
+        for season, answer in (("spring", "1.2 metres"), ("autumn", "1.4 metres"))
+    ]
+    rows = [Example(r.messages, Origin("t.md", 0, None, None, (), "table", line), r.qa_pair, {}) for r in rows]
+    assert curate(rows) == (rows, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "answer", "place", "given"),
+    [
+        ("title", "Which heading fits?", "Tidal power", "week2/tidal-power.pdf, page 3", True),
+        ("title", "Which heading fits?", "Tidal power", "week2.pdf, page 3", False),
+        ("concept", "What is a tide gauge station?", "A tide gauge station is a station with a tide gauge.", "", True),
+        ("concept", "What is a tide gauge?", "A tide gauge records the height of the sea over time.", "", False),
+        ("formula", "What is the speed v?", "The speed is $v = s / t$.", "", False),
+        ("choice", "Which follows, that ice floats or that ice sinks?", "That ice floats follows.", "", False),
+    ],
+)
+def test_a_question_that_holds_its_answer_is_found(
+    kind: str, question: str, answer: str, place: str, given: bool
+) -> None:
+    row = make(0, kind, question, answer, "A passage." if place else "", place)
+    assert gives_answer_away(row.qa_pair, row.messages) == given
+
+
+@pytest.mark.parametrize(("others", "left"), [(200, 38), (10, 30), (0, 40)])
+def test_sentence_tasks_are_a_sixth_at_most_but_where_there_is_nothing_else(others: int, left: int) -> None:
+    rows = [make(i, "concept", f"What is thing {i}?", f"Answer {i}") for i in range(others)]
+    rows += [make(i, "completion", f"Complete sentence {i}", f"End {i}") for i in range(60)]
+    kept, dropped = apply_quotas(rows, DatasetSettings(method_share=1.0))
+    assert sum(row.origin.method == "completion" for row in kept) == left
+    assert {reason for _, reason in dropped} == {"above dataset.sentence_share"}
