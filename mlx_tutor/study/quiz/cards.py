@@ -16,6 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jinja2 import Environment
+from markupsafe import Markup
+
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import hash_file, hash_text, write_file
 from mlx_tutor.journal import open_journal
@@ -34,6 +37,14 @@ BACK = (
     '{{FrontSide}}<hr id="answer"><div class="text">{{Answer}}</div>'
     '{{#Quote}}<blockquote>{{Quote}}</blockquote>{{/Quote}}<div class="source">{{Source}}</div>'
 )
+# Parts of a field: text, a piece of code in a line, or a block of it. Quotes stay: Anki searches what is stored.
+FIELD = Environment(autoescape=True, finalize=lambda text: Markup(escape(text, quote=False))).from_string("""
+{%- for kind, text in parts -%}
+{%- if kind == "block" %}<pre>{{ text }}</pre>{% elif kind == "code" %}<code>{{ text }}</code>{% else -%}
+{%- for line in text.split("\n") %}{% if not loop.first %}<br>{% endif %}{{ line }}{% endfor -%}
+{%- endif -%}
+{%- endfor -%}
+""")
 STYLE = """
 .card { font: 20px/1.45 system-ui, sans-serif; text-align: left; max-width: 40em; margin: 1em auto; padding: 0 1em; }
 .question { font-weight: 600; }
@@ -151,17 +162,16 @@ def _write_tag(text: str) -> str:
 
 def write_field(text: str) -> str:
     """Text as the HTML of an Anki field: tags shown and not run, code set off, mathematics for Anki's MathJax."""
-    parts = split_code(text.replace("**", ""))
-    for i, part in enumerate(parts):
+    parts = []
+    for i, part in enumerate(split_code(text.replace("**", ""))):
         if i % 2 and part.lstrip().startswith(FENCES):
             lines = part.strip().split("\n")
-            body = "\n".join(lines[1:-1] if lines[-1].strip().startswith(FENCES) else lines[1:])
-            parts[i] = f"<pre>{escape(body, quote=False)}</pre>"
+            parts.append(("block", "\n".join(lines[1:-1] if lines[-1].strip().startswith(FENCES) else lines[1:])))
         elif i % 2:
-            parts[i] = f"<code>{escape(part.strip('`'), quote=False)}</code>"
+            parts.append(("code", part.strip("`")))
         else:
-            parts[i] = escape(DOLLARS.sub(r"\\(\1\\)", part.strip("\n")), quote=False).replace("\n", "<br>")
-    return "".join(parts)
+            parts.append(("text", DOLLARS.sub(r"\\(\1\\)", part.strip("\n"))))
+    return FIELD.render(parts=parts)
 
 
 def describe_card(question: StudyQuestion) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import gradio as gr
 
 from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison
-from mlx_tutor.study.web.markup import LATEX, draw_table, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.markup import LATEX, draw, draw_note, write_safe_markdown
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Session, Site, compare_site, is_busy
+from mlx_tutor.tables import Table
 
 LABELS = ("base", "adapter", "fused")
 # Of every event on the page: no public endpoint, and no limit but the worker's queue.
@@ -33,7 +34,7 @@ def add_compare(site: Site) -> None:
         start = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=100)
         stop = gr.Button("Stop", elem_id="compare-stop", scale=1, min_width=80)
     status = gr.HTML(
-        "<span class='hint'>One model is in memory at a time: each is loaded, asked and put away.</span>",
+        draw_note("hint", "One model is in memory at a time: each is loaded, asked and put away."),
         elem_id="compare-status",
         apply_default_css=False,
     )
@@ -41,7 +42,7 @@ def add_compare(site: Site) -> None:
         columns = []
         for label in LABELS:
             with gr.Column(min_width=260, elem_classes="column"):
-                gr.HTML(f"<h4>{label}</h4>", apply_default_css=False)
+                gr.HTML(draw("column", label), apply_default_css=False)
                 columns.append(gr.Markdown(elem_id=f"answer-{label}", latex_delimiters=LATEX, line_breaks=True))
     table = gr.HTML(elem_id="compare-table", apply_default_css=False)
 
@@ -78,16 +79,16 @@ def add_compare(site: Site) -> None:
 
 
 def _show_problem(err: TutorError) -> tuple[Any, ...]:
-    return (*[gr.skip()] * len(LABELS), f"<span class='problem'>{write_text_html(str(err))}</span>", gr.skip())
+    return (*[gr.skip()] * len(LABELS), draw_note("problem", str(err)), gr.skip())
 
 
 def draw_progress(task: Task) -> str:
     """Where in the queue, or who is speaking."""
     ahead = task.count_ahead()
     if ahead:
-        return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
+        return draw_note("waiting", f"Waiting: {ahead} before you.")
     speaking = [label for label in LABELS if task.read(label)]
-    return f"<span class='working'>Asking: {speaking[-1] if speaking else LABELS[0]}.</span>"
+    return draw_note("working", f"Asking: {speaking[-1] if speaking else LABELS[0]}.")
 
 
 def draw_comparisons(comparisons: list[Comparison]) -> str:
@@ -104,4 +105,4 @@ def draw_comparisons(comparisons: list[Comparison]) -> str:
         )
         for comparison in comparisons
     ]
-    return draw_table(("model", "tokens", "tokens a second", "first token after", "peak memory"), rows)
+    return draw("table", Table(("model", "tokens", "tokens a second", "first token after", "peak memory"), rows))

@@ -1,10 +1,13 @@
 """Questions, answers and sources as the page shows them: Markdown in which HTML, images and links are text."""
 
 import re
-from collections.abc import Sequence
-from html import escape
+from functools import cache
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
 from mlx_tutor.study.chat.markdown import escape_html, split_code
@@ -62,9 +65,33 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} … ({len(text) - MAX_SHOWN:,} characters more)"
 
 
-def write_text_html(text: str) -> str:
-    """Text for HTML, where templates of the page find nothing to fill in either."""
-    return escape(clean_text(text)).replace("{", "&#123;").replace("$", "&#36;")
+def escape_text(text: str) -> Markup:
+    """Text for HTML. Gradio fills in what stands in braces or behind a dollar, so those are escaped too."""
+    escaped = escape(clean_text(text))
+    return escaped.replace("{", Markup("&#123;")).replace("$", Markup("&#36;"))
+
+
+@cache
+def open_fragments() -> Environment:
+    """The templates of the parts of the page."""
+    return Environment(
+        loader=PackageLoader("mlx_tutor.study.web"),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else escape_text(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def draw(name: str, *values: Any) -> Markup:
+    """A part of the page, by the macro of that name in `fragments.html.j2`."""
+    return Markup(getattr(open_fragments().get_template("fragments.html.j2").module, name)(*values))
+
+
+def draw_note(kind: str, text: str) -> Markup:
+    """What the status line says: a `problem`, that one is `waiting`, that something is `working`, or a `hint`."""
+    return draw("note", kind, text)
 
 
 def link_source(source: str, page: int | None) -> str:
@@ -73,54 +100,33 @@ def link_source(source: str, page: int | None) -> str:
     return f"/sources/{quote(source)}{anchor}"
 
 
-def draw_sources(cited: CitedAnswer) -> str:
+def draw_sources(cited: CitedAnswer) -> Markup:
     """The sources of an answer as HTML: quotes first, each with its passage to open; else what was read."""
-    if cited.supported is None:
-        return "<p class='hint'>The course was not searched: nothing supports this answer.</p>"
     sources = list({source.quote: source for source in cited.sources}.values())
-    passages = [*cited.passages]
-    parts = []
-    if sources:
-        parts.append(f"<p>Nearly word for word in your course: {len(cited.sources)} of {cited.checked} sentences.</p>")
-        for source in sources:
-            passage = next((p for p in passages if (p.source, p.section) == (source.source, source.section)), None)
-            parts.append(draw_source(source, source.quote, passage))
-    else:
-        parts.append("<p class='missing'><b>Not found in your course.</b> No sentence of it says nearly the same.</p>")
-    quoted = {(source.source, source.section) for source in sources}
-    read = [passage for passage in passages if (passage.source, passage.section) not in quoted]
-    if read:
-        parts.append("<p class='hint'>Read on the question:</p>")
-        parts += [draw_source(passage, "", passage) for passage in read]
-    return f"<div class='sources'>{''.join(parts)}</div>"
+    by_section = {(passage.source, passage.section): passage for passage in reversed(cited.passages)}
+    quoted = [(source.source, source.section) for source in sources]
+    read = [passage for passage in cited.passages if (passage.source, passage.section) not in quoted]
+    return draw(
+        "sources",
+        cited,
+        [
+            _prepare_source(source, source.quote, by_section.get(key))
+            for source, key in zip(sources, quoted, strict=True)
+        ],
+        [_prepare_source(passage, "", passage) for passage in read],
+    )
 
 
-def draw_source(place: Source | Passage, quoted: str, passage: Passage | None) -> str:
-    """One source: its place, the quoted sentence, the passage to open, and a link to the file."""
+def _prepare_source(place: Source | Passage, quoted: str, passage: Passage | None) -> dict[str, Any]:
+    """Of one source its name, the quote, the passage in three parts (the quote is the middle), file and link."""
     page = place.find_place()[0] if isinstance(place, Passage) else place.page
-    shown = write_text_html(quoted.replace("**", ""))
-    summary = f"<b>{write_text_html(describe_place(place))}</b>" + (f"<q>{shown}</q>" if quoted else "")
-    body = f"<div class='passage'>{mark_quote(passage.text, quoted)}</div>" if passage is not None else ""
-    name = f"{place.source}{f', page {page}' if page else ''}"
-    # Not `quote`: a file name may hold what HTML would take for its own.
-    link = escape(link_source(place.source, page), quote=True)
-    opened = f"<a href='{link}' target='_blank' rel='noopener'>Open {write_text_html(name)}</a>"
-    return f"<details><summary>{summary}</summary>{body}{opened}</details>"
-
-
-def mark_quote(text: str, quoted: str) -> str:
-    """A passage as HTML with its quoted sentence marked."""
-    before, found, after = text.partition(quoted) if quoted else (text, "", "")
-    bare = [write_text_html(part.replace("**", "")) for part in (before, found, after)]
-    return f"{bare[0]}<mark>{bare[1]}</mark>{bare[2]}" if found else bare[0]
-
-
-def draw_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts as HTML."""
-
-    def draw_row(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}>{write_text_html(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    body = "".join(draw_row("td", row) for row in rows)
-    head = draw_row("th", headings)
-    return f"<div class='scroll'><table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
+    parts = None
+    if passage is not None:
+        parts = passage.text.partition(quoted) if quoted else (passage.text, "", "")
+    return {
+        "name": describe_place(place),
+        "quote": quoted.replace("**", ""),
+        "passage": parts and [part.replace("**", "") for part in parts],
+        "file": f"{place.source}{f', page {page}' if page else ''}",
+        "target": link_source(place.source, page),
+    }

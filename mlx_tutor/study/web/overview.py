@@ -10,7 +10,8 @@ from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import read_json, read_jsonl
 from mlx_tutor.records import Chunk, Document, describe_bits
-from mlx_tutor.study.web.markup import draw_table, link_source, write_text_html
+from mlx_tutor.study.web.markup import draw, link_source
+from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run, list_runs
 
 SPLITS = ("train", "valid", "test")
@@ -56,15 +57,17 @@ def find_curve(course: Course, name: str) -> Path | None:
 
 def draw_course(course: Course) -> str:
     """Sources, rows and runs as HTML; what is not there yet is said."""
-    return f"<div class='course'>{draw_sources(course)}{draw_rows(course)}{draw_runs(course)}</div>"
+    runs = list_runs(course)[::-1]
+    curves = [(run.name, f"/runs/{quote(run.name)}/loss.png") for run in runs if (run.adapter / "loss.png").is_file()]
+    return draw("course", tabulate_sources(course), describe_rows(course), tabulate_runs(runs), curves)
 
 
-def draw_sources(course: Course) -> str:
-    """The sources, with what was read of each; those that changed since are marked."""
+def tabulate_sources(course: Course) -> Table | list[str]:
+    """The sources, with what was read of each; those that changed since are marked. Without any, why."""
     try:
         documents = {document.source: document for document in read_documents(course)}
     except CorpusError as err:
-        return f"<h3>Sources</h3><p>{write_text_html(str(err))}</p>"
+        return [str(err)]
     entries = {entry["source"]: entry for entry in _read_entries(course)}
     changed = find_changes(course)
     rows = []
@@ -72,13 +75,9 @@ def draw_sources(course: Course) -> str:
         entry = entries.get(source)
         state = (entry or {}).get("reason") or ("changed: extract again" if source in changed else "read")
         words, sections = (entry["words"], entry["sections"]) if entry else (0, 0)
-        rows.append((source, f"{words:,}", f"{sections:,}", state))
-    table = draw_table(("source", "words", "sections", "state"), rows)
-    for source in entries:
-        shown = write_text_html(source)
-        link = f"<a href='{write_text_html(link_source(source, None))}' target='_blank' rel='noopener'>{shown}</a>"
-        table = table.replace(f"<td>{shown}</td>", f"<td>{link}</td>", 1)
-    return f"<h3>Sources</h3>{table}"
+        name = source if entry is None else draw("link", link_source(source, None), source)
+        rows.append((name, f"{words:,}", f"{sections:,}", state))
+    return Table(("source", "words", "sections", "state"), rows)
 
 
 def _read_entries(course: Course) -> list[dict[str, Any]]:
@@ -87,19 +86,17 @@ def _read_entries(course: Course) -> list[dict[str, Any]]:
     return entries
 
 
-def draw_rows(course: Course) -> str:
+def describe_rows(course: Course) -> list[str]:
     """How many rows there are, and how much of the course they are about."""
     paths = [course.dataset / f"{split}.jsonl" for split in SPLITS]
     if not all(path.is_file() for path in paths):
-        return "<h3>Rows</h3><p>None yet. Build them with: mlx-tutor build</p>"
+        return ["None yet. Build them with: mlx-tutor build"]
     rows = {split: read_jsonl(path) for split, path in zip(SPLITS, paths, strict=True)}
     counts = ", ".join(f"{len(rows[split]):,} {split}" for split in SPLITS)
     asked = {(row["origin"]["source"], row["origin"]["section"]) for split in SPLITS for row in rows[split]}
     covered, sections = count_covered(read_documents(course), asked)
-    return (
-        f"<h3>Rows</h3><p>{counts}.</p><p>Coverage: {covered:,} of {sections:,} sections have a row "
-        f"({covered / max(1, sections):.0%}).</p>"
-    )
+    coverage = f"{covered:,} of {sections:,} sections have a row ({covered / max(1, sections):.0%})"
+    return [f"{counts}.", f"Coverage: {coverage}."]
 
 
 def count_covered(documents: list[Document], asked: set[tuple[str, int]]) -> tuple[int, int]:
@@ -108,20 +105,12 @@ def count_covered(documents: list[Document], asked: set[tuple[str, int]]) -> tup
     return len(sections & asked), len(sections)
 
 
-def draw_runs(course: Course) -> str:
-    """The runs, newest first, with their losses and curves."""
-    runs = list_runs(course)[::-1]
+def tabulate_runs(runs: list[Run]) -> Table | list[str]:
+    """The runs with their losses; without any, what to do."""
     if not runs:
-        return "<h3>Runs</h3><p>None yet. Train one with: mlx-tutor train</p>"
+        return ["None yet. Train one with: mlx-tutor train"]
     headings = ("run", "validation loss", "iterations", "ended", "fused", "finished (UTC)")
-    table = draw_table(headings, [describe_run(run) for run in runs])
-    curves = [
-        f"<figure><img src='/runs/{quote(run.name)}/loss.png' loading='lazy' alt='Loss of {write_text_html(run.name)} "
-        f"over its iterations'></figure>"
-        for run in runs
-        if (run.adapter / "loss.png").is_file()
-    ]
-    return f"<h3>Runs</h3>{table}{''.join(curves)}"
+    return Table(headings, [describe_run(run) for run in runs])
 
 
 def describe_run(run: Run) -> tuple[str, ...]:

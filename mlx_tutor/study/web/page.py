@@ -11,7 +11,15 @@ from mlx_tutor.records import describe_end
 from mlx_tutor.study.chat.conversation import STYLES, Conversation, Turn, find_style
 from mlx_tutor.study.exam.mode import describe_head
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare, find_session
-from mlx_tutor.study.web.markup import LATEX, draw_sources, write_plain_markdown, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.markup import (
+    LATEX,
+    draw,
+    draw_note,
+    draw_sources,
+    escape_text,
+    write_plain_markdown,
+    write_safe_markdown,
+)
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.rate_tab import add_rate
@@ -27,19 +35,15 @@ from mlx_tutor.study.web.site import (
     tell_exam,
 )
 
-NO_SOURCES = "<p class='hint'>What supports an answer stands here, word for word from your course.</p>"
+NO_SOURCES = draw_note("hint", "What supports an answer stands here, word for word from your course.")
 
 
 def build_page(site: Site) -> gr.Blocks:
     """The page of a site, to be mounted; its style sheet is `read_style`."""
     title = f"{site.course.name} · mlx-tutor"
-    remark = ", from the starter: a model for tests, whose answers are nonsense" if site.is_starter else ""
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, elem_id="tutor") as page:
-        gr.HTML(
-            f"<header><b>{write_text_html(site.course.name)}</b> "
-            f"<span>answered by {write_text_html(site.label)}{remark}</span> {draw_exam(site)}</header>",
-            apply_default_css=False,
-        )
+        header = draw("header", site.course.name, site.label, site.is_starter, site.exam)
+        gr.HTML(header, apply_default_css=False)
         with gr.Tab("Chat"):
             _add_chat(site)
         # What these answer would not be in the record.
@@ -70,14 +74,6 @@ def make_theme() -> gr.themes.Default:
 def read_style() -> str:
     """The style sheet of the page."""
     return files("mlx_tutor.study.web").joinpath("page.css").read_text(encoding="utf-8")
-
-
-def draw_exam(site: Site) -> str:
-    """That this is an exam, and the code of its start."""
-    if site.exam is None:
-        return ""
-    named = f"Exam {site.exam.name}. Start code: {site.exam.start_code}"
-    return f"<b class='exam'>{write_text_html(named)}</b>"
 
 
 def _add_chat(site: Site) -> None:
@@ -247,7 +243,7 @@ class ChatHandlers:
         except TutorError as err:
             return draw_problem(err)
         tell_exam(self.site, session, "/style", style)
-        return f"Style of the next answer: {write_text_html(style)}."
+        return escape_text(f"Style of the next answer: {style}.")
 
     def show_turn(self, request: gr.Request, chosen: gr.SelectData) -> Any:
         """The sources of the turn that was clicked."""
@@ -305,20 +301,20 @@ def draw_head(site: Site) -> str:
     if site.exam is None:
         return ""
     problem = f"The record is NOT complete on disk. {site.exam.problem} " if site.exam.problem else ""
-    return f"<span class='problem'>{write_text_html(problem)}</span>{write_text_html(describe_head(site.exam))}."
+    return draw_note("problem", problem) + escape_text(f"{describe_head(site.exam)}.")
 
 
 def draw_problem(err: TutorError) -> str:
     """An error as the status line shows it."""
-    return f"<span class='problem'>{write_text_html(str(err))}</span>"
+    return draw_note("problem", str(err))
 
 
 def draw_progress(task: Task, turns: int) -> str:
     """Where in the queue, or what was left out of the prompt."""
     ahead = task.count_ahead()
     if ahead:
-        return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
-    return f"<span class='working'>Answering.</span> {_describe_dropped(task)}"
+        return draw_note("waiting", f"Waiting: {ahead} before you.")
+    return f"{draw_note('working', 'Answering.')} {_describe_dropped(task)}"
 
 
 def draw_result(turn: Turn, task: Task) -> str:

@@ -20,7 +20,7 @@ from mlx_tutor.evaluation.rate import (
 from mlx_tutor.evaluation.tally import describe_verdict, summarize_ratings
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.web.compare_tab import EVENT, find_session
-from mlx_tutor.study.web.markup import LATEX, write_safe_markdown, write_text_html
+from mlx_tutor.study.web.markup import LATEX, draw, draw_note, escape_text, write_safe_markdown
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Rating, Session, Site
 
@@ -42,14 +42,14 @@ def add_rate(site: Site) -> None:
     with gr.Row(elem_id="rater-row"):
         rater = gr.Textbox(elem_id="rater", show_label=False, placeholder="Your name", scale=8)
         begin = gr.Button("Begin", variant="primary", elem_id="begin", scale=1, min_width=100)
-    status = gr.HTML(f"<span class='hint'>{INTRODUCTION}</span>", elem_id="rate-status", apply_default_css=False)
+    status = gr.HTML(draw_note("hint", INTRODUCTION), elem_id="rate-status", apply_default_css=False)
     with gr.Column(visible=False, elem_id="pair") as shown:
         question = gr.HTML(elem_id="rated-question", apply_default_css=False)
         answers, scores = [], []
         with gr.Row(elem_id="pair"):
             for name in NAMES:
                 with gr.Column(min_width=300, elem_classes="column"):
-                    gr.HTML(f"<h4>{name}</h4>", apply_default_css=False)
+                    gr.HTML(draw("column", name), apply_default_css=False)
                     answers.append(gr.Markdown(elem_id=f"rated-{name}", latex_delimiters=LATEX, line_breaks=True))
                     scores += [gr.Radio(SCORES, label=criterion, interactive=True) for criterion in rating.criteria]
         with gr.Row():
@@ -129,7 +129,7 @@ class RateHandlers:
             store_score(self.site.course, session.rater, session.pair, answer, criterion, int(score))
         except TutorError as err:
             return _draw_problem(err)
-        return f"Kept: {NAMES[answer]}, {write_text_html(criterion)}, {score}."
+        return escape_text(f"Kept: {NAMES[answer]}, {criterion}, {score}.")
 
     def follow(self, request: gr.Request) -> list[Any]:
         """The next pair; the same again while it lacks a score."""
@@ -175,7 +175,7 @@ class RateHandlers:
         return [
             f"{said}{blind.done} of {blind.total} rated.",
             gr.update(visible=True),
-            f"<b>{write_text_html(blind.question)}</b>",
+            draw("strong", blind.question),
             *(write_safe_markdown(text) or "*nothing*" for text in blind.answers),
             *(str(value) if value is not None else None for value in values),
         ]
@@ -191,16 +191,16 @@ class RateHandlers:
         if not judgements:
             return "Nothing left to rate."
         lines = describe_verdict(summarize_ratings(pairs, judgements, self.rating.criteria))
-        return "All done. " + "<br>".join(write_text_html(line) for line in lines)
+        return "All done. " + draw("lines", lines)
 
 
 def _draw_progress(task: Task) -> str:
     ahead = task.count_ahead()
     if ahead:
-        return f"<span class='waiting'>Waiting: {ahead} before you.</span>"
+        return draw_note("waiting", f"Waiting: {ahead} before you.")
     done, total = max(task.notes.values(), default=(0, 0))
-    return f"<span class='working'>Both models answer: {done} of {total}.</span>"
+    return draw_note("working", f"Both models answer: {done} of {total}.")
 
 
 def _draw_problem(err: TutorError) -> str:
-    return f"<span class='problem'>{write_text_html(str(err))}</span>"
+    return draw_note("problem", str(err))

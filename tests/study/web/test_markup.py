@@ -14,13 +14,14 @@ from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.search.index import Passage
 from mlx_tutor.study.web.markup import (
     MAX_SHOWN,
+    draw,
     draw_sources,
-    draw_table,
+    escape_text,
     link_source,
     write_plain_markdown,
     write_safe_markdown,
-    write_text_html,
 )
+from mlx_tutor.tables import Table
 
 READER = MarkdownIt("commonmark", {"html": True}).enable("table")
 TEXTS = st.text(alphabet="<>/!?abc`\\ \n[]():*_#&;@.w$~\x1b'\"", max_size=60)
@@ -74,8 +75,9 @@ def test_long_text_is_cut_on_the_page() -> None:
 
 
 def test_html_and_templates_are_text_in_html() -> None:
-    assert write_text_html("<b>${x} {{y}}\x07'") == "&lt;b&gt;&#36;&#123;x} &#123;&#123;y}}&#x27;"
-    assert "<script" not in draw_table(("<script>",), [("<script>",)])
+    assert escape_text("<b>${x} {{y}}\x07'") == "&lt;b&gt;&#36;&#123;x} &#123;&#123;y}}&#39;"
+    drawn = draw("table", Table(("<script>",), [("${<script>}",)]))
+    assert "<script" not in drawn and "$" not in drawn and "{" not in drawn
 
 
 def test_a_source_leads_to_its_file_and_page() -> None:
@@ -95,7 +97,7 @@ def test_quotes_are_marked_in_their_passages() -> None:
     source = Source("a.pdf", 0, ("<i>",), 4, None, "The **mode** is it.", "x")
     drawn = draw_sources(make_cited((source,), (passage, other), True))
     assert "One. <mark>The mode is it.</mark> Two." in drawn
-    assert "<b>a.pdf, page 4, &lt;i&gt;</b>" in drawn and "href='/sources/a.pdf#page=4'" in drawn
+    assert "<b>a.pdf, page 4, &lt;i&gt;</b>" in drawn and 'href="/sources/a.pdf#page=4"' in drawn
     assert drawn.index("a.pdf") < drawn.index("Read on the question") < drawn.index("b.md")
 
 

@@ -113,7 +113,7 @@ def judge(site: Site, liked: Any) -> str:
 
 
 def is_told(said: Any, fault: str) -> bool:
-    return str(said).count("class='problem'") == 1 and SAID[fault] in str(said) and "journal.sqlite" in str(said)
+    return str(said).count('class="problem"') == 1 and SAID[fault] in str(said) and "journal.sqlite" in str(said)
 
 
 @every_fault
