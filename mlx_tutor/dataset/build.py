@@ -19,6 +19,7 @@ from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
 from mlx_tutor.dataset.mining.definitions import find_definitions, make_definitions
 from mlx_tutor.dataset.mining.explain import make_explanations
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
+from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
 from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
@@ -36,7 +37,8 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 12
+MAKER = 13
+# Of course text alone, not of what stands below exercises, solutions, objectives or references.
 MAKERS = (
     make_definitions,
     make_explanations,
@@ -86,7 +88,8 @@ def make_examples(
     `thin` are sections that want more rows, where no teacher writes them.
     """
     chunks = cut_chunks(documents, recipe)
-    defined = {found.term: found.article for chunk in chunks for found in find_definitions(chunk)}
+    prose = [chunk for chunk in chunks if has_prose(chunk)]
+    defined = {found.term: found.article for chunk in prose for found in find_definitions(chunk)}
     concepts = collect_concepts(documents, defined)
     metadata = {
         "subject": recipe.course.subject,
@@ -110,7 +113,7 @@ def make_examples(
 def _mine_chunk(
     chunk: Chunk, concepts: Concepts, seed: int, taught: TeacherRows | None, thin: frozenset[Place]
 ) -> Iterator[tuple[QaPair, str, str]]:
-    for make in MAKERS:
+    for make in MAKERS if has_prose(chunk) else ():
         yield from make(chunk, concepts, seed)
     if taught:
         yield from taught.make(chunk)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from os.path import commonprefix
 
-from mlx_tutor.dataset.mining.language import clean_heading, could_be_concept, is_topic, list_sentences
+from mlx_tutor.dataset.mining.headings import read_heading
+from mlx_tutor.dataset.mining.language import could_be_concept, list_sentences
 from mlx_tutor.records import Document
 from mlx_tutor.text import strip_bold
 
@@ -74,7 +75,7 @@ def collect_concepts(documents: Sequence[Document], defined: dict[str, str]) -> 
     terms: dict[str, str] = {}
     for document in documents:
         for section in document.sections:
-            heading = clean_heading(section.heading[-1])
+            heading = read_heading(section.heading[-1]).name
             bold = [match[1].strip() for match in BOLD.finditer(section.text)]
             for term in [*([heading] if _names_concept(heading) else []), *bold]:
                 if could_be_concept(term):
@@ -134,4 +135,4 @@ def lower_words(term: str, names: frozenset[str]) -> str:
 def _names_concept(heading: str) -> bool:
     """Whether a heading is short enough for a name, and no phrase."""
     words = heading.lower().split()
-    return is_topic(heading) and len(words) <= 4 and not NO_NAME & set(words)
+    return 1 <= len(words) <= 4 and not NO_NAME & set(words)

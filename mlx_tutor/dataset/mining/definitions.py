@@ -8,12 +8,11 @@ from itertools import chain, takewhile
 
 from mlx_tutor.dataset.mining.concepts import BOLD, Concepts
 from mlx_tutor.dataset.mining.forms import clean_term, find_named
+from mlx_tutor.dataset.mining.headings import clean_heading, is_topic
 from mlx_tutor.dataset.mining.language import (
     BULLET,
-    clean_heading,
     could_be_concept,
     is_step,
-    is_topic,
     is_whole_sentence,
     list_sentences,
     rank,

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import clean_heading, is_step, is_topic, is_whole_sentence, list_sentences, pick
+from mlx_tutor.dataset.mining.headings import name_question, name_topic
+from mlx_tutor.dataset.mining.language import is_step, is_whole_sentence, list_sentences, pick
 from mlx_tutor.dataset.passage import find_passage, quote_whole, read_from
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import strip_bold
@@ -18,8 +19,8 @@ BEGINS = re.compile(r"[\"“(*$]*[A-Z0-9]")
 
 def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """ "Explain HEADING" and its key points, for chunks with enough prose under a heading that names a topic."""
-    heading = clean_heading(chunk.heading[-1])
-    if not is_topic(heading):
+    heading = name_topic(chunk) or name_question(chunk)
+    if heading is None:
         return
     if (explained := explain_chunk(chunk, concepts, seed)) is not None:
         qa, evidence = explained
@@ -54,14 +55,14 @@ def explain_chunk(chunk: Chunk, concepts: Concepts, seed: int) -> tuple[QaPair, 
 
     None when they could not stand alone, or the heading names no topic.
     """
-    heading = clean_heading(chunk.heading[-1])
+    heading = name_topic(chunk) or name_question(chunk)
     sentences = [
         sentence
         for block in chunk.blocks
         for sentence in list_sentences(block)
         if BEGINS.match(sentence) and is_step(sentence, block)
     ]
-    if not is_topic(heading) or len(sentences) < 3 or not is_whole_sentence(sentences[0]):
+    if heading is None or len(sentences) < 3 or not is_whole_sentence(sentences[0]):
         return None
     answer, steps = strip_bold(sentences[0]), tuple(strip_bold(s) for s in sentences[1 : 1 + MOST_STEPS])
     asked = heading if heading.endswith("?") else pick(EXPLAIN, seed, heading, answer).format(concepts.refer(heading))

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import clean_heading, is_topic, is_whole_sentence, list_sentences, rank
+from mlx_tutor.dataset.mining.headings import name_topic
+from mlx_tutor.dataset.mining.language import is_whole_sentence, list_sentences, rank
 from mlx_tutor.records import Chunk, Document, Example, QaPair
 from mlx_tutor.text import strip_bold
 
@@ -33,8 +34,8 @@ def make_gap_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple
 
     Nothing for what stands under the title of a whole file: it is about the file.
     """
-    heading = clean_heading(chunk.heading[-1])
-    if not is_topic(heading) or heading.endswith("?") or len(chunk.heading) < 2:
+    heading = name_topic(chunk)
+    if heading is None or len(chunk.heading) < 2:
         return
     for block in chunk.blocks:
         sentences = list_sentences(block)

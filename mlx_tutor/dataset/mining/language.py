@@ -48,22 +48,6 @@ INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one"
 # Those that may end one: a saddle point, though no key point.
 ENDING = frozenset({"good", "number", "point", "set", "problem"})
 EMPTY = frozenset({"key", "main", "important", "whole", "real", "big", "good"})
-# Headings that name no topic: these whole, and whatever begins with one of those below.
-_NO_TOPIC = """
-introduction|overview|(?:key concepts and )?summary|conclusions?|contents|basics|notes?|setup|discussion|preface|index
-abstract|about|glossary|key terms|resources|prerequisites|problems|solutions?|answers?|examples?|questions?|exercises?
-outline|agenda|extra|todo|references|definitions?|why|how|what|motivation|background|results?|appendix
-"""
-_NO_TOPIC_BEGINS = """
-introduction|summary|overview|exercises?|further reading|appendix|bibliography|acknowledg\\w+|table of contents
-learning (?:objectives|outcomes)|next steps|what(?:'|’)s next|(?:self-check |review )questions?|critical thinking
-chapter \\d+|solutions?|in this (?:chapter|section)|how to use
-from|towards?|using
-"""
-NO_TOPIC = re.compile(
-    "^(?:(?:{})$|(?:{})\\b)".format(*(text.strip().replace("\n", "|") for text in (_NO_TOPIC, _NO_TOPIC_BEGINS))),
-    re.IGNORECASE,
-)
 BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
@@ -119,23 +103,6 @@ def could_be_concept(term: str) -> bool:
         and not any(word in NO_CONCEPT - INNER - ENDING for word in inner)
         and not (inner[-1].isdigit() and not words[0].isupper())
     )
-
-
-def clean_heading(heading: str) -> str:
-    """A heading without its number, markup and closing colon."""
-    text = re.sub(
-        r"^(?:(?:chapter|section|part|week|lecture|unit)\s+\d+\s*[:.—–-]\s*|\d+(?:\.\d+)*[.)]?\s+)",
-        "",
-        heading,
-        flags=re.I,
-    )
-    return strip_bold(text).strip(" :.*`")
-
-
-def is_topic(heading: str) -> bool:
-    """Whether a heading names something that can be asked about."""
-    text = clean_heading(heading)
-    return 3 <= len(text) <= 80 and any(c.isalpha() for c in text) and not NO_TOPIC.match(text) and "`" not in heading
 
 
 def pick(options: Sequence[str], *key: object) -> str:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.headings import name_topic
 from mlx_tutor.dataset.mining.language import (
     POINTS_BACK,
-    clean_heading,
-    is_topic,
     is_whole_sentence,
     list_sentences,
     pick,
@@ -55,7 +54,7 @@ def _make_keywords(block: Block, text: str, concepts: Concepts, seed: int) -> It
 def _make_summary(chunk: Chunk, block: Block, text: str, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """The first sentence sums a passage up when it speaks of what the heading names."""
     first = list_sentences(block)[0]
-    topic = _stems(clean_heading(chunk.heading[-1]))
+    topic = _stems(name_topic(chunk) or "")
     if is_whole_sentence(first) and topic and topic <= _stems(first) and first.endswith("."):
         yield QaPair(pick(SUMMARIES, seed, text), (), strip_bold(first), "summary", (), text), "summary", first
 
@@ -64,9 +63,9 @@ def _make_title(
     chunk: Chunk, block: Block, text: str, concepts: Concepts, seed: int
 ) -> Iterator[tuple[QaPair, str, str]]:
     """The heading, when the passage under it uses its words."""
-    heading = clean_heading(chunk.heading[-1])
+    heading = name_topic(chunk) or ""
     topic = _stems(heading)
-    if is_topic(heading) and not heading.endswith("?") and topic and topic <= _stems(text):
+    if topic and topic <= _stems(text):
         yield QaPair(pick(TITLES, seed, text), (), heading, "title", (), text), "title", block.text
 
 

@@ -9,11 +9,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.headings import name_context
 from mlx_tutor.dataset.mining.language import (
     DANGLING,
     POINTS_BACK,
-    clean_heading,
-    is_topic,
     is_whole_sentence,
     list_sentences,
     tells_story,
@@ -49,8 +48,8 @@ PAIRS = (
 
 def make_relations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
     """Reasons and contrasts inside a sentence, and what the next sentence makes of it; the heading says what about."""
-    heading = clean_heading(chunk.heading[-1])
-    about = f"On {concepts.lower(heading)}: " if is_topic(heading) and not heading.endswith("?") else ""
+    topic = name_context(chunk)
+    about = f"On {concepts.lower(topic)}: " if topic else ""
     for qa, method, evidence in _find_relations(chunk, concepts):
         question = f"{about}{qa.question[0].lower()}{qa.question[1:]}" if about else qa.question
         yield replace(qa, question=question), method, evidence

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mlx_tutor.dataset.mining.language import clean_heading
+from mlx_tutor.dataset.mining.headings import clean_heading
 from mlx_tutor.languages.table import Language
 from mlx_tutor.text import strip_bold
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.dataset.mining.concepts import lower_words
-from mlx_tutor.dataset.mining.language import could_be_concept, is_step, is_topic
+from mlx_tutor.dataset.mining.headings import is_topic
+from mlx_tutor.dataset.mining.language import could_be_concept, is_step
 from mlx_tutor.records import Block
 from mlx_tutor.text import split_sentences
 

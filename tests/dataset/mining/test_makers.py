@@ -145,7 +145,7 @@ def test_who_asks_for_a_short_definition_gets_one() -> None:
 
 POINTS = """# A
 
-## Key habits
+## Careful patches
 
 - Write a test before the change that it is about.
 - Read your own patch as you would read a stranger's.
