@@ -13,7 +13,7 @@ from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.job import Options, open_job
 
 if TYPE_CHECKING:
-    from mlx_tutor.study.search.index import Passage
+    from mlx_tutor.study.search.passages import Passage
 
 
 @click.command()

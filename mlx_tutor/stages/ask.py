@@ -7,7 +7,7 @@ from mlx_tutor.stages.job import Job, adapt_hints
 
 if TYPE_CHECKING:
     from mlx_tutor.study.chat.ask import CitedAnswer
-    from mlx_tutor.study.search.index import Passage
+    from mlx_tutor.study.search.passages import Passage
 
 
 def warn_changes(job: Job) -> None:

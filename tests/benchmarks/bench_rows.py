@@ -23,7 +23,7 @@ from mlx_tutor.dataset.mining.definitions import WORDINGS
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import extract_course, read_documents
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.study.search.index import list_stems
+from mlx_tutor.study.search.words import list_stems
 from mlx_tutor.workspace import Course
 from tests.benchmarks import bench_search
 from tests.benchmarks.data import find_data

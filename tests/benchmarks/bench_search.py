@@ -27,7 +27,8 @@ from mlx_tutor.files import write_jsonl
 from mlx_tutor.records import Document
 from mlx_tutor.study.chat.ask import SEARCHED
 from mlx_tutor.study.chat.support import find_support
-from mlx_tutor.study.search.index import BOLD, Passage, build_index, find_index, open_index
+from mlx_tutor.study.search.index import BOLD, build_index, find_index, open_index
+from mlx_tutor.study.search.passages import Passage
 from mlx_tutor.workspace import Course
 from tests.benchmarks.data import ROOT, find_data
 

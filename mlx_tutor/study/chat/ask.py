@@ -15,7 +15,8 @@ from mlx_tutor.records import describe_place as join_place
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.study.chat.hide import CodeHider, hide_code
 from mlx_tutor.study.chat.support import Source, find_support
-from mlx_tutor.study.search.index import Index, Passage
+from mlx_tutor.study.search.index import Index
+from mlx_tutor.study.search.passages import Passage
 from mlx_tutor.text import strip_bold, strip_controls
 
 # Passages looked at for a question; the best of them that fit go to the model.

@@ -28,7 +28,9 @@ from mlx_tutor.study.chat.ask import (
     write_system,
 )
 from mlx_tutor.study.chat.markdown import escape_html
-from mlx_tutor.study.search.index import Index, Passage, list_stems
+from mlx_tutor.study.search.index import Index
+from mlx_tutor.study.search.passages import Passage
+from mlx_tutor.study.search.words import list_stems
 
 # What each style adds to the recipe's system prompt; the same as in training.
 STYLES = styles.STYLES

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlx_tutor.study.search.index import NEGATION, Passage, count_words, list_stem_runs, place_sentences
+from mlx_tutor.study.search.passages import Passage, count_words, place_sentences
+from mlx_tutor.study.search.words import NEGATION, list_stem_runs
 from mlx_tutor.text import strip_bold
 
 # Words of an answer that say nothing of their own.

@@ -9,7 +9,7 @@ from mlx_tutor.evaluation.metrics import score_rouge
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.chat.support import NUMBER
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, find_term, read_output
-from mlx_tutor.study.search.index import NEGATION, SMALL_WORDS, TERM, fold, list_stems
+from mlx_tutor.study.search.words import NEGATION, SMALL_WORDS, TERM, fold, list_stems
 
 Verdict = Literal["right", "partly", "wrong"]
 # Share of the key concepts that makes an answer right, and partly right; of a long reference, ENOUGH concepts count as

@@ -13,7 +13,7 @@ from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_value
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
-from mlx_tutor.study.search.index import count_words
+from mlx_tutor.study.search.passages import count_words
 from mlx_tutor.workspace import Course
 
 # Kinds of rows whose answer is one among many good ones: no grade of them would be fair.

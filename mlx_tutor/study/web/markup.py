@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
 from mlx_tutor.study.chat.markdown import escape_html, split_code
 from mlx_tutor.study.chat.support import Source
-from mlx_tutor.study.search.index import Passage
+from mlx_tutor.study.search.passages import Passage
 
 # Longer text is cut on the page only: the model gets all of it, or says that it is too long.
 MAX_SHOWN = 20_000

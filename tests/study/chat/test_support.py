@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mlx_tutor.study.chat.support import find_support
-from mlx_tutor.study.search.index import Passage
+from mlx_tutor.study.search.passages import Passage
 
 PAIRS = Path(__file__).with_name("support_pairs.txt")
 

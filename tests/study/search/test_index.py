@@ -16,20 +16,9 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import extract_course, read_documents
 from mlx_tutor.records import Block, Section
 from mlx_tutor.study.search import index as index_module
-from mlx_tutor.study.search.index import (
-    MAX_WORDS,
-    Index,
-    Passage,
-    build_index,
-    count_words,
-    cut_section,
-    find_index,
-    fold,
-    list_passages,
-    list_stems,
-    open_index,
-    read_question,
-)
+from mlx_tutor.study.search.index import Index, build_index, find_index, open_index
+from mlx_tutor.study.search.passages import MAX_WORDS, Passage, count_words, cut_section, list_passages
+from mlx_tutor.study.search.words import fold, list_stems, read_question
 from mlx_tutor.workspace import Course
 
 ROOT = Path(__file__).parents[3]

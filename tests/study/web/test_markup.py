@@ -11,7 +11,7 @@ from mlx_tutor.generate import Answer
 from mlx_tutor.study.chat.ask import CitedAnswer
 from mlx_tutor.study.chat.markdown import escape_html, split_code
 from mlx_tutor.study.chat.support import Source
-from mlx_tutor.study.search.index import Passage
+from mlx_tutor.study.search.passages import Passage
 from mlx_tutor.study.web.markup import (
     MAX_SHOWN,
     draw,

@@ -1,0 +1,103 @@
+"""Words as the search index sees them: folded, stemmed, and those of a question that tell what it is about."""
+
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Sequence
+from contextlib import closing
+
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+# More words than this are no question; the longest ones say most.
+MAX_TERMS = 24
+# Scripts without spaces between words, and Korean, which glues particles to them: every two neighbouring characters
+# are a word, as in Lucene's CJK analyzer. Trigrams would miss Chinese words, most of which have two characters.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
+# A word as it is asked for; letters of Indic scripts carry marks that \w does not take.
+TERM = re.compile(r"(?:[^\W_]|[\u0900-\u0dff])+")
+NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
+# Stands for any of these among stems.
+NEGATED = "zqnot"
+ASKING = re.compile(
+    r"""^\W*(?:please\s+|(?:can|could|would)\s+you\s+(?:please\s+)?|i\s+(?:want|would\s+like)\s+to\s+know\s+)*
+    (?:what\s+do\s+you\s+mean\s+by|what\s+is\s+meant\s+by|what(?:['’]s|\s+(?:is|are|was|were|does|do|did))?|who\s+(?:is|are|was|were)|how\s+(?:do|does|can)\s+(?:you|we|i)
+    |define|explain|describe|tell\s+me(?:\s+more)?(?:\s+about)?|give(?:\s+me)?|show\s+me)\b\s*
+    (?:what\b\s*)?(?:(?:by|about)\b\s*)?
+    (?:(?:the|a|an)\s+(?:meaning|definition|explanation|example|term|concept|idea)\s*(?:of|for|behind)?\b\s*)?
+    (?:(?:the|a|an)\s+)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+MEANING = re.compile(r"^\W*(what\s+do(?:es)?\b.*)\b(?:mean|stand\s+for)\W*$", re.IGNORECASE | re.DOTALL)
+ASKING_UNSPACED = re.compile(
+    "什么是|是什么|为什么|什么|怎么|如何|解释|とは何ですか|とは|何ですか|란 무엇인가요?|무엇인가요?"
+)
+_SMALL_WORDS = """
+a an the this that these those it its they their them there here he she his her we you i me my your our us
+what which who whom whose when where why how is are was were be been being am do does did done can could should would
+will shall may might must has have had of in on at to for from by with about into onto as and or but if than then so
+not no yes s t re ve ll d please also between
+"""
+SMALL_WORDS = frozenset(_SMALL_WORDS.split())
+
+
+def fold(text: str) -> str:
+    """`text` as the index sees it: lower case without accents, runs without spaces as pairs of characters."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = unicodedata.normalize("NFKC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    return UNSPACED_RUN.sub(lambda run: f" {' '.join(_list_pairs(run.group()))} ", bare)
+
+
+def _list_pairs(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+
+
+def list_trigrams(word: str) -> set[str]:
+    """Every three neighbouring characters."""
+    return {word[i : i + 3] for i in range(len(word) - 2)}
+
+
+def read_question(question: str) -> tuple[list[str], str]:
+    """The words of a question that tell what it is about, and its bare subject ("law of demand").
+
+    Words of asking ("what is", "explain") are dropped, and small words, unless written in capitals. A question of
+    nothing else keeps all its words.
+    """
+    text = unicodedata.normalize("NFC", question)
+    bare = ASKING_UNSPACED.sub(" ", ASKING.sub("", MEANING.sub(r"\1", text), count=1))
+    subject = TERM.findall(bare) or TERM.findall(text)
+    shouted = text.isupper()
+    telling = [w for w in subject if w.lower() not in SMALL_WORDS or (w.isupper() and len(w) > 1 and not shouted)]
+    terms = list(dict.fromkeys(term for word in telling or subject for term in fold(word).split()))
+    if len(terms) > MAX_TERMS:
+        terms = sorted(terms, key=len, reverse=True)[:MAX_TERMS]
+    return terms, fold(" ".join(subject)) if 1 < len(subject) <= 6 else ""
+
+
+def list_stems(texts: Sequence[str]) -> list[set[str]]:
+    """The stems of the content words of each text, as the index has them; numbers count as words."""
+    return [set(stems) for stems in list_stem_runs(texts)]
+
+
+def list_stem_runs(texts: Sequence[str], *, negated: bool = False) -> list[list[str]]:
+    """What `list_stems` gives, in the order of the text.
+
+    With `negated`, the stem behind a negation has a "!" before it.
+    """
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(
+            f"CREATE VIRTUAL TABLE words USING fts5 (text, content='', tokenize='{TOKENIZER}');"
+            "CREATE VIRTUAL TABLE stems USING fts5vocab (words, instance);"
+        )
+        for number, text in enumerate(texts):
+            marked = NEGATION.sub(f" {NEGATED} ", text) if negated else text
+            content = (word for word in TERM.findall(marked) if word.lower() not in SMALL_WORDS)
+            connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, fold(" ".join(content))))
+        stems: list[list[str]] = [[] for _ in texts]
+        for stem, number in connection.execute("SELECT term, doc FROM stems ORDER BY doc, offset"):
+            if stems[number] and stems[number][-1] == NEGATED:
+                stems[number][-1] = f"!{stem}"
+            else:
+                stems[number].append(stem)
+    return stems
