@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.drawings import Box
+from mlx_tutor.extract.matrices import PIECES, SIGNS, compose_matrices
 from mlx_tutor.extract.scripts import join_runs
 
 OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
@@ -18,17 +19,17 @@ PLAIN = re.compile(r"(?:[\w.,′!∂∇∆]|[\^_](?:\w|\{[^{}]*\}))+(?:\([^()]*\
 
 
 def compose_formulas(runs: Sequence[Run], bars: Sequence[Box]) -> list[Run]:
-    """The runs of an upright page, with each sum and its limits, each fraction and each root as one of them.
+    """The runs of an upright page, with each sum and its limits, fraction, root and matrix as one of them.
 
     Args:
         runs: In the order in which the page draws them.
         bars: Thin rules of the page: lines of fractions and roots, and others.
     """
-    composed = _compose_limits(list(runs), bars)
+    composed = compose_matrices(_compose_limits(list(runs), bars), bars)
     # Fractions inside of fractions have the shorter lines.
     for bar in sorted(bars, key=lambda bar: bar[2] - bar[0]):
-        composed = _compose_fraction(composed, bar) or _compose_root(composed, bar) or composed
-    return composed
+        composed = _compose_root(composed, bar) or _compose_fraction(composed, bar) or composed
+    return compose_matrices(composed)
 
 
 def _compose_limits(runs: list[Run], bars: Sequence[Box]) -> list[Run]:
@@ -57,7 +58,8 @@ def _compose_limits(runs: list[Run], bars: Sequence[Box]) -> list[Run]:
         used = {id(run) for run in above + below}
         whole = replace(operator, text=f"{text} ", end=max(run.end for run in [operator, *above, *below]))
         if not is_name:
-            whole = replace(whole, y=_find_height(whole, [run for run in runs if id(run) not in used], bars))
+            others = [run for run in runs if id(run) not in used]
+            whole = replace(whole, y=_find_height(whole, others, bars, operator.end - operator.x))
         runs = [whole if run is operator else run for run in runs if id(run) not in used]
     return runs
 
@@ -83,6 +85,9 @@ def _find_scripts(operator: Run, runs: Sequence[Run]) -> tuple[list[Run], list[R
     for run in sorted(after, key=lambda run: (-run.y, run.x)):
         if run.x < operator.end + furthest * size:
             rows.setdefault(round(run.y), _grow(run, after, size))
+    if len(rows) == 1:
+        ((height, row),) = rows.items()
+        return ([], row) if operator.y - height > 0.6 * size else (row, [])
     return (rows.pop(min(rows)), rows.pop(max(rows)))[::-1] if len(rows) == 2 else ([], [])
 
 
@@ -97,8 +102,8 @@ def _grow(first: Run, runs: Sequence[Run], size: float) -> list[Run]:
     return row[start : end + 1]
 
 
-def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box]) -> float:
-    """The height of what follows an operator: TeX hangs large signs from another one."""
+def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box], width: float) -> float:
+    """The height of what follows an operator: TeX hangs large signs, `width` points wide, from another one."""
     size = operator.size
     for left, bottom, _, _ in bars:
         if -0.3 * size < left - operator.end < 0.8 * size and -0.2 * size < operator.y - bottom < 1.6 * size:
@@ -109,10 +114,15 @@ def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box]) -> flo
         for run in runs
         if -0.1 * size < run.x - operator.end < size
         and run.size > 0.85 * size
-        and -0.2 * size < operator.y - run.y < 1.4 * size
+        and -2 * size < operator.y - run.y < 1.4 * size
         and run.turn == 0
     ]
-    return min(following, key=lambda run: run.x).y if following else operator.y
+    nearest = min(following, key=lambda run: run.x, default=operator)
+    if nearest.text.strip() in SIGNS and nearest.y > operator.y:
+        # A tall bracket hangs too. The sign stands around the middle of the formula; the large one is wider.
+        return operator.y - (0.95 if width > 1.2 * size else 0.75) * size
+    following = [run for run in following if operator.y - run.y > -0.2 * size]
+    return min(following, key=lambda run: run.x, default=operator).y
 
 
 def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
@@ -131,6 +141,7 @@ def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
     below = [run for run in below if run.y > highest - 0.8 * size]
     used = {id(run) for run in above + below}
     others = [run for run in runs if id(run) not in used and run.turn == 0 and run.text.strip()]
+    others = [run for run in others if run.text.strip() not in PIECES]
     for part in (above, below):
         start, end = min(run.x for run in part), max(run.end for run in part)
         is_central = abs(start + end - left - right) < 0.6 * size

@@ -9,7 +9,8 @@ from mlx_tutor.extract.segments import Line
 
 # What may stand alone to the left of an item; what is never a sign of a text needs no space after it.
 CLEAR_BULLETS = "•●▪■‣★✦✶✱✲❖◆♦⬥◼◾❏❐❑❒⚫⬤◉◎❍▶►▸➤➢➣"
-BULLETS = CLEAR_BULLETS + "◦∙·○–—*∗⋆☆◇◊□▫◻◽▹▷▻➔⁃»-"
+# A glyph without a character that stands alone there is one too.
+BULLETS = CLEAR_BULLETS + "\ufffd◦∙·○–—*∗⋆☆◇◊□▫◻◽▹▷▻➔⁃»-"
 LABEL = re.compile(rf"(?:[{BULLETS}]|\(?(?:\d{{1,2}}|[A-Za-z]|[ivx]{{1,4}})[.)]|\[\d{{1,3}}\])")
 BEGINS_ITEM = re.compile(rf"{LABEL.pattern}\s")
 

@@ -49,6 +49,9 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
             if abs(run.x - last.x) < 0.1 * size and abs(run.y - last.y) < 0.1 * size and run.text == last.text:
                 # Drawn twice to look bold.
                 continue
+            if gap < 0 and max(run.size, last.size) < 0.85 * (base := _find_base(group)).size:
+                # An index below a power begins where that does.
+                gap = run.x - base.end
             has_space = last.text.endswith(" ") or run.text.startswith(" ")
             wide = gap > WIDE_GAP * size if has_space else is_cell_gap(gap, size, max(last.space, run.space))
             wide = wide or (spaced and not has_space and gap > 0.2 * size)
@@ -60,6 +63,12 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
         group.append(run)
     if group:
         yield _make_line(group, page, height)
+
+
+def _find_base(group: Sequence[Run]) -> Run:
+    """The last run of the largest type."""
+    largest = max(run.size for run in group)
+    return next(run for run in reversed(group) if run.size > 0.85 * largest)
 
 
 def _make_line(group: Sequence[Run], page: int, height: float) -> Line:

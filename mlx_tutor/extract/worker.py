@@ -24,6 +24,8 @@ MOST_SECONDS = 180.0
 MOST_SECONDS_OCR = 7200.0
 MOST_MEMORY = 2_000_000_000
 OUT_OF_MEMORY = 77
+# Seconds that a child which said no more may take to end by itself, and so tell why.
+PATIENCE = 10.0
 
 
 @dataclass(slots=True)
@@ -108,7 +110,7 @@ def _take_result(child: Child, is_ready: bool, seconds: float, memory: int) -> A
     with suppress(EOFError, pickle.UnpicklingError):
         if is_ready:
             return pickle.load(_pipe(child.process.stdout))
-    _stop(child.process)
+    _stop(child.process, PATIENCE if is_ready else 0.05)
     code = child.process.returncode
     if not is_ready:
         return f"took longer than {seconds:g} s"
@@ -117,13 +119,13 @@ def _take_result(child: Child, is_ready: bool, seconds: float, memory: int) -> A
     return f"the reader stopped ({f'signal {-code}' if code < 0 else f'exit status {code}'})"
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]", patience: float = 0.05) -> None:
     for pipe in (process.stdin, process.stdout):
         with suppress(BrokenPipeError):
             _pipe(pipe).close()
     # One that died by itself keeps its exit status.
     with suppress(subprocess.TimeoutExpired):
-        process.wait(0.05)
+        process.wait(patience)
     process.kill()
     process.wait()
 
