@@ -44,13 +44,17 @@ class Reference:
     ) -> None:
         self._model, self.rows, self._lower = model, rows, lower
         self._hidden: list[mx.array] = []
+        self._norms: list[mx.array] = []
         self.own: list[Sums] = []
         batches = -(-len(rows) // BATCH_SIZE)
         for batch in self._iterate(lower):
             hidden = pick_hidden(model, batch[0], batch[1], lower.first if lower else 0)
-            losses = take_loss(take_log(compute_head(model, hidden)), batch[2])
-            mx.eval(hidden, losses)
+            logits = compute_head(model, hidden).astype(mx.float32)
+            norms = mx.logsumexp(logits, axis=-1)
+            losses = norms - take_targets(logits, batch[2])
+            mx.eval(hidden, norms, losses)
             self._hidden.append(hidden)
+            self._norms.append(norms)
             self.own.append(_sum_tokens([losses, mx.zeros_like(losses), mx.ones_like(losses)], batch[3]))
             on_done(len(self.own) / batches)
 
@@ -67,11 +71,14 @@ class Reference:
         for number, batch in enumerate(self._iterate(lower)):
             if number % every:
                 continue
-            log_p = take_log(compute_head(self._model, self._hidden[number]))
-            log_q = take_log(compute_logits(candidate, batch[0], batch[1], lower.first if lower else 0))
-            kl = (mx.exp(log_p) * (log_p - log_q)).sum(axis=-1)
-            same = (log_p.argmax(axis=-1) == log_q.argmax(axis=-1)).astype(mx.float32)
-            found.append(_sum_tokens([take_loss(log_q, batch[2]), kl, same], batch[3]))
+            # Normed where they are summed up: each pass over the whole vocabulary costs as much as a layer.
+            own = compute_head(self._model, self._hidden[number]).astype(mx.float32)
+            other = compute_logits(candidate, batch[0], batch[1], lower.first if lower else 0).astype(mx.float32)
+            norms = mx.logsumexp(other, axis=-1)
+            chances = mx.exp(own - self._norms[number][:, None])
+            kl = (chances * (own - other)).sum(axis=-1) + norms - self._norms[number]
+            same = (own.argmax(axis=-1) == other.argmax(axis=-1)).astype(mx.float32)
+            found.append(_sum_tokens([norms - take_targets(other, batch[2]), kl, same], batch[3]))
             on_done(every * len(found) / len(self._hidden))
         return found
 
@@ -93,15 +100,9 @@ def average(sums: Sequence[Sums]) -> Agreement:
     return Agreement(float(loss / count), max(0.0, float(kl / count)), float(top1 / count))
 
 
-def take_log(logits: mx.array) -> mx.array:
-    """Log-probabilities in float32."""
-    logits = logits.astype(mx.float32)
-    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-
-
-def take_loss(logs: mx.array, targets: mx.array) -> mx.array:
-    """Of each token, in nats."""
-    return -mx.take_along_axis(logs, targets[:, None], axis=-1)[:, 0]
+def take_targets(logits: mx.array, targets: mx.array) -> mx.array:
+    """Of each row (count, vocabulary), what its target has."""
+    return mx.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
 
 
 def measure_retention(base: float, adapter: float, fused: float) -> float | None:

@@ -13,7 +13,6 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_unflatten
 
-from mlx_tutor.fuse.agreement import take_log
 from mlx_tutor.fuse.rounding import Curvature, factor_curvature
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_logits
@@ -64,7 +63,7 @@ def _sum_hessians(
     ) -> tuple[mx.array, dict[str, mx.array]]:
         for path, recorder in recorders.items():
             recorder._zero = zeros[path]
-        logs = take_log(compute_logits(model, inputs, positions))
+        logs = _take_log(compute_logits(model, inputs, positions))
         label_key, sign_key = mx.random.split(key)
         labels = mx.random.categorical(mx.stop_gradient(logs), key=label_key)
         # Random signs keep the tokens of a row apart: what they share cancels in the mean.
@@ -91,6 +90,12 @@ def _sum_hessians(
         mx.eval(hessians)
         on_done(number / len(rows))
     return hessians
+
+
+def _take_log(logits: mx.array) -> mx.array:
+    """Log-probabilities in float32."""
+    logits = logits.astype(mx.float32)
+    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
 def _add_hessian(hessians: dict[str, list[mx.array]], path: str, x: mx.array, gradient: mx.array, count: int) -> None:

@@ -47,10 +47,14 @@ class FuseTrial:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One choice of bits, one for each layer with an adapter, and their mean; None: all in full precision."""
+    """One choice of bits, one for each layer with an adapter, and their mean; None: all in full precision.
+
+    `harm` is what rounding is expected to cost, in nats of KL a token; None where that is not known.
+    """
 
     chosen: dict[str, int] | None
     bits: float | None
+    harm: float | None = None
 
 
 def list_sizes(costs: Mapping[str, LayerCost], widths: Sequence[int]) -> list[Size]:
@@ -63,8 +67,14 @@ def list_sizes(costs: Mapping[str, LayerCost], widths: Sequence[int]) -> list[Si
     for mean in means:
         chosen = choose_bits(costs, mean)
         if not sizes or chosen != sizes[-1].chosen:
-            sizes.append(Size(chosen, average_bits(chosen, costs)))
+            sizes.append(Size(chosen, average_bits(chosen, costs), _sum_harms(chosen, costs)))
     return sizes
+
+
+def _sum_harms(chosen: Mapping[str, int], costs: Mapping[str, LayerCost]) -> float | None:
+    harms = [costs[path].harms for path in chosen]
+    known = [each[bits] for each, bits in zip(harms, chosen.values(), strict=True) if each is not None]
+    return sum(known) if known and len(known) == len(harms) else None
 
 
 def judge(
@@ -100,25 +110,49 @@ def judge(
     )
 
 
+def measure_excess(trial: FuseTrial, settings: FuseSettings) -> float:
+    """How many times the harm is that just meets the targets, roughly: below 1 for a size that meets them.
+
+    KL and lost training grow with the harm, changed top tokens with its root.
+    """
+    lost = 0.0 if trial.retention is None else (1 - trial.retention) / max(1 - settings.target, 1e-9)
+    return max(trial.drift / MOST_DRIFT, lost, ((1 - trial.top1) / max(1 - settings.top1, 1e-9)) ** 2)
+
+
 def find_smallest(
-    sizes: Sequence[Size], try_size: Callable[[Size], FuseTrial], write: Callable[[Size], FuseTrial]
+    sizes: Sequence[Size],
+    try_out: Callable[[Size], FuseTrial],
+    write: Callable[[Size], FuseTrial],
+    settings: FuseSettings,
 ) -> tuple[FuseTrial, ...]:
     """Write the smallest size that meets the targets; the largest where none does.
 
-    A larger size is never worse but by chance, so the smallest on few rows is found by bisection. What is written is
-    measured on all rows, and while it fails there, the next size is.
+    A larger size is never worse but by chance, so the smallest on few rows is bracketed, from what the last trial says
+    of the others. What is written is measured on all rows, and while it fails there, the next size is.
 
     Returns:
         What was measured, in this order; the last of it is what was written.
     """
     trials: list[FuseTrial] = []
     low, high = 0, len(sizes) - 1
+    next_size = (low + high) // 2
     while low < high:
+        trials.append(try_out(sizes[next_size]))
+        expected = _expect_smallest(sizes, next_size, measure_excess(trials[-1], settings))
+        low, high = (low, next_size) if trials[-1].meets_target else (next_size + 1, high)
         middle = (low + high) // 2
-        trials.append(try_size(sizes[middle]))
-        low, high = (low, middle) if trials[-1].meets_target else (middle + 1, high)
+        next_size = middle if expected is None else min(max(expected, low), max(high - 1, low))
     for size in sizes[low:]:
         trials.append(write(size))
         if trials[-1].meets_target:
             break
     return tuple(trials)
+
+
+def _expect_smallest(sizes: Sequence[Size], tried: int, excess: float) -> int | None:
+    """The number of the smallest size that should meet the targets, where the one at `tried` has that `excess`."""
+    harm = sizes[tried].harm
+    if not harm or not excess:
+        return None
+    enough = [number for number, size in enumerate(sizes) if size.harm is not None and size.harm <= harm / excess]
+    return min(enough, default=None)

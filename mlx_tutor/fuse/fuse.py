@@ -143,7 +143,7 @@ def fuse_run(
             progress,
         )
         sizes = list_sizes(runner.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
-        tried = find_smallest(sizes, runner.try_size, runner.write)
+        tried = find_smallest(sizes, runner.try_size, runner.write, recipe.fuse)
     final, kept = tried[-1], average(reference.own)
     report = FuseReport(
         run=run.name,
