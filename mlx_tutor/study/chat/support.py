@@ -17,9 +17,10 @@ from mlx_tutor.study.search.passages import Passage, count_words, place_sentence
 from mlx_tutor.study.search.words import NEGATION, list_stem_runs
 from mlx_tutor.text import strip_bold
 
-# Words of an answer that say nothing of their own.
+# Words of an answer that say nothing of their own; the "No," before it answers the question.
 LIGHT = re.compile(
-    r"\b(?:answer|yes|no,|so|thus|hence|therefore|simply|basically|called|known|named|means|refers|term|concept|example)\b",
+    r"^\W*no\s*,|\b(?:answer|yes|so|thus|hence|therefore|simply|basically|called|known|named|means|refers|term|concept"
+    r"|example)\b",
     re.IGNORECASE,
 )
 # A sentence with fewer content words says too little to be supported.
@@ -71,36 +72,43 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
     stems = list_stem_runs([LIGHT.sub(" ", text) for text in (question, *said, *(quote for _, _, quote in quotes))])
     asked = set() if POLAR.match(question) else set(stems[0])
     answer_stems, quote_stems = stems[1 : 1 + len(said)], stems[1 + len(said) :]
-    sources: list[Source] = []
-    checked = 0
-    for sentence, words in zip(said, answer_stems, strict=True):
-        if len(set(words)) < MIN_STEMS:
-            continue
-        checked += 1
-        for (passage, offset, quote), found in zip(quotes, quote_stems, strict=True):
-            # A word said twice has to be found twice.
-            whole = not Counter(words) - Counter(found) and not asked >= set(words)
-            if whole and _agree(sentence, quote) and _is_in_order(sentence, quote):
-                page, cell = passage.find_place(offset)
-                place = (passage.source, passage.section, passage.heading, page, cell)
-                sources.append(Source(*place, quote, sentence))
-                break
-    return tuple(sources), checked
+    checked = [number for number, words in enumerate(answer_stems) if len(set(words)) >= MIN_STEMS]
+    # A word said twice has to be found twice.
+    candidates = [
+        (number, place)
+        for number in checked
+        if not asked >= set(answer_stems[number])
+        for place, found in enumerate(quote_stems)
+        if not Counter(answer_stems[number]) - Counter(found) and _agree(said[number], quotes[place][2])
+    ]
+    ordered = _find_ordered([(said[number], quotes[place][2]) for number, place in candidates])
+    best: dict[int, Source] = {}
+    for (number, place), fits in zip(candidates, ordered, strict=True):
+        if fits and number not in best:
+            passage, offset, quote = quotes[place]
+            page, cell = passage.find_place(offset)
+            where = (passage.source, passage.section, passage.heading, page, cell)
+            best[number] = Source(*where, quote, said[number])
+    return tuple(best.values()), len(checked)
 
 
 def _agree(sentence: str, quote: str) -> bool:
     """Whether the sentence has no number that the quote has not, and both or neither are negated."""
     numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
-    return numbers and bool(NEGATION.search(sentence)) == bool(NEGATION.search(quote))
+    negated = [bool(NEGATION.search(LIGHT.sub(" ", text))) for text in (sentence, quote)]
+    return numbers and negated[0] == negated[1]
 
 
-def _is_in_order(sentence: str, quote: str) -> bool:
-    """Whether the words that both have stand in one order, which one of the two may have changed as a whole."""
-    orders = [list(_list_orders(LIGHT.sub(" ", text))) for text in (sentence, quote)]
-    runs = list_stem_runs([text for forms in orders for text in forms], negated=True)
-    said, quoted = runs[: len(orders[0])], runs[len(orders[0]) :]
-    pairs = [*((form, quoted[0]) for form in said), *((said[0], form) for form in quoted)]
-    return any(_is_part(ours, theirs) for ours, theirs in pairs)
+def _find_ordered(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Of each pair, whether the words that both have stand in one order, which one may have changed as a whole."""
+    orders = {text: list(_list_orders(LIGHT.sub(" ", text))) for pair in pairs for text in pair}
+    runs = iter(list_stem_runs([form for forms in orders.values() for form in forms], negated=True))
+    stems = {text: [next(runs) for _ in forms] for text, forms in orders.items()}
+    return [
+        any(_is_part(form, stems[quote][0]) for form in stems[sentence])
+        or any(_is_part(stems[sentence][0], form) for form in stems[quote])
+        for sentence, quote in pairs
+    ]
 
 
 def _list_orders(sentence: str) -> Iterator[str]:

@@ -1,9 +1,14 @@
 """Support stands up to swapped subjects, opposites, negation, and changed or repeated words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from mlx_tutor.study.chat import support
 from mlx_tutor.study.chat.support import find_support
 from mlx_tutor.study.search.passages import Passage
+from mlx_tutor.study.search.words import list_stem_runs
 
 PAIRS = Path(__file__).with_name("support_pairs.txt")
 
@@ -33,3 +38,24 @@ def test_the_same_sentence_in_another_alphabet() -> None:
     course = "Медиана делит упорядоченный ряд значений на две равные части."
     assert is_supported(course, course)
     assert not is_supported("Ряд значений делит медиана на равные упорядоченный части две.", course)
+
+
+def test_a_leading_no_answers_the_question_and_negates_nothing() -> None:
+    course = "A stack gives back the newest element first."
+    assert is_supported("No, a stack gives back the newest element first.", course)
+    assert not is_supported("No, a stack does not give back the newest element first.", course)
+    assert not is_supported("No stack gives back the newest element first.", course)
+
+
+def test_stems_are_asked_for_twice_however_many_sentences_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def count(texts: Sequence[str], *, negated: bool = False) -> list[list[str]]:
+        calls.append(len(texts))
+        return list_stem_runs(texts, negated=negated)
+
+    monkeypatch.setattr(support, "list_stem_runs", count)
+    said = [f"A queue of kind {i} gives back its oldest element first." for i in range(20)]
+    passages = [Passage("q.md", i, (), sentence, ((0, None, None),)) for i, sentence in enumerate(said)]
+    sources, checked = find_support("\n".join(said), "Tell me about it.", passages)
+    assert (len(sources), checked, len(calls)) == (20, 20, 2)
