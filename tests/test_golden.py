@@ -9,7 +9,7 @@ from some of them once, `golden/course.jsonl`, which does not change with the re
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,12 +32,22 @@ from mlx_tutor.evaluation.teaching import CourseText
 from mlx_tutor.extract.extract import EXTRACTOR, read_documents, read_source
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file, hash_value, read_json, write_json
+from mlx_tutor.fuse.fuse import FUSER, fuse_run
+from mlx_tutor.gguf.convert import VERSION, convert_gguf
+from mlx_tutor.models import load_tokenizer
 from mlx_tutor.recipe import Recipe, load_recipe
 from mlx_tutor.records import Message
+from mlx_tutor.settings import FuseSettings
 from mlx_tutor.study.exam.record import FORMAT, hash_entry, make_code, write_line
 from mlx_tutor.study.search.index import INDEX_VERSION, build_index, find_index
-from mlx_tutor.training.batches import TokenRow
+from mlx_tutor.training.batches import TokenRow, iterate_batches
+from mlx_tutor.training.monitor import Metric
+from mlx_tutor.training.rows import tokenize_rows
+from mlx_tutor.training.train import TRAINER
 from mlx_tutor.workspace import Course
+from tests.gguf.factory import make_gguf
+from tests.model_factory import make_model
+from tests.training.runs import SETTINGS, make_rows, train
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -220,10 +230,61 @@ def hash_record(course: Course) -> dict[str, str]:
     return {"entry": hash_value([write_line(entry), head, make_code(head)])}
 
 
+def hash_training(course: Course) -> dict[str, str]:
+    """The batches of a training, the rates of its steps, and its losses to a tenth: machines differ behind that."""
+    base = make_model(course.root / "model")
+    rows = tokenize_rows(make_rows(40), load_tokenizer(base), 256).rows
+    batches: list[Any] = []
+
+    def note(indices: Sequence[int], weight: float) -> bool:
+        batches.append([list(indices), weight])
+        return len(batches) < 30
+
+    for _ in iterate_batches(rows, 4, 256, loop=True, seed=3, on_batch=note):
+        pass
+    seen: list[Metric] = []
+    settings = replace(SETTINGS, learning_rate=1e-2, iters=20, grad_accumulation_steps=2, steps_per_report=1)
+    _, report = train(course.workspace, base, settings, on_event=seen.append)
+    steps = [[metric["iteration"], metric["learning_rate"]] for metric in seen if metric["kind"] == "train"]
+    losses = [f"{loss:.1f}" for loss in (report.base_loss, report.best_loss, report.train_loss or 0.0)]
+    found = {"batches": batches, "rates": steps, "losses": [*losses, report.best_iteration, report.trained_parameters]}
+    return {name: hash_value(round_numbers(value)) for name, value in found.items()}
+
+
+def hash_fused(course: Course) -> dict[str, str]:
+    """Which sizes were tried for an adapter that 4 bits lose, and what each came to, to a tenth."""
+    base = make_model(course.root / "model")
+    run, _ = train(course.workspace, base, replace(SETTINGS, learning_rate=1e-5, iters=4))
+    recipe = Recipe(train=SETTINGS, fuse=FuseSettings())
+    report = fuse_run(run, base, recipe, make_rows(22), make_rows(3, start=22), lambda message: None)
+    trials = [[trial.bits, trial.layers, f"{trial.loss:.1f}", f"{trial.top1:.1f}"] for trial in report.tried]
+    return {"trials": hash_value(round_numbers(trials)), "layers": hash_file(run.fused / "config.json")}
+
+
+def hash_converted(course: Course) -> dict[str, str]:
+    """The weights, configuration and tokens that files of several types become."""
+    found = {}
+    for architecture, kind in (("qwen2", "Q4_0"), ("llama", "Q6_K"), ("qwen3", "Q8_0"), ("qwen2", "Q2_K")):
+        name = f"{architecture}, {kind}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(course.root / name))
+            folder = convert_gguf(make_gguf(course.root / "model.gguf", architecture, kind))
+        found[name] = hash_value(
+            [
+                *(hash_file(folder / file) for file in ("model.safetensors", "config.json")),
+                load_tokenizer(folder).encode("<|im_start|>user\nWhat does the mean tell?<|im_end|>"),
+            ]
+        )
+    return found
+
+
 CASES: dict[str, tuple[str, int, Callable[[Course], dict[str, str]]]] = {
     "documents": ("extract/extract.py: EXTRACTOR", EXTRACTOR, hash_documents),
     "rows": ("dataset/build.py: MAKER", MAKER, hash_rows),
     "index": ("study/search/index.py: INDEX_VERSION", INDEX_VERSION, hash_index),
+    "training": ("training/train.py: TRAINER", TRAINER, hash_training),
+    "fused": ("fuse/fuse.py: FUSER", FUSER, hash_fused),
+    "gguf": ("gguf/convert.py: VERSION", VERSION, hash_converted),
     "measures": ("evaluation/evaluate.py: MEASURER", MEASURER, hash_measures),
     "record": ("study/exam/record.py: FORMAT", FORMAT, hash_record),
 }

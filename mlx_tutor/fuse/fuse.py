@@ -33,6 +33,8 @@ from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_low
 from mlx_tutor.training.rows import TokenRows, tokenize_rows
 from mlx_tutor.workspace import Run
 
+# Raise it when the same adapter and settings give another model: then every fused model is stale.
+FUSER = 1
 # Training rows that say how to round, at most. Which size it is, validation rows decide.
 FITTING_ROWS = 64
 TOKENS_AN_INPUT = 6
@@ -77,6 +79,8 @@ def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
         "adapter": hash_sample(run.adapter / "adapters.safetensors"),
         "base": run.read()["inputs"]["base"],
         "settings": hash_value(recipe.to_dict()["fuse"]),
+        # Models from before there were versions have no entry; they are of the first.
+        **({"fuser": str(FUSER)} if FUSER > 1 else {}),
     }
 
 

@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.files import hash_file, hash_text, read_json, write_json
 
-# Raised when the same file is converted into other bytes than before.
+# Raise it when the same file becomes other weights or tokens: then every file is converted again.
 VERSION = 1
 RECORD = "conversion.json"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -31,6 +31,8 @@ from mlx_tutor.training.reporting import open_callback
 from mlx_tutor.training.rows import TokenRows, check_rows, tokenize_rows
 from mlx_tutor.workspace import Run
 
+# Raise it when the same rows and settings give another adapter: then every run is stale.
+TRAINER = 1
 # Settings that change what is written on the way, and not what is learned.
 SIDE_SETTINGS = ("report_to", "steps_per_save", "cache_gb", "test_batches")
 
@@ -72,6 +74,8 @@ def hash_inputs(recipe: Recipe, base: Path, rows_hash: str) -> dict[str, str]:
         "base": hash_model(base),
         "tokenizer": hash_tokenizer(base),
         "settings": hash_value(settings),
+        # Runs from before there were versions have no entry; they are of the first.
+        **({"trainer": str(TRAINER)} if TRAINER > 1 else {}),
         **({"thinking": "on"} if recipe.model.thinking else {}),
     }
 

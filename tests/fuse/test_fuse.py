@@ -19,7 +19,7 @@ from mlx_tutor.fuse.agreement import Agreement, Reference, average
 from mlx_tutor.fuse.bits import LayerCost, choose_bits
 from mlx_tutor.fuse.curvature import measure_curvature
 from mlx_tutor.fuse.frontier import judge, list_sizes
-from mlx_tutor.fuse.fuse import fuse_run, is_fuse_current, list_trials, pick_fitting, read_fuse
+from mlx_tutor.fuse.fuse import FUSER, fuse_run, is_fuse_current, list_trials, pick_fitting, read_fuse
 from mlx_tutor.fuse.rounding import estimate_harm, factor_curvature, pack_codes, round_layer
 from mlx_tutor.fuse.write import Merged, measure_size
 from mlx_tutor.generate import generate_answer
@@ -327,10 +327,14 @@ def test_corrupt_weights_are_one_clear_error(weak: Run, tiny_model: Path, tmp_pa
         fuse(run, tiny_model)
 
 
-def test_a_fuse_is_current_until_settings_or_adapter_change(strong: Run, tiny_model: Path) -> None:
+def test_a_fuse_is_current_until_settings_or_adapter_change(
+    strong: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fuse(strong, tiny_model)
     assert is_fuse_current(strong, Recipe(train=SETTINGS))
     assert not is_fuse_current(strong, Recipe(train=SETTINGS, fuse=FuseSettings(bits=8)))
+    monkeypatch.setattr("mlx_tutor.fuse.fuse.FUSER", FUSER + 1)
+    assert not is_fuse_current(strong, Recipe(train=SETTINGS))
 
 
 def test_killed_in_the_middle_then_fused_again(weak: Run, tiny_model: Path) -> None:

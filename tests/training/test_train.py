@@ -13,10 +13,11 @@ import pytest
 
 from mlx_tutor.errors import DatasetError, RecipeError, TrainingError
 from mlx_tutor.models import hash_model, load_model, load_tokenizer
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.rows import tokenize_rows
-from mlx_tutor.training.train import is_run_current
+from mlx_tutor.training.train import TRAINER, hash_inputs, is_run_current
 from mlx_tutor.workspace import Run
 from tests.model_factory import make_model
 from tests.training.runs import SETTINGS, make_rows, train
@@ -192,6 +193,14 @@ def test_a_run_is_current_until_an_input_changes(tmp_path: Path, tiny_model: Pat
     assert is_run_current(run, inputs)
     assert not is_run_current(run, {**inputs, "rows": "other"})
     assert not is_run_current(Run(tmp_path, "missing"), inputs)
+
+
+def test_another_trainer_makes_a_run_stale(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, iters=2)
+    run, _ = train(tmp_path, tiny_model, settings)
+    assert is_run_current(run, hash_inputs(Recipe(train=settings), tiny_model, "rows"))
+    monkeypatch.setattr("mlx_tutor.training.train.TRAINER", TRAINER + 1)
+    assert not is_run_current(run, hash_inputs(Recipe(train=settings), tiny_model, "rows"))
 
 
 def test_nothing_reaches_stdout(tmp_path: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
