@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+from mlx_tutor.languages.table import list_frames
+
 # Fewer training rows than this teach nothing.
 MIN_TRAIN_ROWS = 8
 
@@ -12,7 +14,6 @@ UNROUNDED = 16
 
 # Between these, models with a thinking mode think.
 THINK, END_THINK = "<think>", "</think>"
-QUESTION = "Question: "
 
 # A source and the index of a section in it.
 Place = tuple[str, int]
@@ -155,8 +156,9 @@ def split_thoughts(text: str) -> tuple[str, str]:
 
 def split_question(text: str) -> tuple[str, str]:
     """The passages above the question of a user turn, "" where there are none, and the question."""
-    passages, _, question = text.rpartition(f"\n{QUESTION}")
-    return passages.strip(), question
+    leads = [f"\n{frame['question']}" for frame in list_frames()]
+    start, lead = max((text.rfind(lead), lead) for lead in leads)
+    return ("", text) if start < 0 else (text[:start].strip(), text[start + len(lead) :])
 
 
 def describe_share(rows: int, total: int) -> str:

@@ -45,7 +45,16 @@ class CourseSettings:
     teaching_style: str = setting(
         "step by step", "how it is taught; `socratic`, `steps`, `direct` and `analogy` also begin a chat in that style"
     )
-    system_prompt: str = setting(SYSTEM_PROMPT, "who the tutor is; the same in training, compare and chat")
+    language: str = setting(
+        "",
+        "language of the default system prompt and of what stands around answers and passages; empty: the one that "
+        "most of the course is in",
+        choices=("", *LANGUAGES),
+    )
+    system_prompt: str = setting(
+        SYSTEM_PROMPT,
+        "who the tutor is; the same in training, compare and chat; the default is in the course's language",
+    )
 
 
 @dataclass(frozen=True, slots=True)

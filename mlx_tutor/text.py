@@ -11,7 +11,7 @@ FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 # What a terminal or a reader may obey: control and half characters, and marks that turn the writing direction around.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Lines of an answer count as sentences too.
-LINE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+|\n+")
+LINE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+|(?<=[。！？])(?=[^”’）])|\n+")
 
 
 def strip_controls(text: str) -> str:

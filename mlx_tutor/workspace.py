@@ -1,6 +1,7 @@
 """Where files are: the workspace, its courses and their runs."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,18 @@ def find_course(workspace: Path, name: str | None = None) -> Course:
     if len(own) > 1:
         raise CorpusError(f"Several courses: {', '.join(c.name for c in own)}. Name one with -c NAME.")
     return own[0]
+
+
+def find_language(course: Course) -> str:
+    """The language that most words of the extracted course are in (ISO 639-1), "" where none is known."""
+    path = course.dataset / "documents.json"
+    if not path.is_file():
+        return ""
+    words: Counter[str] = Counter()
+    for entry in read_json(path).get("sources", []):
+        words[entry.get("language", "")] += entry.get("words", 0)
+    del words[""]
+    return max(words, key=lambda language: words[language], default="")
 
 
 def check_name(name: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,7 +35,10 @@ def command(options: Options) -> None:
 
     job = open_job(options)
     stages.warn_slow(job)
-    outcomes = [run_extract(job), run_build(job)]
+    outcomes = [run_extract(job)]
+    # Its language is known only now.
+    job = replace(job, recipe=open_job(options).recipe)
+    outcomes.append(run_build(job))
     trained, run = stages.run_train(job)
     outcomes.append(trained)
     if trained.result["stopped"] == "interrupted":

@@ -107,7 +107,7 @@ def make_examples(
         # The place of a passage that wants a title must not name it.
         heading = () if row.qa.type == "title" else origin.heading
         place = describe_place(origin.source, origin.page, origin.cell, heading)
-        yield Example(write_messages(row.qa, recipe.course.system_prompt, place), origin, row.qa, metadata)
+        yield Example(write_messages(row.qa, recipe.course, place, row.chunk.language), origin, row.qa, metadata)
 
 
 def _mine_chunk(
@@ -210,7 +210,7 @@ def _write_rejected(chunk: Chunk, refused: Rejected, recipe: Recipe) -> tuple[Ex
     block, method = chunk.blocks[0], f"teacher {refused.type}"
     origin = Origin(chunk.source, chunk.section, block.page, block.cell, chunk.heading, method, refused.evidence)
     qa = QaPair(refused.question, (), refused.answer, refused.type, ())
-    return Example(write_messages(qa, recipe.course.system_prompt), origin, qa, {}), f"teacher: {refused.reason}"
+    return Example(write_messages(qa, recipe.course), origin, qa, {}), f"teacher: {refused.reason}"
 
 
 def _write_repeat(repeat: Repeat, recipe: Recipe) -> tuple[Example, str]:
@@ -218,7 +218,7 @@ def _write_repeat(repeat: Repeat, recipe: Recipe) -> tuple[Example, str]:
     place = describe_place(repeat.source, repeat.page, repeat.cell, repeat.heading)
     qa = QaPair(place, (), repeat.other, "repeat", ())
     origin = Origin(repeat.source, repeat.section, repeat.page, repeat.cell, repeat.heading, "repeat", "")
-    return Example(write_messages(qa, recipe.course.system_prompt), origin, qa, {}), f"text of {repeat.other_source}"
+    return Example(write_messages(qa, recipe.course), origin, qa, {}), f"text of {repeat.other_source}"
 
 
 def _count(values: Iterator[str]) -> dict[str, int]:

@@ -83,7 +83,7 @@ def _make_exam_rows(exam: Document, recipe: Recipe) -> Iterable[Example]:
     for qa, index, block in find_exam_pairs(exam):
         heading = exam.sections[index].heading
         origin = Origin(exam.source, index, block.page, block.cell, heading, "exam", block.text)
-        messages = write_messages(qa, recipe.course.system_prompt)
+        messages = write_messages(qa, recipe.course)
         yield Example(messages, origin, qa, write_metadata(recipe.course, {}))
 
 

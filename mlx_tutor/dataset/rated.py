@@ -101,7 +101,7 @@ def pick_rated(
         qa = QaPair(answer.question, (), answer.answer, "rated", ())
         # The section is the pair's number in the journal: the row belongs to no section of the course.
         origin = Origin("journal.sqlite", answer.pair, None, None, (), METHOD, answer.answer)
-        example = Example(write_messages(qa, course.system_prompt), origin, qa, metadata)
+        example = Example(write_messages(qa, course), origin, qa, metadata)
         if answer.place is not None and answer.place not in trained:
             dropped.append((example, "rated, but asked from a held-out section"))
         elif names and firewall.measure(example) >= NEAR:

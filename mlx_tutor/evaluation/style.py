@@ -5,10 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlx_tutor.languages.table import match_labels
+
 LATEX = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|(?<![\\$\w])\$(?=[^\s$])[^$\n]*[^\s$]\$(?![\w$])", re.DOTALL)
 STEP = re.compile(r"^\s*(?:[-*•]\s+|\d+[.)]\s+|step \d+\b)", re.IGNORECASE | re.MULTILINE)
 FENCE = re.compile(r"^\s*```", re.MULTILINE)
-RELATED = re.compile(r"related concepts?\W*\n(?P<list>(?:\s*(?:[-*•]|\d+[.)])\s+.+(?:\n|$))+)", re.IGNORECASE)
+RELATED = re.compile(
+    rf"(?:related concepts?|{match_labels('related')})\W*\n(?P<list>(?:\s*(?:[-*•]|\d+[.)])\s+.+(?:\n|$))+)",
+    re.IGNORECASE,
+)
 FENCED = re.compile(r"^\s*```.*?(?:^\s*```|\Z)", re.DOTALL | re.MULTILINE)
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 CHUNK_ENDS = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")

@@ -20,6 +20,8 @@ from mlx_tutor.evaluation.guards import SourceText
 from mlx_tutor.evaluation.metrics import Measure
 from mlx_tutor.evaluation.style import FENCED, LATEX, count_style, list_related
 from mlx_tutor.generate import generate_answer
+from mlx_tutor.languages.detect import detect_language
+from mlx_tutor.languages.table import match_labels
 from mlx_tutor.models import LoadedModel, count_weights
 from mlx_tutor.records import split_question
 from mlx_tutor.settings import GenerateSettings
@@ -36,11 +38,10 @@ MEASURES = (
     Measure("level", "level fits %", 1, 1, "share of answers whose reading grade is right for who is taught"),
     Measure("copied", "word for word %", 0, 1, "share of runs of eight words that stand in the course"),
 )
-# The commonest words of English; a text in it has more than this share of them.
-ENGLISH = frozenset("the of and a an in to is are was that it for on with as by be this which or from".split())
-ENGLISH_SHARE = 0.15
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-LABELS = re.compile(r"^\s*(?:step by step|answer|related concepts?)\s*:", re.IGNORECASE | re.MULTILINE)
+LABELS = re.compile(
+    rf"^\s*(?:{'|'.join(map(match_labels, ('steps', 'answer', 'related')))})\s*[:：]", re.IGNORECASE | re.MULTILINE
+)
 # Reading grades (Flesch-Kincaid, years of American school) that fit what course.grade_level says, first match first.
 LEVELS = (
     (r"kindergarten|primary|elementary", 0, 6),
@@ -102,12 +103,6 @@ def measure_readability(text: str) -> Readability | None:
     return Readability(206.835 - 1.015 * length - 84.6 * syllables, 0.39 * length + 11.8 * syllables - 15.59, length)
 
 
-def is_english(texts: Sequence[str]) -> bool:
-    """Whether texts have the small words of English."""
-    words = [word.lower() for text in texts for word in WORD.findall(text)]
-    return bool(words) and sum(word in ENGLISH for word in words) / len(words) >= ENGLISH_SHARE
-
-
 def find_level(grade_level: str, references: Sequence[str]) -> tuple[float, float, str]:
     """Lowest and highest reading grade that fit, and why.
 
@@ -152,7 +147,7 @@ class TeachingScorer:
 
 def make_scorer(course: CourseText, references: Sequence[str]) -> TeachingScorer:
     """Prepare the measures for a course."""
-    english = is_english(course.sources or references)
+    english = detect_language("\n".join(course.sources or references)) == "en"
     return TeachingScorer(course, SourceText(course.sources), english, find_level(course.grade_level, references))
 
 

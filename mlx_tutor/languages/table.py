@@ -21,7 +21,8 @@ class Language:
     Attributes:
         code: Two letters, ISO 639-1; the file's name.
         name: What English calls it.
-        frame: The headings of an answer (`steps`, `answer`, `related`).
+        frame: What stands around an answer (`steps`, `answer`, `related`), around passages (`question`, `grounding`)
+            and before all of it (`prompt`).
         questions: Wordings by kind of row, with the fields of that kind in braces.
         patterns: Regular expressions by name, compiled without regard to case unless they say `(?-i:...)`.
         words: Sets of words in small letters, by name.
@@ -42,11 +43,34 @@ def list_languages() -> tuple[str, ...]:
 
 
 @cache
+def _read_table(code: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def read_frame(code: str) -> Mapping[str, str]:
+    """The frame of a language; where the language has no table, or not that part, it is English."""
+    frame: dict[str, str] = _read_table("en")["frame"]
+    return frame | _read_table(code)["frame"] if code in list_languages() else frame
+
+
+def list_frames() -> list[Mapping[str, str]]:
+    """The frames of all languages, English first."""
+    return [read_frame(code) for code in sorted(list_languages(), key=lambda code: code != "en")]
+
+
+def match_labels(part: str) -> str:
+    """A regular expression for that part of any language's frame, without its colon."""
+    labels = dict.fromkeys(frame[part].strip(" :：") for frame in list_frames())
+    return "|".join(map(re.escape, labels))
+
+
+@cache
 def read_language(code: str) -> Language | None:
     """The table of a language; None where there is none."""
     if code not in list_languages():
         return None
-    table: dict[str, Any] = tomllib.loads((FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+    table = _read_table(code)
     return Language(
         code=code,
         name=table["name"],

@@ -4,13 +4,15 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlx_tutor.languages.table import read_frame
 from mlx_tutor.recipe import Recipe, load_recipe
-from mlx_tutor.workspace import Course, find_course, find_workspace
+from mlx_tutor.settings import SYSTEM_PROMPT
+from mlx_tutor.workspace import Course, find_course, find_language, find_workspace
 
 if TYPE_CHECKING:
     from mlx_tutor.display import Screen
@@ -54,7 +56,18 @@ def open_job(options: Options) -> Job:
         RecipeError: a setting that cannot be.
     """
     course = find_course(find_workspace(), options.course)
-    return Job(course, load_recipe(course.recipe, options.overrides), options, open_screen(options))
+    recipe = settle_language(load_recipe(course.recipe, options.overrides), course)
+    return Job(course, recipe, options, open_screen(options))
+
+
+def settle_language(recipe: Recipe, course: Course) -> Recipe:
+    """The recipe with the course's language and the default system prompt in it, where it does not set them."""
+    settings = recipe.course
+    language = settings.language or find_language(course)
+    prompt = settings.system_prompt
+    if prompt == SYSTEM_PROMPT:
+        prompt = read_frame(language).get("prompt", prompt)
+    return replace(recipe, course=replace(settings, language=language, system_prompt=prompt))
 
 
 @cache

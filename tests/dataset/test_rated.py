@@ -14,7 +14,7 @@ from mlx_tutor.evaluation.rate import SCHEMA
 from mlx_tutor.journal import find_journal, open_journal
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, Section
-from mlx_tutor.settings import DatasetSettings
+from mlx_tutor.settings import CourseSettings, DatasetSettings
 from mlx_tutor.stages.data import run_build
 from mlx_tutor.stages.job import Options, open_job
 from mlx_tutor.workspace import Course
@@ -25,7 +25,12 @@ CRITERIA = ("help", "tone")
 
 def make_example(answer: str) -> Example:
     qa = QaPair("Which is it?", (), answer, "rated", ())
-    return Example(write_messages(qa, ""), Origin("a.md", 0, None, None, (), "rating", answer), qa, {})
+    return Example(
+        write_messages(qa, CourseSettings(system_prompt="")),
+        Origin("a.md", 0, None, None, (), "rating", answer),
+        qa,
+        {},
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from mlx_tutor.evaluation.teaching import (
     count_syllables,
     find_level,
     find_wanted,
-    is_english,
     make_scorer,
     measure_readability,
     measure_speed,
@@ -62,6 +61,9 @@ def test_code_formulas_and_labels_are_no_prose() -> None:
         "Step by step:\n1. Sort the values.\n2. Take the middle one.\n\n```python\nx = sorted(v)\n```\n"
         "Answer: It is small $\\frac{a}{b}$."
     )
+    assert plain == measure_readability(
+        "Schritt für Schritt:\n1. Sort the values.\n2. Take the middle one.\n\nAntwort: It is small."
+    )
     assert measure_readability("```\nx = 1\n```") is None
     assert measure_readability("Two words.") is None
 
@@ -71,12 +73,6 @@ def test_code_formulas_and_labels_are_no_prose() -> None:
 )
 def test_syllables(word: str, count: int) -> None:
     assert abs(count_syllables(word) - count) <= (word == "median")
-
-
-def test_english() -> None:
-    assert is_english([TEXT])
-    assert not is_english(["Die Varianz ist der mittlere quadrierte Abstand der Werte von ihrem Mittelwert."])
-    assert not is_english(["中位数是中间的值"]) and not is_english([])
 
 
 def test_levels() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_tutor.dataset.messages import GROUNDING, write_passages
+from mlx_tutor.dataset.messages import add_grounding, write_passages
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.records import Message
 from mlx_tutor.settings import SYSTEM_PROMPT
@@ -67,8 +67,8 @@ class Chat:
             passages = sorted(
                 {(chat.place, chat.passage) for chat in (self, *others)}, key=lambda found: _share(found[1])
             )
-            question = write_passages(passages, question)
-            system = f"{system}\n\n{GROUNDING}" if system else GROUNDING
+            question = write_passages(passages, question, "en")
+            system = add_grounding(system or "", "en")
         turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": self.answer}]
         return turns if system is None else [{"role": "system", "content": system}, *turns]
 

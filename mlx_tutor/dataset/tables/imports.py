@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlx_tutor.dataset.messages import GROUNDING, write_passages
+from mlx_tutor.dataset.messages import add_grounding, write_passages
 from mlx_tutor.dataset.tables.formats import Conversation, explain_unread, find_column, read_conversation
 from mlx_tutor.dataset.tables.read import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
 from mlx_tutor.errors import DatasetError, RecipeError
@@ -188,19 +188,18 @@ def _make_example(
     heading = (group,) if group else ()
     origin = Origin(source, section, None, None, heading, "import", answer, line)
     system = conversation.system if settings.keep_system and conversation.system else recipe.course.system_prompt
-    messages = _write_turns(conversation, system, f"{source}, row {line}")
+    messages = _write_turns(conversation, system, f"{source}, row {line}", recipe.course.language)
     metadata = write_metadata(recipe.course, _read_metadata(row, settings))
     return Example(messages, origin, qa, metadata)
 
 
-def _write_turns(conversation: Conversation, system: str, place: str) -> tuple[Message, ...]:
+def _write_turns(conversation: Conversation, system: str, place: str, language: str) -> tuple[Message, ...]:
     """The whole conversation with a system prompt; its passage stands before the first question."""
     first = conversation.turns[0]["content"]
     if conversation.context:
-        first = write_passages([(place, conversation.context)], first)
+        first = write_passages([(place, conversation.context)], first, language)
     # Rows of our own making have their passages in the question already.
-    grounded = first.startswith("<passage ") and not system.endswith(GROUNDING)
-    system = f"{system}\n\n{GROUNDING}".strip() if grounded else system
+    system = add_grounding(system, language) if first.startswith("<passage ") else system
     begun: list[Message] = [{"role": "system", "content": system}] if system else []
     return (*begun, {"role": "user", "content": first}, *conversation.turns[1:])
 

@@ -18,11 +18,12 @@ from mlx_tutor.dataset.tables.read import TableRow, read_table
 from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
+from mlx_tutor.settings import CourseSettings
 from mlx_tutor.text import strip_bold
 
 GENERAL, REFUSAL = "general instruction", "not in the course"
 # Not the tutor's prompt: under that one, other questions are none of its business.
-GENERAL_PROMPT = "You are a helpful assistant."
+GENERAL_COURSE = CourseSettings(system_prompt="You are a helpful assistant.")
 REFUSALS = (
     "That is not part of what I teach. I am the tutor for {course}.{offer}",
     "I cannot help with that: I am the tutor for {course}, and it is not in it.{offer}",
@@ -51,7 +52,7 @@ def add_general(train: Sequence[Example], share: float, recipe: Recipe) -> list[
         qa = QaPair(row["instruction"], (), row["response"], row["category"], ())
         origin = Origin(GENERAL, line - 1, None, None, (), GENERAL, qa.answer, line)
         metadata = {"subject": "general", "grade_level": "", "teaching_style": "", "application": "general"}
-        made.append(Example(write_messages(qa, GENERAL_PROMPT), origin, qa, metadata))
+        made.append(Example(write_messages(qa, GENERAL_COURSE), origin, qa, metadata))
     return mix_rows([*train, *made], recipe.dataset.seed) if made else list(train)
 
 
@@ -85,7 +86,7 @@ def make_refusals(documents: Sequence[Document], examples: Sequence[Example], re
         answer = _write_refusal(question, bool(passage), offered, recipe)
         qa = QaPair(question, (), answer, "refusal", (), passage)
         origin = Origin(REFUSAL, number, None, None, (), REFUSAL, answer, number + 1)
-        messages = write_messages(qa, recipe.course.system_prompt, place)
+        messages = write_messages(qa, recipe.course, place)
         made.append(Example(messages, origin, qa, write_metadata(recipe.course, {})))
     return made
 

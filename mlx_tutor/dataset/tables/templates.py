@@ -86,14 +86,14 @@ def fill_templates(course: Course, settings: TemplateSettings, number: int, reci
                 qa = QaPair(question, (), answer, template.type, ())
                 heading = (fields.get("title") or key,)
                 origin = Origin(source, section, None, None, heading, f"template {template.type}", answer, line)
-                examples.append(Example(write_messages(qa, recipe.course.system_prompt), origin, qa, metadata))
+                examples.append(Example(write_messages(qa, recipe.course), origin, qa, metadata))
     for template in templates:
         for value, answer, line in _list_answers(template, table) if template.each else ():
             section = groups.number(source, f"{template.each}: {value}")
             for question in pick_wordings(template, {template.each: value}, wordings, seed):
                 qa = QaPair(question, (), answer, template.type, ())
                 origin = Origin(source, section, None, None, (value,), f"template {template.type}", answer, line)
-                examples.append(Example(write_messages(qa, recipe.course.system_prompt), origin, qa, metadata))
+                examples.append(Example(write_messages(qa, recipe.course), origin, qa, metadata))
     if not examples:
         raise DatasetError(
             f"{where}: no template could be filled from {path}. It has the columns "

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mlx_tutor.dataset.messages import GROUNDING, defuse_marks, write_passages
+from mlx_tutor.dataset.messages import add_grounding, defuse_marks, write_passages
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
@@ -160,24 +160,25 @@ def write_prompt(question: str, passages: Sequence[Passage], recipe: Recipe) -> 
 
     Neither passages nor question can close the quotation.
     """
-    user = write_question(question, passages)
-    return [*write_system(recipe.course.system_prompt, bool(passages)), {"role": "user", "content": user}]
+    course = recipe.course
+    user = write_question(question, passages, course.language)
+    return [*write_system(course.system_prompt, bool(passages), course.language), {"role": "user", "content": user}]
 
 
-def write_system(system: str, grounded: bool) -> list[Message]:
+def write_system(system: str, grounded: bool, language: str) -> list[Message]:
     """The system prompt, if there is one; `grounded`: with what is to be said of passages."""
     if grounded:
-        system = f"{system}\n\n{GROUNDING}".strip()
+        system = add_grounding(system, language)
     return [{"role": "system", "content": system}] if system else []
 
 
-def write_question(question: str, passages: Sequence[Passage]) -> str:
+def write_question(question: str, passages: Sequence[Passage], language: str) -> str:
     """The user turn of `write_prompt`."""
     if not passages:
         return defuse_marks(question)
     # Without bold type, as the passages of the training rows.
     quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
-    return write_passages(quoted, question)
+    return write_passages(quoted, question, language)
 
 
 def describe_place(place: Passage | Source) -> str:

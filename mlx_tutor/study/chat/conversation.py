@@ -184,12 +184,13 @@ def plan_turn(
     query = question if topic == question else f"{topic} {question}"
     found = index.search(query, SEARCHED) if index is not None else []
     room = context_length(loaded.config) - recipe.generate.max_tokens
-    system = f"{recipe.course.system_prompt} {STYLES[style]}".strip() if style else recipe.course.system_prompt
+    system, language = recipe.course.system_prompt, recipe.course.language
+    system = f"{system} {STYLES[style]}".strip() if style else system
 
     def write(first: int, given: Sequence[Passage]) -> list[Message]:
         grounded = bool(given) or any(turn.given for turn in turns[first:])
-        user: Message = {"role": "user", "content": write_question(question, given)}
-        return [*write_system(system, grounded), *write_turns(turns[first:]), user]
+        user: Message = {"role": "user", "content": write_question(question, given, language)}
+        return [*write_system(system, grounded, language), *write_turns(turns[first:], language), user]
 
     def count(first: int) -> int:
         return len(render_prompt(loaded.tokenizer, write(first, ())))
@@ -224,11 +225,11 @@ def find_topic(question: str, turns: Sequence[Turn]) -> str:
     return turns[-1].topic if turns and refers_back else question
 
 
-def write_turns(turns: Sequence[Turn]) -> list[Message]:
+def write_turns(turns: Sequence[Turn], language: str) -> list[Message]:
     """Turns as the model reads them again."""
     messages: list[Message] = []
     for turn in turns:
-        user = write_question(turn.cited.question, turn.given)
+        user = write_question(turn.cited.question, turn.given, language)
         messages.append({"role": "user", "content": user})
         messages.append({"role": "assistant", "content": turn.cited.answer.text})
     return messages

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mlx_tutor.languages.table import match_labels
 from mlx_tutor.study.search.passages import Passage, count_words, place_sentences
 from mlx_tutor.study.search.words import NEGATION, list_stem_runs
 from mlx_tutor.text import strip_bold
@@ -29,7 +30,9 @@ MIN_STEMS = 3
 MAX_QUOTE_WORDS = 80
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 POLAR = re.compile(r"\W*(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|may|must)\b", re.IGNORECASE)
-MARKER = re.compile(r"^\s*(?:[-*•#>]+\s+|(?:step\s+)?\d+[.):]\s+)?(?:answer:\s*)?", re.IGNORECASE)
+MARKER = re.compile(
+    rf"^\s*(?:[-*•#>]+\s+|(?:step\s+)?\d+[.):]\s+)?(?:(?:{match_labels('answer')})\s*[:：]\s*)?", re.IGNORECASE
+)
 # Where a clause may be moved to the other end of a sentence.
 CLAUSE = re.compile(
     r",\s+|;\s+|\s+(?=(?:because|when|if|while|although|after|before|since|unless|until|only|where|once|in|on|from|to|for"
