@@ -1,37 +1,17 @@
-"""Helpers for English text: which sentences can stand alone, and whether words could name a concept."""
+"""Which sentences can stand alone, and whether words could name a concept; the words stand in the language tables."""
 
 import hashlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from mlx_tutor.dataset.mining.headings import read_heading
+from mlx_tutor.languages.table import read_language
+from mlx_tutor.languages.words import list_common_words, list_stopwords
 from mlx_tutor.records import Block
 from mlx_tutor.text import FORMULA, split_sentences, strip_bold
 
-# Words that begin a sentence about something said before: alone, it would not be understood.
-_DANGLING = """
-this|that|these|those(?! who )|it|its|they|their|them|he|she|his|her|such|both|either|neither|one|another|here|there
-now|then|but|and|or|so|also|thus|hence|therefore|however|moreover|furthermore|similarly|likewise|instead|otherwise
-consequently|accordingly|nevertheless|nonetheless|note|notice|recall|let|suppose|imagine|consider|see|visit|we|you|i|our|your
-finally|first|second|third|next|again|still|yet|above|below|exercise
-the (?:former|latter|following|above|same|other|next|previous|first|second|third|result|answer)
-the (?:figure|table|example|code)
-in (?:contrast|other words|addition|this|that|these|such|our|figure|table)|for (?:example|instance|this)
-as (?:a result|such|we|shown|before)|to (?:start|begin)
-""".strip().replace("\n", "|")
-DANGLING = re.compile(rf"^(?:{_DANGLING})\b", re.IGNORECASE)
-# What stands beside a text on its page, and not in an answer: in a notebook, "the cell" is none of biology.
-BESIDE = re.compile(
-    r"\b(?:the|this) (?:(?:next|following|last|first|second) )?(?:tables?|figures?|code|listing)\b"
-    r"|\b(?:the|next|following) cells?\b(?P<cell>)"
-    r"|^(?:The|These|Each|All) (?:\w+ ){1,2}(?:below|above) (?!the\b|an?\b)|\b(?:below|above)[,.]",
-    re.IGNORECASE,
-)
-# Words inside a sentence that point at the sentences before it.
-POINTS_BACK = re.compile(
-    r"\b(?:here|then|now|this|these|also|as well|still|therefore|thus|below|above|the cell|(?:it|them)(?=[.,:;?]|$))",
-    re.IGNORECASE,
-)
+_EN = read_language("en").patterns  # type: ignore[union-attr]
 _NO_CONCEPT = """
 a an the this that these those it its they their he she we you i our your his her there here what which who how why
 when where if while as so but and or not no some any many most all each every one two three other another such both
@@ -48,34 +28,71 @@ INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one"
 # Those that may end one: a saddle point, though no key point.
 ENDING = frozenset({"good", "number", "point", "set", "problem"})
 EMPTY = frozenset({"key", "main", "important", "whole", "real", "big", "good"})
+# For makers of English rows alone.
+DANGLING = re.compile(rf"^{_EN['sentence_dangling'].pattern}", re.IGNORECASE | re.VERBOSE)
+POINTS_BACK = _EN["sentence_back"]
 BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
-def list_sentences(block: Block) -> list[str]:
-    """Sentences of a paragraph or of a list of whole sentences, each an exact piece of it; none of other blocks."""
+# "Exercise 3. Show that ...", "**Solution:** ..."
+LABEL = re.compile(r"[^\w\n]*([^\W\d_][^.:*\n]{1,40}?)(?:\s*\d[\d.]*)?(?:[.:]?\*\*|[.:：])\s*\S")
+# Without blanks, two characters count as a word.
+NO_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+ENDS, QUOTES = (".", "!", "?", "。", "！", "？"), '"”’)*»」』'
+LEAST_WORDS, MOST_WORDS, LEAST_STEP, MOST_STEP = 5, 60, 5, 45
+
+
+def list_sentences(block: Block, language: str = "en") -> list[str]:
+    """Sentences of a paragraph or of a list of whole sentences, each an exact piece of it; none of other blocks.
+
+    None of a paragraph that is labelled as an exercise or a solution.
+    """
     if block.kind != "text":
+        return []
+    label = LABEL.match(block.text)
+    if label and read_heading(label[1], language).role in ("exercise", "solution"):
         return []
     lines = block.text.split("\n")
     if len(lines) == 1:
-        return split_sentences(block.text)
-    if not all(BULLET.match(line) and line.endswith((".", "!", "?")) for line in lines):
+        return split_sentences(block.text, language)
+    if not all(BULLET.match(line) and line.endswith(ENDS) for line in lines):
         return []
-    return [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line))]
+    return [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line), language)]
+
+
+def count_words(text: str) -> int:
+    """Words between blanks; of a script without blanks, half its characters."""
+    characters = len(NO_BLANKS.findall(text))
+    return len(NO_BLANKS.sub("", text).split()) + characters // 2
 
 
 @lru_cache(maxsize=1 << 15)
-def is_whole_sentence(sentence: str) -> bool:
+def is_whole_sentence(sentence: str, language: str = "en") -> bool:
     """Whether a sentence can stand alone: begins and ends like one, is no fragment and refers to nothing before it."""
     plain = strip_bold(sentence)
-    words = plain.split()
     return (
-        5 <= len(words) <= 60
-        and plain[0].isupper()
-        and plain.rstrip('"”’)').endswith((".", "!", "?"))
+        LEAST_WORDS <= count_words(plain) <= MOST_WORDS
+        and (plain[0].isupper() or NO_BLANKS.match(plain) is not None or plain[0] in "¿¡")
+        and plain.rstrip(QUOTES).endswith(ENDS)
         and plain.count("(") == plain.count(")")
         and plain.count("$") % 2 == 0
-        and not DANGLING.match(plain)
+        and not dangles(plain, language)
     )
+
+
+def dangles(text: str, language: str = "en") -> bool:
+    """Whether a text begins with a word that takes up what was said before: alone, it would not be understood."""
+    return _search("sentence_dangling", text.lstrip('¿¡"“„«'), language, start=True) is not None
+
+
+def points_back(text: str, language: str = "en") -> bool:
+    """Whether a word inside a text points at what was said before it."""
+    return _search("sentence_back", text, language) is not None
+
+
+def addresses(text: str, language: str = "en") -> bool:
+    """Whether a text speaks to the reader or for its author: we, you, I."""
+    return _search("sentence_person", text, language) is not None
 
 
 def tells_story(sentence: str) -> bool:
@@ -83,15 +100,25 @@ def tells_story(sentence: str) -> bool:
     return re.search(r"\d", FORMULA.sub("", sentence)) is not None
 
 
-def is_step(sentence: str, block: Block) -> bool:
+def is_step(sentence: str, block: Block, language: str = "en") -> bool:
     """Whether a sentence of a block can be a step: of some length, with an end, of nothing beside it on the page."""
-    beside = BESIDE.search(sentence)
-    is_beside = beside is not None and (beside["cell"] is None or block.cell is not None)
-    return 5 <= len(sentence.split()) <= 45 and sentence.rstrip('"”’)*').endswith((".", "!")) and not is_beside
+    beside = _search("sentence_beside", sentence, language)
+    # In a notebook, "the cell" is none of biology.
+    is_beside = beside is not None and (beside.groupdict().get("cell") is None or block.cell is not None)
+    ends = sentence.rstrip(QUOTES).endswith((".", "!", "。", "！"))
+    return LEAST_STEP <= count_words(sentence) <= MOST_STEP and ends and not is_beside
 
 
-def could_be_concept(term: str) -> bool:
-    """Whether one to five words could name a concept."""
+def _search(name: str, text: str, language: str, *, start: bool = False) -> re.Match[str] | None:
+    """A pattern of a language's table in a text, or where it begins; None without a table."""
+    pattern = table.patterns.get(name) if (table := read_language(language)) else None
+    return None if pattern is None else pattern.match(text) if start else pattern.search(text)
+
+
+def could_be_concept(term: str, language: str = "en") -> bool:
+    """Whether one to six words could name a concept."""
+    if language != "en":
+        return _could_be_named(term.strip(), language)
     words = re.split(r"\s+", re.sub(r"^[Tt]ype I{1,2} ", "", term.strip()))
     if not 1 <= len(words) <= 6 or not 3 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
         return False
@@ -103,6 +130,19 @@ def could_be_concept(term: str) -> bool:
         and not any(word in NO_CONCEPT - INNER - ENDING for word in inner)
         and not (inner[-1].isdigit() and not words[0].isupper())
     )
+
+
+def _could_be_named(term: str, language: str) -> bool:
+    """As `could_be_concept`, by the function words of a language and what its headings say of no topic."""
+    words = term.split()
+    if not 1 <= len(words) <= 5 or not 2 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
+        return False
+    small, common = list_stopwords(language), list_common_words(language)
+    if words[0].lower() in small or words[-1].lower() in small or (len(words) == 1 and term.lower() in common):
+        return False
+    # Nouns have capitals in German.
+    is_noun = language != "de" or not words[-1][0].islower()
+    return is_noun and not words[-1].isdigit() and read_heading(term, language).whole
 
 
 def pick(options: Sequence[str], *key: object) -> str:
