@@ -18,6 +18,7 @@ from mlx_tutor.dataset.mining.completion import make_completions
 from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
 from mlx_tutor.dataset.mining.definitions import find_definitions, make_definitions
 from mlx_tutor.dataset.mining.explain import make_explanations
+from mlx_tutor.dataset.mining.formulas import make_formula_rows
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
@@ -48,6 +49,7 @@ MAKERS = (
     make_completions,
     make_code_rows,
     make_table_rows,
+    make_formula_rows,
 )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.headings import has_prose, name_context, read_heading, uses_words
 from mlx_tutor.dataset.mining.language import pick
-from mlx_tutor.dataset.passage import LONGEST_PASSAGE
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import split_sentences, strip_bold
@@ -27,13 +27,17 @@ IN_WORDS = re.compile(
 )
 LONGEST_FORMULA, LONGEST_NAME = 300, 14
 LONGEST_SENTENCE = 60
+# With more numbers of two digits, or with one that has a unit, it is the formula of an example.
+MOST_NUMBERS = 2
+# Of so few words, "a vector" names no formula.
+FEWEST_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
     """A displayed formula with the sentence above it that names it, and the one below that explains its symbols.
 
-    `name` is what it is the formula of, as it stands inside a sentence, `condition` when that is so.
+    `name` is what it is the formula of, as it stands inside a sentence, `condition` for what or when that is so.
     """
 
     text: str
@@ -41,28 +45,42 @@ class Formula:
     condition: str
     intro: str
     where: str
-    block: Block
 
 
 def make_formula_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """ "What is the formula for X?", asked with its passage where X is no concept of the course."""
+    """ "What is the formula for X?" and what its symbols mean; what X belongs to is named where X alone is too little.
+
+    No formula is changed, and none is asked for whose name the text does not give.
+    """
     language = read_language(chunk.language)
-    if language is None or "formula" not in language.questions:
+    if language is None or "formula" not in language.questions or not is_general(chunk):
         return
+    topic = name_context(chunk)
     for formula in find_formulas(chunk.blocks, language, concepts):
+        question = _ask("formula", language, seed, formula)
+        if topic is None and not _is_known(formula.name, concepts):
+            continue
+        if topic and not formula.condition and not uses_words(formula.name, topic, chunk.language):
+            question = language.questions["formula_of"][0].format(topic=concepts.lower(topic), question=question)
         related = concepts.relate(f"{formula.intro} {formula.where}", formula.name)
         answer = "\n".join(part for part in (formula.text, formula.where) if part)
-        qa = QaPair(_ask("formula", language, seed, formula), (), answer, "formula", related)
-        if not _is_known(formula.name, concepts):
-            qa = replace(qa, context="\n\n".join(part for part in (formula.intro, formula.text, formula.where) if part))
-        yield qa, "formula", formula.text
-        if formula.where and (symbols := _find_symbols(formula.where, language)):
+        yield QaPair(question, (), answer, "formula", related), "formula", formula.text
+        if formula.where and (symbols := _list_asked(formula, language)):
             asked = _ask("formula_symbols", language, seed, formula, symbols=", ".join(symbols))
-            yield QaPair(asked, (), _begin(formula.where, language), "formula", related), "formula symbols", formula.text
-        if formula.condition:
-            asked = _ask("formula_condition", language, seed, formula)
-            said = f"{formula.condition[0].upper()}{formula.condition[1:]}."
-            yield QaPair(asked, (), said, "formula", related), "formula condition", formula.text
+            yield (
+                QaPair(asked, (), _begin(formula.where, language), "formula", related),
+                "formula symbols",
+                formula.text,
+            )
+
+
+def is_general(chunk: Chunk) -> bool:
+    """Whether a chunk is about no exercise and no example, whose formulas hold for one case."""
+    roles = {read_heading(heading, chunk.language).role for heading in chunk.heading}
+    begins = any(
+        read_heading(re.split(r"[\s:]", heading)[0], chunk.language).role == "example" for heading in chunk.heading
+    )
+    return has_prose(chunk) and "example" not in roles and not begins
 
 
 def find_formulas(blocks: Sequence[Block], language: Language, concepts: Concepts) -> Iterator[Formula]:
@@ -77,10 +95,12 @@ def find_formulas(blocks: Sequence[Block], language: Language, concepts: Concept
             below = block.text[match.end() :].strip() or _find_text(blocks, i + 1)
             where = _find_where(below, language)
             if named := IN_WORDS.fullmatch(match[0]):
-                if re.search(r"[^\W\d_]{4}", named["rest"]) and named["name"][0].isupper():
-                    yield Formula(match[0], concepts.lower(named["name"]), "", "", where, block)
-            elif formula := _read_intro(above, language, concepts):
-                yield replace(formula, text=match[0], where=where, block=block)
+                if re.search(r"[^\W\d_]{4}", named["rest"]) and re.fullmatch(
+                    r"[A-Z][^\W\d_]{3,}[^\d_]*", named["name"]
+                ):
+                    yield Formula(match[0], concepts.lower(named["name"]), "", "", where)
+            elif formula := _read_intro(above, language, concepts) or _read_after(below, language, concepts):
+                yield replace(formula, text=match[0], where=where)
 
 
 def _find_text(blocks: Sequence[Block], index: int) -> str:
@@ -94,36 +114,80 @@ def _is_formula(text: str) -> bool:
     letters = re.findall(r"[^\W\d_]", re.sub(r"\\[A-Za-z]+", "", text))
     computed = re.search(r"(?:=|\\approx|≈)\s*[-−]?[\d.,\s]+(?:\\%)?\s*[.,]?\s*\$\$$", text)
     torn = "\\" not in text and TORN.search(text)
-    return bool(letters) and not computed and not torn and len(text) <= LONGEST_FORMULA
+    has_unit = re.search(r"\d[\s\\,~]*\{?\\(?:text|mathrm|rm)(?![a-z])", text)
+    is_case = has_unit or len(re.findall(r"\d{2,}(?!\\?%)|\d\.\d", text)) > MOST_NUMBERS
+    return bool(letters) and not computed and not torn and not is_case and len(text) <= LONGEST_FORMULA
 
 
 def _read_intro(above: str, language: Language, concepts: Concepts) -> Formula | None:
     """What the sentence above a formula says that it is the formula of."""
     sentences = split_sentences(above, language.code)
-    intro = strip_bold(sentences[-1]) if sentences else ""
+    intro = strip_bold(sentences[-1]).replace("*", "") if sentences else ""
+    intro = language.patterns["formula_opener"].sub("", intro)
     match = language.patterns["formula_intro"].match(intro)
     if match is None or len(intro.split()) > LONGEST_SENTENCE:
         return None
     groups = match.groupdict()
-    name = next(value for key, value in groups.items() if key.startswith("name") and value).strip(" ,")
-    words = re.findall(r"[^\W\d_][\w'’-]*", INLINE.sub(" ", name))
-    vague = language.words["formula_vague"] & {word.lower() for word in words}
-    if vague or not any(len(word) > 3 for word in words) or not 1 <= len(words) <= LONGEST_NAME or name.count("(") != name.count(")"):
-        return None
+    name = _read_name(next(v for key, v in groups.items() if key.startswith("name") and v), language, concepts)
     condition = (groups.get("condition") or "").strip(" ,")
-    if language.words["formula_vague"] & set(re.findall(r"\w+", INLINE.sub(" ", condition).lower())):
-        return None
+    return (
+        Formula("", name, condition, intro, "")
+        if name and not _is_vague(condition.partition(" ")[2], language)
+        else None
+    )
+
+
+def _read_after(below: str, language: Language, concepts: Concepts) -> Formula | None:
+    """What the sentence below a formula calls it."""
+    first = strip_bold(next(iter(split_sentences(below, language.code)), "")).replace("*", "")
+    match = language.patterns["formula_called"].match(first)
+    name = _read_name(match["name"], language, concepts) if match else ""
+    return Formula("", name, "", first, "") if name else None
+
+
+def _is_vague(text: str, language: Language) -> bool:
+    """Whether a text points at something that is not in it."""
+    return bool(_list_words(text) & language.words["formula_vague"])
+
+
+def _list_words(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[^\W\d_][\w'’-]*", INLINE.sub(" ", text))}
+
+
+def _read_name(name: str, language: Language, concepts: Concepts) -> str:
+    """The name of a formula as it stands inside a sentence; "" where it says too little or points elsewhere."""
+    name = name.strip(" ,")
+    words = INLINE.sub(" ", name).split()
     first, _, rest = name.partition(" ")
-    inside = f"{first.lower()} {rest}" if first.lower() in language.words["formula_article"] else concepts.lower(name)
-    return Formula("", inside, condition, intro, "", Block("text", ""))
+    article = first.lower() in language.words["formula_article"]
+    whole = name.count("(") == name.count(")") and not re.search(r"[\[\]{}]|, |\b[a-z]+['’]s\b", INLINE.sub("", name))
+    # Without an article it must be a short name: "RMSE", "layer norms".
+    is_name = article or len(words) <= 3 or first[0].isupper()
+    any_one = first.lower() in language.words["formula_any"] and len(words) < FEWEST_WORDS and words == name.split()
+    is_clause = _list_words(name) & language.words["formula_verb"]
+    if not whole or not is_name or any_one or is_clause or len(words) > LONGEST_NAME or _is_vague(name, language):
+        return ""
+    if not any(len(word) > 3 for word in words[article:]):
+        return name if re.fullmatch(r"[A-Z]{2,}", name) else ""
+    return f"{first.lower()} {rest}" if article else concepts.lower(name)
 
 
 def _find_where(below: str, language: Language) -> str:
     """The sentence below a formula that explains its symbols; "" where none does."""
     first = next(iter(split_sentences(below, language.code)), "")
     whole = first.endswith(".") and len(first.split()) <= LONGEST_SENTENCE and first.count("(") == first.count(")")
-    is_where = language.patterns["formula_where"].match(first) is not None
-    return strip_bold(first) if whole and is_where and _find_symbols(first, language) else ""
+    explains = language.patterns["formula_where"].match(first) and not language.patterns["formula_points"].search(first)
+    return strip_bold(first) if whole and explains and _find_symbols(first, language) else ""
+
+
+def _list_asked(formula: Formula, language: Language) -> list[str]:
+    """The explained symbols that stand in the formula."""
+    inside = re.sub(r"\s", "", formula.text)
+
+    def stands(symbol: str) -> bool:
+        return re.sub(r"\s", "", re.split(r"\\in(?![a-z])|=|\(\\cdot\)", symbol.strip("$"))[0]) in inside
+
+    return [symbol for symbol in _find_symbols(formula.where, language) if stands(symbol)]
 
 
 def _find_symbols(where: str, language: Language) -> list[str]:
@@ -152,4 +216,6 @@ def _ask(kind: str, language: Language, seed: int, formula: Formula, **fields: s
     question = pick(language.questions[kind], seed, kind, formula.text).format(
         name=formula.name, formula=formula.text, **fields
     )
-    return f"{formula.condition}: {question}" if formula.condition and kind == "formula" else question
+    if not formula.condition or kind != "formula":
+        return question
+    return f"{formula.condition[0].upper()}{formula.condition[1:]}: {question}"
