@@ -18,6 +18,11 @@ PIECE_STEP = 64
 Head = Callable[[mx.array], mx.array]
 
 
+def name_loss() -> str:
+    """How the loss is computed on this device: `fused` by MLX's own kernel, or `plain`."""
+    return "fused" if mx.default_device() == mx.Device(mx.gpu) and hasattr(mx.fast, "cross_entropy") else "plain"
+
+
 def find_head(model: Any) -> Any:
     """The module that makes logits of the last hidden states; only of models whose head is plain."""
     return model.model.embed_tokens if model.args.tie_word_embeddings else model.lm_head
@@ -65,7 +70,8 @@ def compute_loss(
     if is_plain(model) and not (model.training and tree_flatten(find_head(model).trainable_parameters())):
         hidden = pick_hidden(model, inputs, positions, first)
         size = max(PIECE_STEP, PIECE_LOGITS // model.args.vocab_size // PIECE_STEP * PIECE_STEP)
-        total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training)
+        fused = name_loss() == "fused"
+        total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training, fused=fused)
     else:
         logits = compute_logits(model, inputs, positions, first)
         total = (nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights).sum()
@@ -76,13 +82,24 @@ def compute_loss(
 
 
 def sum_losses(
-    head: Head, hidden: mx.array, targets: mx.array, weights: mx.array, size: int, *, gradient: bool
+    head: Head,
+    hidden: mx.array,
+    targets: mx.array,
+    weights: mx.array,
+    size: int,
+    *,
+    gradient: bool,
+    fused: bool = False,
 ) -> mx.array:
     """Sum of the weighted cross entropies of `hidden` (count, width), `size` rows of logits at a time.
+
+    `fused` takes MLX's own kernel, which accumulates in float32 and keeps logits in their own type.
 
     With `gradient`, that of the loss to `hidden` is made on the way, while the logits are there: nothing is computed
     twice, as in Liger Kernel (Hsu et al., 2024, arXiv 2410.10989). The head has to be frozen: it gets no gradient.
     """
+
+    compute_piece = _compute_fused if fused else _compute_plain
 
     def walk(hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
         total = mx.zeros(())
@@ -92,7 +109,7 @@ def sum_losses(
             if start:
                 # Else all pieces would be computed at the same time.
                 [rows] = mx.depends([rows], [total, *slopes[-1:]])
-            loss, slope = _compute_piece(head, rows, wanted, weight, gradient=gradient)
+            loss, slope = compute_piece(head, rows, wanted, weight, gradient=gradient)
             total = total + loss
             slopes += [slope] if gradient else []
         return total, mx.concatenate(slopes) if gradient else total
@@ -110,7 +127,20 @@ def sum_losses(
     return outputs[0]  # type: ignore[no-any-return]
 
 
-def _compute_piece(
+def _compute_fused(
+    head: Head, rows: mx.array, targets: mx.array, weights: mx.array, *, gradient: bool
+) -> tuple[mx.array, mx.array]:
+    def total(rows: mx.array) -> mx.array:
+        return (mx.fast.cross_entropy(head(rows), targets) * weights).sum()
+
+    if not gradient:
+        loss = total(rows)
+        return loss, loss
+    loss, slope = mx.value_and_grad(total)(rows)
+    return loss, slope
+
+
+def _compute_plain(
     head: Head, rows: mx.array, targets: mx.array, weights: mx.array, *, gradient: bool
 ) -> tuple[mx.array, mx.array]:
     raw = head(rows)

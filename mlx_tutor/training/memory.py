@@ -22,8 +22,9 @@ KEPT_RECOMPUTED, LAYERS_AT_WORK = 1.8, 2.5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What decides on memory. `heads` is the width of all attention heads, `scores` their number.
+    """What decides on memory. `heads` is the width of all attention heads.
 
+    `scores` is the number of heads whose matrix of scores is kept: none where attention is fused, on Metal and CUDA.
     `logits` is how many of them a piece of the loss has.
     """
 
@@ -61,7 +62,7 @@ def read_shape(model: Any) -> Shape | None:
     return Shape(
         hidden=args.hidden_size,
         heads=attention.n_heads * round(attention.scale**-2),
-        scores=attention.n_heads,
+        scores=0 if mx.default_device() == mx.Device(mx.gpu) else attention.n_heads,
         intermediate=args.intermediate_size,
         trained_layers=len(model.layers) - find_first_adapted(model),
         vocabulary=args.vocab_size,

@@ -23,7 +23,7 @@ from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optim
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
-from mlx_tutor.training.loss import compute_loss
+from mlx_tutor.training.loss import compute_loss, name_loss
 from mlx_tutor.training.lower import find_first_adapted, open_lower
 from mlx_tutor.training.monitor import DivergedError, Estimate, OnMetric, Stopped, TrainingMonitor
 from mlx_tutor.training.process import checkpoint_layers, keep_awake, stop_cleanly
@@ -44,6 +44,7 @@ class TrainReport:
     Losses are answer losses on `valid_rows` of the `valid_total` rows of the validation split, always the same.
 
     `note` says in words when validation got worse; `parameters` counts the base, `trained_parameters` the adapter.
+    `loss` is how it was computed, as `name_loss` has it.
     """
 
     run: str
@@ -63,6 +64,7 @@ class TrainReport:
     train_tokens: int
     trained_parameters: int
     parameters: int
+    loss: str
     dropped: dict[str, int]
 
 
@@ -269,5 +271,6 @@ def _make_report(monitor: TrainingMonitor) -> TrainReport:
         train_tokens=monitor.train.supervised,
         trained_parameters=trained,
         parameters=parameters,
+        loss=name_loss(),
         dropped=monitor.train.dropped,
     )

@@ -109,8 +109,9 @@ def test_a_stopped_training_goes_on_bit_for_bit_from_any_pass(tmp_path: Path, de
     assert read_losses(run) == read_losses(whole)
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_a_loss_in_pieces_is_that_of_all_logits(size: int) -> None:
+def test_a_loss_in_pieces_is_that_of_all_logits(size: int, fused: bool) -> None:
     mx.random.seed(0)
     head = nn.Linear(16, 50, bias=False)
     hidden, targets = mx.random.normal((30, 16)), mx.random.randint(0, 50, (30,))
@@ -121,15 +122,14 @@ def test_a_loss_in_pieces_is_that_of_all_logits(size: int) -> None:
         return total
 
     def pieces(hidden: mx.array) -> mx.array:
-        return 2 * sum_losses(head, hidden, targets, weights, size, gradient=True)
+        return 2 * sum_losses(head, hidden, targets, weights, size, gradient=True, fused=fused)
 
     expected, slope = mx.value_and_grad(plain)(hidden)
     value, found = mx.compile(mx.value_and_grad(pieces))(hidden)
     assert value.item() == pytest.approx(2 * expected.item(), rel=1e-5)
     assert mx.allclose(found, 2 * slope, rtol=0, atol=1e-5).item()
-    assert sum_losses(head, hidden, targets, weights, size, gradient=False).item() == pytest.approx(
-        expected.item(), rel=1e-5
-    )
+    alone = sum_losses(head, hidden, targets, weights, size, gradient=False, fused=fused)
+    assert alone.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("quantized", [True, False])
@@ -148,6 +148,18 @@ def test_pieces_of_a_quantized_head_give_the_gradients_of_the_full_logits(deep_m
     assert loss.item() == pytest.approx(wanted.item(), abs=1e-5)
     for (name, a), (_, b) in zip(tree_flatten(ours), tree_flatten(theirs), strict=True):
         assert mx.allclose(a, b, rtol=0, atol=1e-5).item(), name
+
+
+def test_fused_attention_keeps_no_scores(adapted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = read_shape(adapted)
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.gpu))
+    on_gpu = read_shape(adapted)
+    assert on_cpu is not None and on_gpu is not None
+    peaks = [[shape.estimate_peak(1, width, 1, recompute=False) for width in (256, 512)] for shape in (on_gpu, on_cpu)]
+    weights = on_gpu.weight_bytes + 4 * 9 * on_gpu.vocabulary
+    # Without scores memory grows as the row does, with them faster.
+    assert peaks[0][1] - weights == pytest.approx(2 * (peaks[0][0] - weights))
+    assert peaks[1][1] - weights > 2.1 * (peaks[1][0] - weights)
 
 
 def test_only_batches_that_would_not_fit_are_recomputed(adapted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
