@@ -71,7 +71,9 @@ class ModelSettings:
 class ImportSettings:
     """One `[[dataset.import]]`: rows that somebody else made."""
 
-    path: str = setting("", "a .csv, .tsv, .json, .jsonl or .parquet file; a relative path begins at the recipe")
+    path: str = setting(
+        "", "a .csv, .tsv, .json, .jsonl or .parquet file, or flash cards; a relative path begins at the recipe"
+    )
     hub: str = setting("", "instead of `path`: a dataset of the Hugging Face Hub, fetched with `mlx-tutor pull --data`")
     config: str = setting("", "the configuration of the Hub dataset, where it has several")
     split: str = setting("train", "the split of the Hub dataset")

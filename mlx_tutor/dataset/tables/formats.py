@@ -1,33 +1,40 @@
 """One row of somebody else's table to a conversation, from whichever of the usual forms it has.
 
-columns      question, answer; instruction, context, response, category; Alpaca's instruction, input, output
-messages     [{"role": "user", "content": "..."}, ...]; also in two columns, as TRL's prompt and completion or chosen
+columns      question, answer; instruction, context, response, category; Alpaca's instruction, input, output; choices
+messages     [{"role": "user", "content": "..."}, ...]; also in two columns, as TRL's prompt and completion or chosen,
+             written as JSON or as Python does in a cell of CSV, or as pairs of input and output
 ShareGPT     conversations: [{"from": "human", "value": "..."}, ...]
 text         ChatML; ### Instruction / ### Response; ### Human / ### Assistant; Student: ... Teacher: ...
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from mlx_tutor.dataset.tables.read import TableRow, read_cell
+from mlx_tutor.dataset.tables.read import read_answer, read_cell
+from mlx_tutor.dataset.tables.unwrap import TableRow, read_literal
 from mlx_tutor.records import Message
 
 # Usual names of the columns, the first that is there is taken; all in lower case.
 NAMES = {
-    "question": ("question", "questions", "instruction", "prompt", "query", "user", "input"),
-    "answer": ("answer", "answers", "response", "output", "completion", "assistant", "target", "chosen"),
+    "question": ("question", "questions", "instruction", "prompt", "query", "user", "input", "front", "term"),
+    "answer": (
+        "answer", "answers", "response", "output", "completion", "assistant", "target", "chosen", "back", "definition"
+    ),
     "context": ("context", "passage"),
     "category": ("category", "type", "topic"),
     "text": ("text", "dialogue", "dialog", "conversation", "chat"),
-    "messages": ("messages", "conversations", "conversation"),
-}
+    "messages": ("messages", "conversations", "conversation", "data"),
+    "system": ("system", "system_prompt", "system prompt"),
+    "choices": ("choices", "options"),
+    "key": ("answerkey", "answer_key", "answer", "correct_answer", "correct", "answer_idx", "label"),
+}  # fmt: skip
 ROLES = {
     "system": "system",
     "user": "user", "human": "user", "student": "user", "learner": "user", "pupil": "user", "question": "user",
-    "instruction": "user", "input": "user", "context": "user", "q": "user",
+    "instruction": "user", "input": "user", "context": "user", "q": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant",
     "teacher": "assistant", "tutor": "assistant", "instructor": "assistant", "professor": "assistant",
     "response": "assistant", "output": "assistant", "answer": "assistant", "a": "assistant",
@@ -42,6 +49,9 @@ SPOKEN = re.compile(
     r"(?:[ \t]+\d+)?[ \t]*:[ \t]*",
     re.MULTILINE,
 )
+PAIR = ("question", "answer")
+# Who speaks for a program that the model calls; a conversation without them would not be the one that was held.
+TOOLS = frozenset({"tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"})
 END_MARKS = re.compile(r"<\|(?:endoftext|im_end|eot_id)\|>|</s>")
 
 
@@ -68,10 +78,18 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
         row: Values by column.
         columns: Names of columns where they are not the usual ones, as `dataset.import` has them.
     """
+    if find_refusal(row, columns):
+        return None
     context, category = (read_cell(row, find_column(row, name, columns)) for name in ("context", "category"))
-    said = _read_list(row.get(find_column(row, "messages", columns)))
+    messages = row.get(find_column(row, "messages", columns))
+    said = _read_list(messages) or _read_texts(messages)
+    if said and said[-1]["role"] == "user":
+        # What is to be learned may stand beside the messages.
+        said += _read_list(row.get(find_column(row, "answer", columns)))
     if not said:
-        said = _read_columns(row, columns)
+        said = _read_columns(row, columns, context)
+        if context and said and not find_column(row, "question", columns):
+            context = ""
         text = read_cell(row, find_column(row, "text", columns))
         if "text" in columns or not said:
             said = [{"role": role, "content": said} for role, said in split_text(text)]
@@ -82,16 +100,24 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
     return Conversation(turns, system, context, category) if turns else None
 
 
-def find_column(row: TableRow, name: str, columns: Mapping[str, str]) -> str:
+def find_column(row: Mapping[str, Any], name: str, columns: Mapping[str, str]) -> str:
     """The column of `row` that holds `name`; "" when none does: no reader hands on a column without a name."""
     if name in columns:
         return columns[name]
-    known = {str(column).strip().lower(): str(column) for column in row}
+    return _find_usual(tuple(map(str, row)), name)
+
+
+# The rows of a table mostly have the same columns.
+@lru_cache(maxsize=1024)
+def _find_usual(columns: tuple[str, ...], name: str) -> str:
+    known = {column.strip().lower(): column for column in columns}
     return next((known[usual] for usual in NAMES.get(name, (name,)) if usual in known), "")
 
 
 def explain_unread(row: TableRow, columns: Mapping[str, str]) -> str:
     """Why `read_conversation` found none in a row."""
+    if reason := find_refusal(row, columns):
+        return reason
     for name in ("question", "answer", "messages"):
         column = find_column(row, name, columns)
         if row.get(column) and not read_cell(row, column):
@@ -99,16 +125,45 @@ def explain_unread(row: TableRow, columns: Mapping[str, str]) -> str:
     return "no question with an answer"
 
 
+def find_refusal(row: TableRow, columns: Mapping[str, str]) -> str:
+    """Why a row whose form is known must not be trained on; "" where it may be."""
+    if row.get("label") is False and not _read_choices(row, columns):
+        return "an answer that was rated bad (label is false)"
+    for name in ("messages", "question", "answer"):
+        for item in _parse_list(row.get(find_column(row, name, columns))):
+            content = item.get("content", item.get("value"))
+            role = str(item.get("role", item.get("from"))).lower()
+            if role in TOOLS or item.get("tool_calls") or item.get("function_call"):
+                return "calls of tools, which a tutor has not"
+            parts = content if isinstance(content, list) else ()
+            if any(isinstance(part, Mapping) and not isinstance(part.get("text"), str) for part in parts):
+                return "a picture or a sound in the conversation"
+    return ""
+
+
+def _parse_list(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list, or of one that is written in a cell; none for anything else."""
+    if isinstance(value, str):
+        value = read_literal(value) if value.lstrip()[:1] in ("[", "{") else None
+    if isinstance(value, Mapping):
+        value = [value] if {"role", "from"} & value.keys() else []
+    return value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else []
+
+
 def _read_list(value: Any) -> list[Message]:
-    """The turns of a list of messages, which may be written as JSON; none for anything else."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            return []
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        return []
-    return [_read_turn(item) for item in value if {"role", "from"} & item.keys()]
+    """The turns of a list of messages or of pairs; none for anything else."""
+    items = _parse_list(value)
+    if items and all(not {"role", "from"} & item.keys() for item in items):
+        pairs = [[read_cell(dict(item), find_column(item, name, {})) for name in PAIR] for item in items]
+        return [turn for pair in pairs for turn in _write_pair(*pair)] if all(map(all, pairs)) else []
+    return [_read_turn(item) for item in items if {"role", "from"} & item.keys()]
+
+
+def _read_texts(value: Any) -> list[Message]:
+    """The turns of a list of texts by turns, as UltraChat has them; none for anything else."""
+    texts = value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
+    pairs = zip(texts[::2], texts[1::2], strict=False)
+    return [turn for question, answer in pairs for turn in _write_pair(question, answer)]
 
 
 def _read_turn(item: Mapping[str, Any]) -> Message:
@@ -123,24 +178,55 @@ def _read_turn(item: Mapping[str, Any]) -> Message:
     return {**turn, "weight": 0} if item.get("weight") == 0 else turn
 
 
-def _read_columns(row: TableRow, columns: Mapping[str, str]) -> list[Message]:
-    """Question and answer, with what Alpaca puts beside them: an input, a system prompt, earlier turns."""
+def _read_columns(row: TableRow, columns: Mapping[str, str], context: str) -> list[Message]:
+    """Question and answer, with what Alpaca puts beside them: an input, a system prompt, earlier turns.
+
+    Without a column for the question, the context is what is asked.
+    """
     asked, answered = (find_column(row, name, columns) for name in ("question", "answer"))
     if told := _read_list(row.get(answered)):
         # A chosen answer of TRL may repeat what led to it.
         whole = any(turn["role"] == "user" for turn in told)
         return told if whole else [*(_read_list(row.get(asked)) or _write_pair(read_cell(row, asked))), *told]
-    question, answer = read_cell(row, asked), read_cell(row, answered)
+    question, answer = read_cell(row, asked) if asked else context, read_answer(row.get(answered))
+    if choices := _read_choices(row, columns):
+        texts = "\n".join(f"{label}. {text}" for label, text in choices.items())
+        question, answer = f"{question}\n{texts}", _find_choice(row, choices)
     if not question or not answer:
         return []
     extra = find_column(row, "input", {})
     if extra and extra not in (asked, answered, *columns.values()):
         question = "\n\n".join(part for part in (question, read_cell(row, extra)) if part)
     history = row.get("history")
+    history = read_literal(history) if isinstance(history, str) else history
     pairs = [pair for pair in history if isinstance(pair, list) and len(pair) == 2] if isinstance(history, list) else []
     earlier = [turn for user, assistant in pairs for turn in _write_pair(str(user), str(assistant))]
     system: Message = {"role": "system", "content": read_cell(row, find_column(row, "system", {}))}
     return [system, *earlier, *_write_pair(question, answer)]
+
+
+def _read_choices(row: TableRow, columns: Mapping[str, str]) -> dict[str, str]:
+    """The choices of a question by their letters, as MMLU and ARC have them; empty where there are none."""
+    if "answer" in columns:
+        return {}
+    value = row.get(find_column(row, "choices", {}))
+    value = read_literal(value) if isinstance(value, str) else value
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
+        return {str(label): str(text) for label, text in zip(value["label"], value["text"], strict=False)}
+    if isinstance(value, Mapping):
+        return {str(label): text for label, text in value.items() if isinstance(text, str)}
+    texts = value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
+    return {chr(ord("A") + number): text for number, text in enumerate(texts[:26])} if len(texts) > 1 else {}
+
+
+def _find_choice(row: TableRow, choices: Mapping[str, str]) -> str:
+    """The right choice with its letter, from its letter, its number from 0, or its text; "" for none of these."""
+    key = read_cell(row, find_column(row, "key", {}))
+    labels = list(choices)
+    if key.isdigit() and key not in choices and int(key) < len(labels):
+        key = labels[int(key)]
+    label = next((label for label, text in choices.items() if key in (label, text)), None)
+    return "" if label is None else f"{label}. {choices[label]}"
 
 
 def _write_pair(question: str, answer: str = "") -> list[Message]:

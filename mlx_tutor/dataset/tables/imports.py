@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from mlx_tutor.dataset.messages import add_grounding, write_passages
 from mlx_tutor.dataset.tables.formats import Conversation, explain_unread, find_column, read_conversation
-from mlx_tutor.dataset.tables.read import TableRow, fetch_hub_table, find_table, name_source, read_cell, read_table
+from mlx_tutor.dataset.tables.read import fetch_hub_table, find_table, name_source, read_cell, stream_table
+from mlx_tutor.dataset.tables.unwrap import TableRow
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.recipe import Recipe
@@ -16,6 +18,8 @@ from mlx_tutor.records import Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings, ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
+# Rows that say which columns a table has.
+PEEKED = 10_000
 # Shorter answers, as "Yes", are given to different questions.
 LEAST_WORDS = 6
 METADATA = ("subject", "grade_level", "teaching_style")
@@ -54,21 +58,24 @@ def import_rows(course: Course, settings: ImportSettings, number: int, recipe: R
             f"Hub dataset {settings.hub} is not on this machine, or was fetched with other settings. "
             f"Fetch it once with: mlx-tutor pull --data -c {course.name}"
         )
-    rows = read_table(path)
     where = f"dataset.import[{number}]"
-    check_columns(rows, settings, where)
-    find_group = _choose_group(rows, settings, where)
+    rows = stream_table(path)
+    # Enough to know the columns; a table may be larger than the memory.
+    head = list(islice(rows, PEEKED))
+    check_columns(head, settings, where)
+    find_group = _choose_group(head, settings, where)
     source = name_source(settings)
     examples: list[Example] = []
     dropped: Counter[str] = Counter()
-    for line, row in enumerate(rows, 1):
+    line = 0
+    for line, row in enumerate(chain(head, rows), 1):
         if settings.rows and len(examples) == settings.rows:
-            dropped[f"{source}: beyond {where}.rows"] = len(rows) - line + 1
-            break
+            dropped[f"{source}: beyond {where}.rows"] += 1
+            continue
         conversation = read_conversation(row, settings.columns)
         if conversation is None:
             dropped[f"{source}: {explain_unread(row, settings.columns)}"] += 1
-        elif not is_wanted(row, settings):
+        elif not is_wanted(row, settings, conversation):
             dropped[f"{source}: not wanted by {where}"] += 1
         else:
             group = find_group(row, conversation)
@@ -77,8 +84,8 @@ def import_rows(course: Course, settings: ImportSettings, number: int, recipe: R
     if not examples:
         reasons = ", ".join(f"{count} {reason.removeprefix(f'{source}: ')}" for reason, count in dropped.items())
         raise DatasetError(
-            f"{where}: none of the {len(rows)} rows of {path} can be used ({reasons}). Its columns are "
-            f'{", ".join(map(str, rows[0]))}. Name those with the rows: columns = {{question = "...", answer = "..."}}'
+            f"{where}: none of the {line} rows of {path} can be used ({reasons}). Its columns are "
+            f'{", ".join(map(str, head[0]))}. Name those with the rows: columns = {{question = "...", answer = "..."}}'
         )
     return Imported(examples, dropped)
 
@@ -102,7 +109,7 @@ def fetch_imports(course: Course, recipe: Recipe) -> dict[str, int]:
 def _accept(settings: ImportSettings, where: str) -> Callable[[TableRow], bool]:
     def accept(row: TableRow) -> bool:
         check_columns([row], settings, where)
-        return is_wanted(row, settings)
+        return is_wanted(row, settings, read_conversation(row, settings.columns))
 
     return accept
 
@@ -118,12 +125,13 @@ def check_columns(rows: Sequence[TableRow], settings: ImportSettings | TemplateS
         raise RecipeError(f"{'; '.join(missing)}. The columns are {', '.join(known)}.")
 
 
-def is_wanted(row: TableRow, settings: ImportSettings) -> bool:
-    """Whether a row passes `keep`, `drop` and `language`, and has a question with an answer."""
+def is_wanted(row: TableRow, settings: ImportSettings, conversation: Conversation | None) -> bool:
+    """Whether a row with this conversation passes `keep`, `drop` and `language`."""
+    if conversation is None:
+        return False
     kept = all(_has_word(read_cell(row, column), words) for column, words in settings.keep.items())
     dropped = any(_has_word(read_cell(row, column), words) for column, words in settings.drop.items())
-    conversation = read_conversation(row, settings.columns) if kept and not dropped else None
-    if conversation is None:
+    if dropped or not kept:
         return False
     language = detect_language("\n".join(turn["content"] for turn in conversation.turns)) if settings.language else ""
     return language in ("", settings.language)

@@ -14,7 +14,8 @@ from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.dataset.split import mix_rows
 from mlx_tutor.dataset.styles import find_style, write_system
 from mlx_tutor.dataset.tables.imports import write_metadata
-from mlx_tutor.dataset.tables.read import TableRow, read_table
+from mlx_tutor.dataset.tables.read import read_table
+from mlx_tutor.dataset.tables.unwrap import TableRow
 from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair

@@ -1,8 +1,9 @@
-"""Reading tables: .csv, .tsv, .json, .jsonl and .parquet files, and datasets of the Hugging Face Hub.
+"""Reading tables: .csv, .tsv, .json, .jsonl, .parquet, flash cards, and datasets of the Hugging Face Hub.
 
 A Hub dataset is fetched once, by `mlx-tutor pull --data`, into a file of the course; everything else works on that.
 """
 
+import codecs
 import csv
 import json
 import logging
@@ -12,17 +13,16 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from mlx_tutor.dataset.tables.unwrap import ANKI, TableRow, join_trees, read_cards, read_literal, unwrap_row
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_value, replace_surrogates, write_jsonl
 from mlx_tutor.settings import ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
-TableRow = dict[str, Any]
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 SEPARATOR = re.compile(r'"?sep=(.)"?\s*$')
 # What people write into a cell that has nothing to say.
 EMPTY = frozenset(["", *"- -- — – ? n/a na n.a. nan null none nil tba tba. tbd".split()])
@@ -63,36 +63,52 @@ def name_source(settings: ImportSettings | TemplateSettings) -> str:
 
 
 def read_table(path: Path) -> list[TableRow]:
-    """The rows of a file by column.
+    """The rows of a file by column, as `stream_table` gives them; raises the same errors."""
+    return list(stream_table(path))
+
+
+def stream_table(path: Path) -> Iterator[TableRow]:
+    """The rows of a file by column, one by one; of JSON, trees and cards the whole file is read first.
 
     Raises:
         DatasetError: no such file, another kind of file, or one that is broken, with the line.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise DatasetError(f"{path} is no table that can be read. Give a file of these: {', '.join(SUFFIXES)}.")
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise DatasetError(f"{path} is no table that can be read. Give a file of these: {', '.join(READERS)}.")
     if not path.is_file():
         raise DatasetError(f"No file {path}. Put it there, or mend the path in the recipe.")
-    readers: dict[str, Callable[[Path], list[Any]]] = {".json": _read_json, ".jsonl": _read_jsonl}
-    readers |= {".parquet": _read_parquet, ".csv": _read_csv, ".tsv": _read_csv}
+    number = 0
     try:
-        rows = readers[path.suffix.lower()](path)
+        for number, row in enumerate(join_trees(READERS[suffix](path)), 1):
+            if not isinstance(row, dict):
+                raise DatasetError(
+                    f"{path}, row {number} has no columns: {str(row)[:60]!r}. Each row must be an object."
+                )
+            # A column without a name is the index that pandas wrote.
+            yield unwrap_row({name: value for name, value in row.items() if str(name).strip()})
     except UnicodeDecodeError as err:
         raise DatasetError(f"{path} is not UTF-8 text ({err}). Save it as UTF-8 and run again.") from err
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise DatasetError(f"{path}, row {number} has no columns: {str(row)[:60]!r}. Each row must be an object.")
-    if not rows:
+    if not number:
         raise DatasetError(f"{path} has no rows.")
-    # A column without a name is the index that pandas wrote.
-    return [{name: value for name, value in row.items() if str(name).strip()} for row in rows]
 
 
-def _read_csv(path: Path) -> list[Any]:
+def find_encoding(path: Path) -> str:
+    """UTF-16 where a file begins with its mark, as Excel's "Unicode text" does; else UTF-8, with a mark or without."""
+    with path.open("rb") as file:
+        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if is_wide else "utf-8-sig"
+
+
+def _read_csv(path: Path) -> Iterator[Any]:
     """Rows below the header; a line `sep=;` as Excel reads it, and titles above the header are passed over."""
     # Cells with whole texts are longer than csv's own limit.
     csv.field_size_limit(sys.maxsize)
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding=find_encoding(path), newline="") as file:
         head = file.readline()
+        if ANKI.match(head):
+            yield from _read_cards(path)
+            return
         separator = SEPARATOR.match(head)
         if separator is None:
             file.seek(0)
@@ -102,41 +118,58 @@ def _read_csv(path: Path) -> list[Any]:
         delimiter = separator[1] if separator else max("\t;,", key=head.count)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            rows = [row for row in reader if _count_filled(row)]
+            yield from _name_cells(path, (row for row in reader if _count_filled(row)), delimiter)
         except csv.Error as err:
             raise DatasetError(f"{path}, line {reader.line_num} is not valid CSV ({err}). Mend or delete it.") from err
-    while len(rows) > 1 and _count_filled(rows[0]) < 2 <= _count_filled(rows[1]):
-        rows = rows[1:]
-    return _name_cells(path, rows, delimiter)
 
 
 def _count_filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
 
-def _name_cells(path: Path, rows: Sequence[list[str]], delimiter: str) -> list[Any]:
-    """The rows below the first one, by its names."""
-    header = [name.strip() for name in rows[0]] if rows else []
+def _name_cells(path: Path, rows: Iterator[list[str]], delimiter: str) -> Iterator[Any]:
+    """The rows below the header, by its names."""
+    first = next(rows, [])
+    for row in rows:
+        if _count_filled(first) < 2 <= _count_filled(row):
+            # A title stands above the header.
+            first = row
+            continue
+        rows = chain([row], rows)
+        break
+    header = [name.strip() for name in first]
     doubled = [name for name, count in Counter(header).items() if name and count > 1]
     if doubled:
         raise DatasetError(f"{path} has more than one column {doubled[0]!r}. Rename or delete one.")
-    for number, row in enumerate(rows[1:], 1):
+    for number, row in enumerate(rows, 1):
         if any(row[len(header) :]):
             hint = f"Put texts with {delimiter!r} in quotes."
             raise DatasetError(f"{path}, row {number} has more cells than columns. {hint}")
-    return [dict(zip_longest(header, row, fillvalue="")) for row in rows[1:]]
+        yield dict(zip_longest(header, row, fillvalue=""))
 
 
-def _read_json(path: Path) -> list[Any]:
+def _read_cards(path: Path) -> Iterator[Any]:
+    """Flash cards of Anki or Quizlet, which are texts."""
+    cards = read_cards(path.read_text(encoding=find_encoding(path)).split("\n"))
+    if cards is None:
+        raise DatasetError(
+            f"{path} is no table that can be read: a .txt file is read where it is an export of flash cards (Anki, "
+            "Quizlet). A course file goes into sources."
+        )
+    yield from cards
+
+
+def _read_json(path: Path) -> Iterator[Any]:
+    text = path.read_text(encoding=find_encoding(path))
     try:
-        value = replace_surrogates(json.loads(path.read_text(encoding="utf-8-sig")))
-    except json.JSONDecodeError as err:
+        value = replace_surrogates(json.loads(text))
+    except (ValueError, RecursionError) as err:
         raise DatasetError(f"{path} is not valid JSON ({err}). Mend it and run again.") from err
     if isinstance(value, dict):
         value = _list_rows(value)
     if not isinstance(value, list):
         raise DatasetError(f"{path} holds no list of rows. Write it as a list of objects, or as .jsonl.")
-    return value
+    yield from value
 
 
 def _list_rows(value: dict[str, Any]) -> Any:
@@ -150,27 +183,37 @@ def _list_rows(value: dict[str, Any]) -> Any:
     return value
 
 
-def _read_jsonl(path: Path) -> list[Any]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append(replace_surrogates(json.loads(line)))
-            except json.JSONDecodeError as err:
-                raise DatasetError(f"{path}, line {number} is not valid JSON ({err}). Mend or delete it.") from err
-    return rows
+def _read_jsonl(path: Path) -> Iterator[Any]:
+    with path.open(encoding=find_encoding(path), newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield replace_surrogates(json.loads(line))
+                except (ValueError, RecursionError) as err:
+                    raise DatasetError(f"{path}, line {number} is not valid JSON ({err}). Mend or delete it.") from err
 
 
-def _read_parquet(path: Path) -> list[Any]:
+def _read_parquet(path: Path) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        rows: list[Any] = pyarrow.parquet.read_table(path).to_pylist()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(1024):
+                yield from batch.to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as err:
         reason = str(err).split("\n", 1)[0]
         raise DatasetError(f"{path} is not a Parquet file that can be read ({reason}).") from err
-    return rows
+
+
+READERS: dict[str, Callable[[Path], Iterator[Any]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+    ".txt": _read_cards,
+}
 
 
 def fetch_hub_table(course: Course, settings: ImportSettings, accept: Callable[[TableRow], bool]) -> int:
@@ -224,6 +267,27 @@ def read_cell(row: TableRow, column: str) -> str:
     Of an object the text in it, as SQuAD writes answers: the first of several.
     """
     return _write_value(row.get(column))
+
+
+def read_answer(value: Any) -> str:
+    """An answer as text: of several the one that was selected or rated best, else the first."""
+    if isinstance(value, str) and value.lstrip()[:2] in ("{'", "[{", '{"'):
+        # SQuAD in a cell of CSV.
+        parsed = read_literal(value)
+        known = isinstance(parsed, dict) and isinstance(parsed.get("text"), list)
+        value = parsed if known else value
+    if isinstance(value, list):
+        value = max(value, key=_rate_answer, default="")
+    return _write_value(value)
+
+
+def _rate_answer(answer: Any) -> float:
+    """How good an answer is among others, as Stack Exchange and others say it; 0 where nobody says."""
+    for name in ("is_selected", "is_accepted", "selected", "pm_score", "score", "votes"):
+        rating = answer.get(name) if isinstance(answer, dict) else None
+        if isinstance(rating, int | float) and rating == rating:  # noqa: PLR0124 - NaN
+            return float(rating)
+    return 0.0
 
 
 def _write_value(value: Any) -> str:

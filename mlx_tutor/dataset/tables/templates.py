@@ -14,7 +14,8 @@ from string import Formatter
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.mining.language import NO_CONCEPT, rank
 from mlx_tutor.dataset.tables.imports import Groups, Imported, check_columns, write_metadata
-from mlx_tutor.dataset.tables.read import TableRow, find_path, is_empty, name_source, read_cell, read_table
+from mlx_tutor.dataset.tables.read import find_path, is_empty, name_source, read_cell, read_table
+from mlx_tutor.dataset.tables.unwrap import TableRow
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
