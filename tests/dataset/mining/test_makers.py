@@ -203,42 +203,6 @@ def test_a_glossary_is_not_most_of_validation(seed: int) -> None:
     assert not any(row.origin.heading[-1] == "Glossary" for split in ("valid", "test") for row in dealt[split])
 
 
-CELL = "prices = [3, 4, 5]\ntotal = 0\nfor price in prices:\n    total += price\nprint(total)"
-
-
-def test_a_cell_is_explained_predicted_and_completed() -> None:
-    rows = make_notebook_rows(
-        Block("text", "The cell adds the prices of a basket one after the other, as a till does.", cell=1),
-        Block("code", CELL, cell=2, language="python"),
-        Block("output", "12", cell=2),
-    )
-    [(asked, said)] = pick_rows(rows, "code purpose")
-    assert asked.endswith(f"```python\n{CELL}\n```") and said.startswith("The cell adds the prices")
-    assert pick_rows(rows, "code output")[0][1] == "It prints:\n\n```text\n12\n```"
-    [(asked, said)] = pick_rows(rows, "cell completion")
-    begin, rest = (
-        asked.split("```python\n")[1].split("\n```")[0],
-        said.removeprefix("```python\n").removesuffix("\n```"),
-    )
-    assert f"{begin}\n{rest}" == CELL
-    assert asked.endswith("```text\n12\n```")
-
-
-@pytest.mark.parametrize(
-    ("code", "output"),
-    [
-        ("import random\nprint(random.random())", "0.25"),
-        ("print(unknown)", "7"),
-        ("print(1 +", "7"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("print(object())", "<object object at 0x7fe0a011e3e0>"),
-    ],
-)
-def test_output_that_cannot_be_predicted_is_not_asked_for(code: str, output: str) -> None:
-    rows = make_notebook_rows(Block("code", code, cell=1, language="python"), Block("output", output, cell=1))
-    assert pick_rows(rows, "code output") == pick_rows(rows, "cell completion") == []
-
-
 def test_code_of_other_languages_stands_in_fences_of_theirs() -> None:
     def ask(code: str, output: str) -> list[str]:
         rows = make_notebook_rows(Block("code", code, cell=1, language="r"), Block("output", output, cell=1))

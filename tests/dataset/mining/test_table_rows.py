@@ -21,8 +21,9 @@ These are the rivers of the region that were measured in the same week of the ye
 """
 
 
-def ask(text: str) -> dict[str, str]:
-    return {row.qa_pair.question: row.qa_pair.answer for row in make_rows(text) if row.origin.method == "table"}
+def ask(text: str, language: str = "") -> dict[str, str]:
+    rows = make_rows(text, language=language)
+    return {row.qa_pair.question: row.qa_pair.answer for row in rows if row.origin.method == "table"}
 
 
 def test_a_table_is_asked_about_with_itself_as_the_passage() -> None:
@@ -128,7 +129,7 @@ def test_a_german_table_is_asked_about_in_german() -> None:
         "| Fluss | Länge | Quelle |\n|---|---|---|\n| Aller | 1.040 km | ein Moor |\n| Bode | 169 km | zwei Bäche |\n"
         "| Oker | 99,5 km | ein Teich |\n"
     )
-    asked = ask(text)
+    asked = ask(text, "de")
     assert asked and all("Tabelle" in question for question in asked)
     assert any(answer in ("Aller, mit 1.040 km.", "Oker, mit 99,5 km.") for answer in asked.values())
 

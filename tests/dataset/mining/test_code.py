@@ -1,0 +1,145 @@
+"""Rows from code: only what the text or a comment says that it does, and what can be worked out."""
+
+import pytest
+
+from mlx_tutor.languages.table import list_languages, read_language
+from mlx_tutor.records import Block
+from tests.dataset.rows import make_notebook_rows, pick_rows
+
+SUM = "tills = [31, 7, 22]\ntotal = 0\nfor till in tills:\n    total += till\nprint('sum', total, 'of all tills')"
+
+
+def say(text: str, code: str = SUM, language: str = "python") -> list[tuple[str, str]]:
+    rows = make_notebook_rows(
+        Block("text", f"The shop closes at six. {text}", cell=1), Block("code", code, cell=2, language=language)
+    )
+    return pick_rows(rows, "code purpose")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Now let's count the money in the tills:", "To count the money in the tills."),
+        ("We can compute the total of the tills as follows:", "To compute the total of the tills."),
+        ("To sort the tills by weekday, we use a loop.", "To sort the tills by weekday."),
+        ("The following program adds up the money in the tills.", "The program adds up the money in the tills."),
+    ],
+)
+def test_the_sentence_before_code_says_what_it_is_for(text: str, answer: str) -> None:
+    [(question, said)] = say(text)
+    assert question.endswith(f"```python\n{SUM}\n```") and said == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tills are where the money of a shop is kept.",
+        "Let's see what happens when the tills are empty.",
+        "Let's compute it again for the tills.",
+        "We can compute the distance between two cities:",
+        "Let's add another parameter to the tills:",
+        "We know that tills hold money:",
+    ],
+)
+def test_text_that_only_introduces_a_topic_explains_no_code(text: str) -> None:
+    assert say(text) == []
+
+
+def test_a_function_is_described_by_its_docstring_which_the_question_leaves_out() -> None:
+    docstring = '"""Return the road with some metres more on each side.\n\n    metres: how many.\n    """'
+    code = f"def widen(road, metres):\n    {docstring}\n    return road + 2 * metres"
+    rows = make_notebook_rows(Block("code", code, cell=1, language="python"))
+    [(question, answer)] = pick_rows(rows, "code function")
+    assert "`widen`" in question and "each side" not in question and "return road" in question
+    assert answer == "Return the road with some metres more on each side."
+
+
+def test_comments_are_steps_when_they_tell_all_of_it() -> None:
+    code = "# Read the list of boats\nboats = ['gull', 'tern']\n# Print each boat in capitals\nfor boat in boats:\n"
+    code += "    print(boat.upper())"
+    [(question, answer)] = pick_rows(make_notebook_rows(Block("code", code, cell=1, language="python")), "code steps")
+    assert "Read the list" not in question
+    assert answer == "\n1. Read the list of boats.\n2. Print each boat in capitals."
+    aside = code.replace("# Print each boat in capitals", "# boats are birds here")
+    assert pick_rows(make_notebook_rows(Block("code", aside, cell=1, language="python")), "code steps") == []
+
+
+def test_a_comment_above_a_function_of_another_language_describes_it() -> None:
+    code = "// Computes the area of a round pond.\ndouble area(double r) {\n  return 3.14159 * r * r;\n}"
+    [(question, answer)] = pick_rows(make_notebook_rows(Block("code", code, cell=1, language="cpp")), "code function")
+    assert question.startswith(("What does `area`", "Describe what `area`")) and "pond" not in question
+    assert answer == "Computes the area of a round pond."
+
+
+def ask(*cells: tuple[str, str]) -> list[tuple[str, str]]:
+    blocks = []
+    for number, (code, output) in enumerate(cells, 1):
+        blocks.append(Block("code", code, cell=number, language="python"))
+        blocks += [Block("output", output, cell=number)] if output else []
+    return pick_rows(make_notebook_rows(*blocks), "code output")
+
+
+def test_what_cells_above_print_is_no_output_of_this_one() -> None:
+    rows = ask(("rate = 4\nprint('rate', rate, 'of', 9)", "rate 4 of 9"), ("print(rate * 10)", "40"))
+    assert rows[1][0].endswith("```python\nrate = 4\nprint(rate * 10)\n```") and "40" in rows[1][1]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        # A pond is filled through another name.
+        (("class Pond:\n    level = 0", ""), ("a = Pond()\nb = a", ""), ("b.fill(3)", ""), ("print(a.level + 1)", "4")),
+        # Dictionaries of old Pythons had no order, and sets have none.
+        (("fish = {'carp': 3, 'pike': 5}\nfor name in fish:\n    print(name, fish[name])", "pike 5\ncarp 3"),),
+        (("print(set(['carp', 'pike', 'eel']))", "{'eel', 'carp', 'pike'}"),),
+        (("from ponds import depth\nprint(depth(2))", "7"),),
+        (("print(1 / 3)", "0.3333333333333333"),),
+        (("note = 'Closed on Monday'\nprint(note)", "Closed on Monday"),),
+    ],
+)
+def test_what_cannot_be_worked_out_is_not_asked(cells: tuple[tuple[str, str], ...]) -> None:
+    asked = ask(*cells)
+    assert [question for question, _ in asked if cells[-1][0] in question] == []
+
+
+def test_the_end_of_a_cell_can_be_known_from_what_is_given() -> None:
+    def complete(code: str, output: str) -> list[tuple[str, str]]:
+        blocks = Block("code", code, cell=1, language="python"), Block("output", output, cell=1)
+        return pick_rows(make_notebook_rows(*blocks), "cell completion")
+
+    [(_, rest)] = complete(SUM, "sum 60 of all tills")
+    assert rest.startswith("```python\nfor till in tills:")
+    assert complete(SUM.replace("total += till", "total += 2 * till + 77"), "sum 351 of all tills") == []
+    assert complete("a = 3\nprint(a)", "3") == []
+    assert complete("tills = [31, 7]\nprint(len(tills) * 8)", "16") == []
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_a_table_with_questions_about_code_has_what_they_need(code: str) -> None:
+    table = read_language(code)
+    assert table is not None and {"code_output", "code_completion"} <= table.questions.keys()
+    if "code_purpose" in table.questions:
+        assert {"code_purpose_answer", "code_does", "code_function", "code_steps"} <= table.questions.keys()
+        assert {"code_does", "code_refers", "code_about"} <= table.patterns.keys()
+        assert table.words["code_verbs"] and {"code_goal", "code_goal_clause"} & table.patterns.keys()
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "answer"),
+    [
+        ("de", "Um die Summe der Kassen zu berechnen, nimmt man eine.", "Um die Summe der Kassen zu berechnen."),
+        ("de", "Das folgende Programm berechnet die Summe der Kassen.", "Das Programm berechnet die Summe der Kassen."),
+        ("es", "Para calcular la suma de las tills, escribimos un bucle.", "Para calcular la suma de las tills."),
+        ("fr", "Nous allons calculer le total de la caisse.", "Il sert à calculer le total de la caisse."),
+        ("it", "Possiamo ora calcolare il total della cassa.", "Serve a calcolare il total della cassa."),
+        ("pt", "Vamos calcular o total da caixa do dia.", "Para calcular o total da caixa do dia."),
+        ("nl", "Om de totale som te berekenen, schrijven we een lus.", "Om de totale som te berekenen."),
+    ],
+)  # fmt: skip
+def test_purposes_are_found_in_each_language(language: str, text: str, answer: str) -> None:
+    from mlx_tutor.dataset.mining.code import find_purpose
+
+    table = read_language(language)
+    assert table is not None
+    found = find_purpose(text, "kassen = tills\n" + SUM, table)
+    assert found is not None and found[1] == answer
