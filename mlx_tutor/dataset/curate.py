@@ -1,7 +1,7 @@
 """Which rows stay: duplicates, near duplicates and rows that are too long are dropped."""
 
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from math import ceil
@@ -13,6 +13,8 @@ from mlx_tutor.text import cut_shingles
 SHINGLE = 4
 # Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
 NEAR = 0.8
+# Counters of shingles.
+COUNTERS = 1 << 20
 # Percent of its letters that a question shares with another on the same fact: "What's" for "What is" teaches nothing.
 SAME = 92.0
 # The same of two questions with one answer.
@@ -32,11 +34,12 @@ def curate_examples(
     """The examples that stay, and those that do not, each with its reason; both in order."""
     kept: list[Example] = []
     dropped: list[tuple[Example, str]] = []
-    seen: set[tuple[str, str, bool]] = set()
+    # Fingerprints: the texts of a million rows would fill the memory.
+    seen: set[int] = set()
     near, facts = NearDuplicates(examples), Facts()
     for number, example in enumerate(examples):
         qa = example.qa_pair
-        key = (normalize(qa.question), normalize(qa.answer), bool(qa.context))
+        key = hash((normalize(qa.question), normalize(qa.answer), bool(qa.context)))
         place = (example.origin.source, example.origin.section)
         # Rows of tables and templates are as somebody else made them.
         is_mined = example.origin.row is None
@@ -52,7 +55,8 @@ def curate_examples(
             dropped.append((example, f"longer than {max_seq_length} tokens"))
         else:
             near.add(number, place)
-            facts.add(example)
+            if is_mined:
+                facts.add(example)
             kept.append(example)
         seen.add(key)
     return kept, dropped
@@ -132,19 +136,26 @@ class NearDuplicates:
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.cut = [array("q", {hash(shingle) for shingle in _cut_shingles(example)}) for example in examples]
-        counts = Counter(chain.from_iterable(self.cut))
+        # How often is only asked to put shingles into one order, so a count may be shared.
+        counts = array("L", bytes(array("L").itemsize * COUNTERS))
+        for shingle in chain.from_iterable(self.cut):
+            counts[shingle % COUNTERS] += 1
         for number, shingles in enumerate(self.cut):
-            self.cut[number] = array("q", sorted(shingles, key=lambda shingle: (counts[shingle], shingle)))
-        self.holders: dict[int, list[tuple[Place, int]]] = defaultdict(list)
+            order = sorted(shingles, key=lambda shingle: (counts[shingle % COUNTERS], shingle))
+            self.cut[number] = array("q", order)
+        self.places: dict[int, Place] = {}
+        # Most shingles have one holder, which needs no list.
+        self.holders: dict[int, int | list[int]] = {}
 
     def is_known(self, number: int, place: Place) -> bool:
         """Whether an answer added before, of another section, is near that of the example with this number."""
         shingles = set(self.cut[number])
         for shingle in self._rarest(number):
-            for other, known in self.holders.get(shingle, ()):
+            holders = self.holders.get(shingle, [])
+            for known in [holders] if isinstance(holders, int) else holders:
                 theirs = self.cut[known]
                 shorter, longer = sorted((len(shingles), len(theirs)))
-                if other == place or shorter < NEAR * longer:
+                if self.places[known] == place or shorter < NEAR * longer:
                     continue
                 shared = sum(shingle in shingles for shingle in theirs)
                 if shared / (shorter + longer - shared) >= NEAR:
@@ -153,8 +164,13 @@ class NearDuplicates:
 
     def add(self, number: int, place: Place) -> None:
         """Keep the example with this number to compare others with."""
+        self.places[number] = place
         for shingle in self._rarest(number):
-            self.holders[shingle].append((place, number))
+            holders = self.holders.setdefault(shingle, number)
+            if isinstance(holders, list):
+                holders.append(number)
+            elif holders != number:
+                self.holders[shingle] = [holders, number]
 
     def _rarest(self, number: int) -> "array[int]":
         shingles = self.cut[number]

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
@@ -29,12 +30,13 @@ METADATA = ("subject", "grade_level", "teaching_style")
 class Groups:
     """Numbers for what the split keeps together, of each source for itself."""
 
-    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    numbers: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def number(self, source: str, value: str) -> int:
         """The number of a group, from 0; a new one for a new value."""
         known = self.numbers.setdefault(source, {})
-        return known.setdefault(value, len(known))
+        # By its fingerprint: the values are whole answers.
+        return known.setdefault(hash(value), len(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,18 @@ def _make_example(
     system = conversation.system if settings.keep_system and conversation.system else recipe.course.system_prompt
     messages = _write_turns(conversation, system, f"{source}, row {line}", recipe.course.language)
     metadata = write_metadata(recipe.course, _read_metadata(row, settings))
-    return Example(messages, origin, qa, metadata)
+    return Example(messages, origin, qa, _share_values(tuple(metadata.items())))
+
+
+# Most rows of a table say the same of themselves: one object for all of them.
+@lru_cache(maxsize=1024)
+def _share_values(items: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return dict(items)
+
+
+@lru_cache(maxsize=1024)
+def _write_system(system: str) -> Message:
+    return {"role": "system", "content": system}
 
 
 def _write_turns(conversation: Conversation, system: str, place: str, language: str) -> tuple[Message, ...]:
@@ -208,7 +221,7 @@ def _write_turns(conversation: Conversation, system: str, place: str, language: 
         first = write_passages([(place, conversation.context)], first, language)
     # Rows of our own making have their passages in the question already.
     system = add_grounding(system, language) if first.startswith("<passage ") else system
-    begun: list[Message] = [{"role": "system", "content": system}] if system else []
+    begun = [_write_system(system)] if system else []
     return (*begun, {"role": "user", "content": first}, *conversation.turns[1:])
 
 
