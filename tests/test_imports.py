@@ -1,5 +1,6 @@
 """What may import what, and what must not be imported at all."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,12 @@ def test_the_rooms_are_kept_apart(package: Path, module: str | None, line: str) 
             file.write(f"\n{line}\n")
     result = lint_imports(package)
     assert (result.returncode == 0) == (module is None), result.stdout + result.stderr
+
+
+def test_test_modules_import_helpers_and_not_each_other() -> None:
+    imports = re.compile(r"^\s*(?:from|import)\s+tests\.\S*\btest_.*", re.MULTILINE)
+    found = {path.name: imports.findall(path.read_text()) for path in (ROOT / "tests").rglob("*.py")}
+    assert imports.findall("from tests.study.test_index import find") and not any(found.values()), found
 
 
 def test_commands_import_nothing_heavy_at_the_top(package: Path) -> None:

@@ -1,8 +1,6 @@
 """Bad input: one line, exit status 1, nothing lost."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +11,7 @@ import pytest
 
 from tests.commands.conftest import Invoke, expect_problem, make_course, run_program, start_program
 from tests.model_factory import make_model
+from tests.namespaces import UNSHARE, can_mount
 
 
 @pytest.fixture
@@ -115,17 +114,6 @@ def run_on_a_small_disk(folder: Path, size: str, *arguments: str) -> tuple[int, 
         [*UNSHARE, "sh", "-c", script, str(folder), *command], capture_output=True, text=True, check=False
     )
     return result.returncode, result.stderr
-
-
-# Mounts of its own; without root, in a user namespace of its own.
-UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
-
-
-def can_mount(folder: Path) -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    probe = [*UNSHARE, "mount", "-t", "tmpfs", "none", str(folder)]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mlx_tutor.evaluation.checks import measure_learned
 from mlx_tutor.recipe import load_recipe
 from mlx_tutor.workspace import find_course, find_run
 from tests.commands.conftest import TERMS, Invoke
-from tests.commands.test_evaluate import MARKUP, read_page
+from tests.commands.reports import MARKUP, read_page
 
 
 def read_evaluation(workspace: Path) -> Any:

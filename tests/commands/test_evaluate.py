@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +13,13 @@ from mlx_tutor.evaluation.measure import measure_answers
 from mlx_tutor.recipe import load_recipe
 from mlx_tutor.workspace import find_course, find_run
 from tests.commands.conftest import Invoke
-
-VOID = ("meta", "img", "br", "line", "circle", "rect")
-MARKUP = "<script>alert(1)</script><img src='x' onerror=\"y\"> & so"
-
-
-class Tags(HTMLParser):
-    """Every tag with its attributes, and all text outside of tags."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.commands.reports import MARKUP, read_page, read_source
 
 
 def evaluate(invoke: Invoke, *arguments: str) -> Any:
     result = invoke("evaluate", "--generate", "--json", *arguments)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)["answers"]
-
-
-def read_source(workspace: Path) -> str:
-    return (workspace / "adapters" / "demo" / "report.html").read_text(encoding="utf-8")
-
-
-def read_page(workspace: Path) -> Tags:
-    page = Tags(read_source(workspace))
-    assert page.open == []
-    return page
 
 
 def test_answers_are_measured_and_shown(invoke: Invoke, finished: Path) -> None:

@@ -17,8 +17,7 @@ import pytest
 
 from mlx_tutor.study.exam.record import FORMAT, hash_entry, write_line
 from tests.commands.conftest import Invoke, expect_problem, run_program
-from tests.commands.test_bad_input import UNSHARE, can_mount
-from tests.study.exam.test_offline import cut_off
+from tests.namespaces import UNSHARE, can_mount, cut_off
 
 MODE, MEDIAN = "What is the mode?", "What is the median?"
 CODE = r"[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){2}"

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from mlx_tutor.cli import cli
 from mlx_tutor.training.launch import RankReports, explain_loss
 from tests.commands.conftest import Invoke, make_course, run_program
-from tests.commands.test_resume import start_training
+from tests.commands.trainings import start_training
 
 TWO = ("--hosts", "127.0.0.1,127.0.0.1")
 # At the recipe's rate, trainings of one machine with another BLAS are as far apart as these.

@@ -3,31 +3,15 @@
 import json
 import re
 import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mlx_tutor.files import write_json
-from tests.commands.conftest import Invoke, run_program, start_program
+from tests.commands.conftest import Invoke, run_program
+from tests.commands.trainings import start_training
 
 LONG = ("--set", "train.iters=100000", "--set", "train.steps_per_eval=5", "--set", "train.steps_per_save=5")
-
-
-@contextmanager
-def start_training(folder: Path, text: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    """A training in a process of its own, once metrics.jsonl of the run `demo` has `text`; killed at the end."""
-    metrics = folder / "adapters" / "demo" / "metrics.jsonl"
-    with start_program(*arguments) as process:
-        try:
-            while process.poll() is None and not (metrics.is_file() and text in metrics.read_text()):
-                time.sleep(0.05)
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture

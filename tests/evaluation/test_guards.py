@@ -18,7 +18,7 @@ from mlx_tutor.evaluation.guards import (
     summarize_guards,
 )
 from mlx_tutor.evaluation.learned import list_facts
-from tests.evaluation.test_learned import make_row, make_rows
+from tests.evaluation.rows import make_row, make_rows
 
 SOURCE = "The variance is the mean squared distance of the values from their mean.\n\nIt grows with outliers."
 

@@ -26,10 +26,8 @@ from mlx_tutor.journal import open_journal
 from mlx_tutor.records import ModelSpec
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Course
+from tests.evaluation.ratings import CRITERIA, PROMPTS
 from tests.model_factory import make_model
-
-CRITERIA = ("help", "clarity")
-PROMPTS = [make_prompt(f"What is number {i}?", "Tutor.", str(i), "define") for i in range(5)]
 
 
 @pytest.fixture(scope="module")

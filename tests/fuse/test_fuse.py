@@ -347,10 +347,11 @@ def test_killed_in_the_middle_then_fused_again(weak: Run, tiny_model: Path) -> N
         from mlx_tutor.settings import FuseSettings, GenerateSettings
         from mlx_tutor.workspace import Run
         from mlx_tutor.fuse import fuse
-        from tests.fuse.test_fuse import SETTINGS, TRAIN, VALID
+        from tests.training.runs import SETTINGS, make_rows
         run = Run(Path({str(weak.workspace)!r}), {weak.name!r})
         stop = lambda message: os.kill(os.getpid(), signal.SIGKILL)
-        fuse.fuse_run(run, Path({str(tiny_model)!r}), Recipe(train=SETTINGS), TRAIN, VALID, stop)
+        rows = make_rows(22), make_rows(3, start=22)
+        fuse.fuse_run(run, Path({str(tiny_model)!r}), Recipe(train=SETTINGS), *rows, stop)
         """
     )
     killed = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], timeout=120, check=False)

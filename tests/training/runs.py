@@ -1,10 +1,15 @@
 """Small trainings for tests."""
 
+import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
+from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.train import TrainReport, hash_inputs, train_adapter
 from mlx_tutor.workspace import Run
 
@@ -50,3 +55,25 @@ def train(
         on_event or (lambda metric: None),
     )
     return run, report
+
+
+# Dropout draws random numbers, and gradients are summed over two batches.
+RESUMED = replace(SETTINGS, iters=40, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
+
+
+def read_best(run: Run) -> bytes:
+    return (run.adapter / "adapters.safetensors").read_bytes()
+
+
+def read_losses(run: Run) -> list[tuple[str, int, float]]:
+    lines = (run.adapter / "metrics.jsonl").read_text().splitlines()
+    return [(m["kind"], m["iteration"], m["loss"]) for m in map(json.loads, lines)]
+
+
+def stop_at(iteration: int) -> Any:
+    def interrupt(metric: Metric) -> None:
+        kind = "train" if iteration % RESUMED.steps_per_eval else "valid"
+        if metric["kind"] == kind and metric["iteration"] == iteration:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return interrupt

@@ -24,8 +24,7 @@ from mlx_tutor.training.memory import read_shape
 from mlx_tutor.training.process import checkpoint_layers
 from mlx_tutor.training.rows import tokenize_rows
 from tests.model_factory import make_model
-from tests.training.runs import SETTINGS, make_rows, train
-from tests.training.test_resume import RESUMED, read_best, read_losses, stop_at
+from tests.training.runs import RESUMED, SETTINGS, make_rows, read_best, read_losses, stop_at, train
 
 ROWS = [TokenRow(tuple(range(3, 3 + length)), length // 3) for length in (40, 9, 23, 61, 12, 30, 18)]
 

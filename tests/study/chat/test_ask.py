@@ -28,7 +28,7 @@ from mlx_tutor.study.chat.support import find_support
 from mlx_tutor.study.search.index import Index, open_index
 from mlx_tutor.study.search.passages import Passage, list_passages
 from mlx_tutor.workspace import Course
-from tests.study.search.test_index import write_course
+from tests.study.course import write_course
 
 NOTES = """
 # Statistics

@@ -33,7 +33,7 @@ from mlx_tutor.study.chat.markdown import escape_html, split_code
 from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.search.index import Index, open_index
 from mlx_tutor.study.search.passages import Passage
-from tests.study.search.test_index import write_course
+from tests.study.course import write_course
 
 NOTES = """
 # Statistics

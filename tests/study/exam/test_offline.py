@@ -17,6 +17,7 @@ import pytest
 
 from mlx_tutor.study.exam import offline
 from mlx_tutor.study.exam.offline import Attempt, DeniedError, is_foreign, is_loopback, judge_error
+from tests.namespaces import cut_off
 
 # A library that somebody planted: it calls out in all the ways that Python code has. OTHER is an address of this
 # machine that is no loopback address, and somebody listens there.
@@ -213,14 +214,6 @@ print(json.dumps({
     "cleared": cleared, "came_cleared": came_cleared, "hooks": hooks,
 }))
 """
-
-
-def cut_off(*command: str) -> list[str]:
-    """The command in a network namespace of its own, which has no network."""
-    prefix = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
-    if os.geteuid() != 0 and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system allows a user no network namespace")
-    return [*prefix, *command]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.study.quiz.cards import write_cards, write_field
 from mlx_tutor.study.quiz.questions import list_questions
 from mlx_tutor.workspace import Course
-from tests.study.quiz.test_session import COUNT, METRIC, make_row, write_rows
+from tests.study.quiz.rows import COUNT, METRIC, make_row, write_rows
 
 ROWS = (
     make_row("What is a metric tree?", METRIC),

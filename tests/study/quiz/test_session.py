@@ -1,6 +1,5 @@
 """What is asked, how it is graded, and when it comes back."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.files import write_jsonl
 from mlx_tutor.journal import open_journal
 from mlx_tutor.study.quiz.grade import Grade, Verdict, grade_answer
 from mlx_tutor.study.quiz.questions import StudyQuestion, find_term, list_questions
@@ -23,29 +21,9 @@ from mlx_tutor.study.quiz.session import (
     suspend_question,
 )
 from mlx_tutor.workspace import Course
+from tests.study.quiz.rows import COUNT, METRIC, make_row, write_rows
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-METRIC = "A metric tree is a formula that writes an indicator as a product or sum of simpler ones."
-COUNT = "What does this code print?\n\n```python\nprint(3)\nprint('a, b')\n```"
-
-
-def make_row(question: str, answer: str, kind: str = "concept", **changes: Any) -> dict[str, Any]:
-    """A row as build writes it."""
-    qa = {"question": question, "answer": answer, "type": kind, "related_concepts": changes.pop("related", [])}
-    origin = {"source": "a.md", "section": 0, "page": 3, "cell": None, "heading": ["Week 1"], "method": "definition"}
-    return {
-        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
-        "qa_pair": qa | {"context": changes.pop("context", "")},
-        "origin": origin | {"evidence": answer} | changes,
-    }
-
-
-def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Course:
-    """A course with these rows in its training split."""
-    course = Course(folder, "c")
-    for split, found in (("train", list(rows)), ("valid", []), ("test", [])):
-        write_jsonl(course.dataset / f"{split}.jsonl", found)
-    return course
 
 
 def ask(folder: Path, *rows: dict[str, Any]) -> StudyQuestion:

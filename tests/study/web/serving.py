@@ -14,7 +14,7 @@ from mlx_tutor.study.web.middleware import AccessRules
 from mlx_tutor.study.web.model_worker import ModelWorker
 from mlx_tutor.study.web.server import make_app, make_server, open_socket
 from mlx_tutor.study.web.site import Site
-from tests.study.search.test_index import write_course
+from tests.study.course import write_course
 
 NOTES = """
 # Statistics

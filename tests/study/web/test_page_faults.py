@@ -27,7 +27,7 @@ from mlx_tutor.study.web.page import ChatHandlers
 from mlx_tutor.study.web.rate_tab import RateHandlers
 from mlx_tutor.study.web.site import Rating, Site, list_thumbs
 from mlx_tutor.workspace import Course
-from tests.evaluation.test_rate import CRITERIA, PROMPTS
+from tests.evaluation.ratings import CRITERIA, PROMPTS
 from tests.study.web.serving import make_site
 
 SAID = {

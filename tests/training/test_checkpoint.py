@@ -1,16 +1,13 @@
 """Nothing is lost: killed, stopped or out of disk, a training goes on to the very adapter of one that never stopped."""
 
-import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,15 +17,13 @@ from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.monitor import Metric
 from mlx_tutor.training.train import TrainReport, is_run_current, is_run_resumable
 from mlx_tutor.workspace import Run
-from tests.training.runs import SETTINGS, make_rows, train
+from tests.training.runs import RESUMED, SETTINGS, make_rows, read_best, read_losses, stop_at, train
 
-# Dropout draws random numbers, and gradients are summed over two batches.
-RESUMED = replace(SETTINGS, iters=40, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
 CHILD = """
 import sys, time
 from dataclasses import replace
 from pathlib import Path
-from tests.training.test_resume import RESUMED, train
+from tests.training.runs import RESUMED, train
 
 def slow(metric):
     time.sleep(0.02)
@@ -37,28 +32,10 @@ train(Path(sys.argv[1]), Path(sys.argv[2]), replace(RESUMED, iters=int(sys.argv[
 """
 
 
-def read_best(run: Run) -> bytes:
-    return (run.adapter / "adapters.safetensors").read_bytes()
-
-
-def read_losses(run: Run) -> list[tuple[str, int, float]]:
-    lines = (run.adapter / "metrics.jsonl").read_text().splitlines()
-    return [(m["kind"], m["iteration"], m["loss"]) for m in map(json.loads, lines)]
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Run, TrainReport]:
     """A training that nothing interrupts."""
     return train(tmp_path_factory.mktemp("whole"), tiny_model, RESUMED)
-
-
-def stop_at(iteration: int) -> Any:
-    def interrupt(metric: Metric) -> None:
-        kind = "train" if iteration % RESUMED.steps_per_eval else "valid"
-        if metric["kind"] == kind and metric["iteration"] == iteration:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return interrupt
 
 
 @pytest.mark.parametrize("stops", [(5,), (15, 25), (18,)])
