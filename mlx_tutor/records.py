@@ -166,6 +166,16 @@ def describe_share(rows: int, total: int) -> str:
     return f"all {total} rows" if rows == total else f"{rows} of {total} rows"
 
 
+def describe_parameters(trained: int, total: int) -> str:
+    """How much of a model is trained: `1.3M of 134.5M parameters (0.97 %)`."""
+    return f"{write_count(trained)} of {write_count(total)} parameters ({100 * trained / total:.2g} %)"
+
+
+def write_count(count: int) -> str:
+    """A number of parameters, short: `1.3M`, `52k`."""
+    return f"{count / 1e6:.1f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
+
+
 def describe_bits(bits: float | None) -> str:
     """How the layers that a fuse changed are stored, on average; None: as all others, in full precision."""
     return "full precision" if bits is None else "unrounded" if bits == UNROUNDED else f"{bits:.3g}-bit"

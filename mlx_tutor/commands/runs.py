@@ -8,11 +8,14 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.files import read_json
-from mlx_tutor.records import describe_bits
+from mlx_tutor.records import describe_bits, describe_parameters
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 LONGEST_VALUE = 32
+# Of run.json, what --json repeats.
+SHOWN = ("iterations", "best_iteration", "base_loss", "best_loss", "train_loss", "stopped", "seconds", "peak_memory_gb",
+         "trained_parameters", "parameters", "train_rows", "valid_rows")  # fmt: skip
 
 
 @click.command()
@@ -108,11 +111,13 @@ def compare_runs(job: Job, runs: Sequence[Run]) -> None:
     results = [run.read()["result"] for run in runs]
     rows = [
         *([name, *values] for name, values in differences.items()),
+        ["training loss", *("-" if entry["train_loss"] is None else f"{entry['train_loss']:.3f}" for entry in entries)],
         ["validation loss", *(f"{entry['base_loss']:.3f} to {entry['best_loss']:.3f}" for entry in entries)],
         ["best at step", *(f"{entry['best_iteration']} of {entry['iterations']}" for entry in entries)],
         ["ended", *(entry["stopped"] for entry in entries)],
         ["time", *(describe_seconds(result["seconds"]) for result in results)],
         ["peak memory", *(describe_bytes(1e9 * result["peak_memory_gb"]) for result in results)],
+        ["trained", *(describe_parameters(r["trained_parameters"], r["parameters"]) for r in results)],
         ["rows", *(str(result["train_rows"]) for result in results)],
         ["fused", *(write_bits(entry["fused"]) for entry in entries)],
     ]
@@ -139,6 +144,9 @@ def show_run(job: Job, run: Run) -> None:
         ("run", run.name),
         ("base", entry["base"]),
         ("adapter", f"{settings['fine_tune_type']}, {write_settings('rank', 'scale', 'num_layers')}"),
+        ("trained", describe_parameters(result["trained_parameters"], result["parameters"])),
+        # Older runs do not say.
+        ("precision", f"{result['dtype']}, loss {result['loss']}" if "dtype" in result else "-"),
         ("settings", write_settings("batch_size", "learning_rate", "grad_accumulation_steps")),
         ("rows", f"{result['train_rows']} train, {result['valid_rows']} valid"),
         ("training", f"{entry['iterations']} iterations, {describe_seconds(result['seconds'])}, {entry['stopped']}"),
@@ -159,7 +167,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "run": run.name,
         "base": record["base"],
         "finished": record["finished"],
-        **{key: result[key] for key in ("iterations", "best_iteration", "base_loss", "best_loss", "stopped")},
+        **{key: result[key] for key in SHOWN},
         "fused": fused and {key: fused[key] for key in ("bits", "retention", "megabytes")},
     }
 

@@ -18,7 +18,7 @@ from mlx_tutor.evaluation.report_checks import (
 )
 from mlx_tutor.files import hash_value, read_json, write_text
 from mlx_tutor.fuse.fuse import list_trials
-from mlx_tutor.records import describe_end, describe_share, split_question
+from mlx_tutor.records import describe_end, describe_parameters, describe_share, split_question
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run
 
@@ -113,8 +113,10 @@ def list_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -> 
             else (("rows by file", _count(rows["sources"])), ("rows by kind", _count(rows["methods"])))
         ),
         ("adapter", train["fine_tune_type"]),
+        ("trained", describe_parameters(result["trained_parameters"], result["parameters"])),
         ("settings", ", ".join(f"{key} {train[key]:g}" for key in keys)),
         ("iterations", f"{result['iterations']} of {train['iters']}, {result['stopped']}"),
+        *((("remark", result["note"]),) if result.get("note") else ()),
         (
             "validation loss",
             f"{result['base_loss']:.3f} to {result['best_loss']:.3f} at iteration {result['best_iteration']}",

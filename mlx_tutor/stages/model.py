@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlx_tutor.errors import DatasetError, ModelError, RecipeError, TrainingError
 from mlx_tutor.files import read_json
-from mlx_tutor.records import describe_bits, describe_share
+from mlx_tutor.records import describe_bits, describe_parameters, describe_share
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish
 from mlx_tutor.workspace import Course, Run, check_name, list_runs, name_new_run
@@ -180,7 +180,12 @@ def describe_training(result: Mapping[str, Any]) -> str:
     where = f"iteration {result['best_iteration']} of {result['iterations']}"
     # Older runs have no note.
     note = f": {result['note']}" if result.get("note") else ""
-    return f"{text} ({where}, {result['stopped']}{note})"
+    return f"{text} ({where}, {result['stopped']}{note}); trained {describe_trained(result)}"
+
+
+def describe_trained(result: Mapping[str, Any]) -> str:
+    """How many parameters a run trained, and their share."""
+    return describe_parameters(result["trained_parameters"], result["parameters"])
 
 
 def find_base(job: Job, run: Run) -> Path:

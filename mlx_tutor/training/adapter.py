@@ -65,3 +65,9 @@ def count_parameters(model: Any) -> tuple[int, int]:
 
     trained = sum(array.size for _, array in tree_flatten(model.trainable_parameters()))
     return trained, get_total_parameters(model)
+
+
+def name_dtype(model: Any) -> str:
+    """The type that a model computes in, which is that of its norms: `float32`, `bfloat16`."""
+    norms = [value for name, value in tree_flatten(model.parameters()) if "norm" in name]
+    return str(norms[0].dtype).removeprefix("mlx.core.") if norms else "-"

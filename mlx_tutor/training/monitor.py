@@ -27,6 +27,8 @@ from mlx_tutor.workspace import Run
 Stopped = Literal["finished", "no improvement", "interrupted", "diverged"]
 # A validation loss that rises so often in a row is no noise.
 RISES = 3
+# A training loss below this, or below this share of the validation loss, after more than one pass: learned by heart.
+LEAST_LOSS, LEAST_SHARE = 0.05, 0.5
 # How far above its estimate a training may be before it says so.
 ESTIMATE_SLACK = {"peak_memory_gb": 1.1, "seconds": 1.5}
 
@@ -69,8 +71,8 @@ class Progress:
     """How far a training is: the part of a checkpoint that is no array. `metrics` counts lines of metrics.jsonl.
 
     `mark` is the validation loss that patience measures from, `misses` the validations since it was last lowered by
-    `min_gain`; `rises` counts validations in a row that were worse than the one before. The last four are sums since
-    the last report.
+    `min_gain`; `rises` counts validations in a row that were worse than the one before, and `overfit` is whether the
+    user was told that rows are learned by heart. The last four are sums since the last report.
     """
 
     iteration: int = 0
@@ -84,6 +86,7 @@ class Progress:
     misses: int = 0
     last_loss: float = float("inf")
     rises: int = 0
+    overfit: bool = False
     train_loss: float | None = None
     loss: float = 0.0
     tokens: float = 0.0
@@ -250,21 +253,41 @@ class TrainingMonitor:
             "rows": len(rows),
             "total": self.valid.total,
         }
-        if progress.rises == RISES:
-            metric["note"] = self.describe_rise()
+        notes = [self.describe_rise()] if progress.rises == RISES else []
+        if not progress.overfit and (overfit := self.describe_overfit()):
+            progress.overfit = True
+            notes.append(overfit)
+        if notes:
+            metric["note"] = "; ".join(notes)
         self._log(metric)
         if self.callback is not None:
             self.callback.on_val_loss_report({"iteration": progress.iteration, "val_loss": loss})
 
+    def describe_note(self) -> str:
+        """What is to be said of the whole training, "" where nothing is."""
+        return "; ".join(filter(None, (self.describe_rise(), self.describe_overfit())))
+
+    def describe_overfit(self) -> str:
+        """Rows learned by heart in words, "" while they are not."""
+        train, valid = self.progress.train_loss, self.progress.last_loss
+        passes = self.progress.iteration * self.settings.batch_size / len(self.train.rows)
+        if train is None or passes <= 1 or train >= max(LEAST_LOSS, LEAST_SHARE * valid):
+            return ""
+        return (
+            f"training loss {train:.3f} is far below the validation loss {valid:.3f}: after {passes:.1f} passes the "
+            "rows are learned by heart; more rows or fewer iterations would teach more"
+        )
+
     def describe_rise(self) -> str:
-        """Over-fitting in words, "" while there is none to speak of."""
+        """Validation that got no better in words, "" while there is nothing to speak of."""
         progress = self.progress
         kept = f"kept step {progress.best_iteration}" if progress.best_iteration else "kept step 0, the base"
         if progress.rises >= RISES:
             return f"validation loss rose for {progress.rises} checks: {kept}"
-        if progress.misses >= RISES:
+        if progress.misses >= RISES or self.stopped == "no improvement":
             gain = f" by {self.settings.min_gain:g}" if self.settings.min_gain else ""
-            return f"validation loss did not fall{gain} for {progress.misses} checks: {kept}"
+            checks = "check" if progress.misses == 1 else "checks"
+            return f"validation loss did not fall{gain} for {progress.misses} {checks}: {kept}"
         return ""
 
     def _write_best(self) -> None:

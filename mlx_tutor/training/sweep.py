@@ -12,6 +12,7 @@ from typing import Any
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.files import read_json, write_json, write_text
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.records import write_count
 from mlx_tutor.settings import SweepSettings
 from mlx_tutor.training.curve import draw_curves, read_metrics
 from mlx_tutor.workspace import Course, Run
@@ -48,17 +49,13 @@ class SweepRow:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
 
-def _write_count(count: int) -> str:
-    return f"{count / 1e6:.1f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
-
-
 # Heading and how to write a value, in the order of the table; narrow, so that it fits into a terminal.
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "train_loss": ("train", "{:.3f}".format),
     "valid_loss": ("valid", "{:.3f}".format),
     "minutes": ("min", "{:.1f}".format),
     "peak_memory_gb": ("GB", "{:.2f}".format),
-    "trained_parameters": ("params", _write_count),
+    "trained_parameters": ("params", write_count),
     "share": ("share", lambda share: f"{100 * share:.2g}%"),
     "run": ("run", str),
 }

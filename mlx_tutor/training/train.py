@@ -19,7 +19,7 @@ from mlx_tutor.models import LoadedModel, hash_model, hash_tokenizer, load_model
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
-from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optimizer
+from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optimizer, name_dtype
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
@@ -43,8 +43,9 @@ class TrainReport:
 
     Losses are answer losses on `valid_rows` of the `valid_total` rows of the validation split, always the same.
 
-    `note` says in words when validation got worse; `parameters` counts the base, `trained_parameters` the adapter.
-    `loss` is how it was computed, as `name_loss` has it.
+    `note` says in words why a training ended early, and when it learned its rows by heart. `parameters` counts the
+    base, `trained_parameters` the adapter. `loss` is how it was computed, as `name_loss` has it, and `dtype` the type
+    of the activations.
     """
 
     run: str
@@ -65,6 +66,7 @@ class TrainReport:
     trained_parameters: int
     parameters: int
     loss: str
+    dtype: str
     dropped: dict[str, int]
 
 
@@ -261,7 +263,7 @@ def _make_report(monitor: TrainingMonitor) -> TrainReport:
         best_loss=progress.best_loss,
         train_loss=progress.train_loss,
         stopped=monitor.stopped,
-        note=monitor.describe_rise(),
+        note=monitor.describe_note(),
         passes=progress.iteration / math.ceil(len(monitor.train.rows) / settings.batch_size),
         seconds=monitor.seconds,
         peak_memory_gb=monitor.peak_memory_gb,
@@ -272,5 +274,6 @@ def _make_report(monitor: TrainingMonitor) -> TrainReport:
         trained_parameters=trained,
         parameters=parameters,
         loss=name_loss(),
+        dtype=name_dtype(monitor.model),
         dropped=monitor.train.dropped,
     )

@@ -1,6 +1,7 @@
 """`runs NAME` and the curve after a training."""
 
 import json
+import re
 from pathlib import Path
 
 from tests.commands.conftest import Invoke
@@ -11,6 +12,8 @@ def test_a_named_run_is_shown_with_its_curve(invoke: Invoke, finished: Path) -> 
     assert result.exit_code == 0, result.stderr
     assert "lora, rank 4, scale 20, num_layers 16" in result.stdout
     assert "batch_size 4, learning_rate 0.003" in result.stdout
+    assert re.search(r"trained +\d+k of \d+k parameters \(\d+(\.\d+)? %\)", result.stdout)
+    assert re.search(r"precision +float32, loss plain", result.stdout)
     record = json.loads((finished / "adapters" / "demo" / "run.json").read_text())["result"]
     assert f"* best, {record['best_loss']:.3f} at {record['best_iteration']}" in result.stdout
     assert result.stdout.count("┤") == 3

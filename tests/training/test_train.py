@@ -56,6 +56,7 @@ def test_patience_ends_training_and_keeps_the_best(tmp_path: Path, tiny_model: P
     assert report.stopped == "no improvement"
     assert report.iterations < 200
     assert report.iterations == report.best_iteration + 10
+    assert "validation loss did not fall for 2 checks" in report.note
 
 
 def test_over_fitting_is_said_in_words_when_it_begins_and_at_the_end(tmp_path: Path, tiny_model: Path) -> None:
@@ -67,7 +68,20 @@ def test_over_fitting_is_said_in_words_when_it_begins_and_at_the_end(tmp_path: P
     _, report = train(tmp_path, tiny_model, settings, valid=valid, on_event=events.append)
     notes = [metric["note"] for metric in events if "note" in metric]
     assert notes and notes[0].startswith("validation loss rose for 3 checks: kept step ")
-    assert report.note.endswith(f"checks: kept step {report.best_iteration or '0, the base'}")
+    assert f"checks: kept step {report.best_iteration or '0, the base'}" in report.note
+
+
+def test_rows_learned_by_heart_are_said_once_and_at_the_end(tmp_path: Path, tiny_model: Path) -> None:
+    events: list[Metric] = []
+    valid = [{"messages": [*row["messages"][:2], {"role": "assistant", "content": "wordy"}]} for row in make_rows(3)]
+    settings = replace(SETTINGS, iters=400, steps_per_report=10, steps_per_eval=50, patience=100, learning_rate=2e-2)
+    _, report = train(tmp_path, tiny_model, settings, train=make_rows(8), valid=valid, on_event=events.append)
+    assert report.train_loss is not None and report.train_loss < 0.5 * report.best_loss
+    notes = [metric["note"] for metric in events if "learned by heart" in metric.get("note", "")]
+    assert len(notes) == 1
+    assert "learned by heart" in report.note
+    _, one_pass = train(tmp_path, tiny_model, replace(settings, iters=5), name="short")
+    assert "learned by heart" not in one_pass.note
 
 
 def test_a_gain_below_min_gain_does_not_prolong_training(tmp_path: Path, tiny_model: Path) -> None:
