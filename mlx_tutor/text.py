@@ -6,7 +6,16 @@ from functools import lru_cache
 
 from mlx_tutor.languages.table import read_language
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)\]*]*\s+(?=[\"“‘(*\[$]*[A-Z0-9])")
+SENTENCE_END = re.compile(
+    r"""
+    (?<=[.!?؟।۔…])[\"”“’»)\]*]*(?:\s»)?\s+
+    (?=(?:[\"“‘„‹¿¡(*\[$]|«\s?)*(?P<next>[^\W_]|\x00|['’][a-z]\s[A-Z]))
+    | (?<=[。！？])[”’」』]*+(?!）)\s*+(?=\S)
+    """,
+    re.VERBOSE,
+)
+# "z.B", "U.S", "J.-C": every part is one letter.
+LETTERS = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
 # What a terminal or a reader may obey: control and half characters, and marks that turn the writing direction around.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -27,21 +36,36 @@ def split_sentences(text: str, language: str = "en") -> list[str]:
 # Each way of making rows asks for the sentences of the same paragraphs.
 @lru_cache(maxsize=1 << 15)
 def _cut_sentences(text: str, language: str) -> tuple[str, ...]:
-    table = read_language(language)
-    abbreviations = table.words.get("abbreviations", frozenset()) if table else frozenset()
     hidden = FORMULA.sub(lambda match: "\x00" * len(match.group()), text)
     sentences: list[str] = []
     start = 0
     for match in SENTENCE_END.finditer(hidden):
-        before = hidden[start : match.start()].rstrip('"”’)]*')
-        last = (before.rstrip(".").split() or [""])[-1].lower().lstrip('("“‘*')
-        single = len(last) == 1 and last.isalpha() and last != "i"
-        if before.endswith(".") and (last in abbreviations or single):
+        following = match["next"] or ""
+        if following.islower() or _goes_on(hidden[start : match.start()], following, language):
             continue
-        end = match.start() + len(match.group()) - len(match.group().lstrip('"”’)]*'))
-        sentences.append(text[start:end].strip())
+        sentences.append(text[start : match.start() + len(match.group().rstrip())].strip())
         start = match.end()
     return tuple(sentence for sentence in [*sentences, text[start:].strip()] if sentence)
+
+
+def _goes_on(before: str, following: str, language: str) -> bool:
+    """Whether a full stop ends a number of a list, an initial, an abbreviation or an ordinal, and no sentence."""
+    if not before.endswith("."):
+        return False
+    words = before[:-1].split()
+    # Behind an elided article too: "l'éq."
+    last = re.split("['’]", words[-1].lstrip('("“‘„«*['))[-1] if words else ""
+    if (len(words) == 1 and last.isdigit()) or (len(last) == 1 and last.isupper() and last != "I"):
+        return True
+    table = read_language(language) or read_language("en")
+    known = table.words if table else {}
+    is_number = following.isdigit() or following == "\x00"
+    return (
+        last.lower() in known.get("abbreviations", ())
+        or (is_number and last.lower() in known.get("abbreviations_of_numbers", ()))
+        or LETTERS.fullmatch(last) is not None
+        or (table is not None and "ordinal" in table.patterns and table.patterns["ordinal"].search(before) is not None)
+    )
 
 
 def strip_bold(text: str) -> str:

@@ -21,7 +21,7 @@ from mlx_tutor.study.search.words import TOKENIZER, fold, list_trigrams, read_qu
 from mlx_tutor.workspace import Course
 
 # Raise it when passages, tables or tokens change: then every index is made again.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 # BM25 weights of the columns heading, terms (what stands in bold: mostly what is defined there) and text.
 WEIGHTS = (2.0, 8.0, 1.0)
 # Share of a word's trigrams that a word of the course must have to count as another spelling of it.

@@ -1,37 +1,11 @@
 """Sentences, headings and names of concepts."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlx_tutor.dataset.mining.concepts import lower_words
 from mlx_tutor.dataset.mining.headings import is_topic
 from mlx_tutor.dataset.mining.language import could_be_concept, is_step, is_whole_sentence, list_sentences, points_back
 from mlx_tutor.records import Block
-from mlx_tutor.text import split_sentences
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("One ends. Two ends! Three?", ["One ends.", "Two ends!", "Three?"]),
-        ("It is 3.5 m, e.g. Here it goes on.", ["It is 3.5 m, e.g. Here it goes on."]),
-        ("As Dr. Who said in Fig. 3. Then he left.", ["As Dr. Who said in Fig. 3.", "Then he left."]),
-        ("We get $a. B$ here. **Next** one.", ["We get $a. B$ here.", "**Next** one."]),
-        ("He said “stop.” Then all was still.", ["He said “stop.”", "Then all was still."]),
-        (". The", [".", "The"]),
-    ],
-)  # fmt: skip
-def test_sentences(text: str, sentences: list[str]) -> None:
-    assert split_sentences(text) == sentences
-
-
-@given(st.text(alphabet='aB .!?$*"”()e.g'))
-def test_sentences_are_pieces_of_the_text_in_order(text: str) -> None:
-    position = 0
-    for sentence in split_sentences(text):
-        position = text.index(sentence, position) + len(sentence)
-    assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -143,7 +117,7 @@ def test_names_of_concepts_in_other_languages(language: str, terms: str, others:
     [
         ("A lever turns. It lifts.", "en", 2), ("Exercise 4. Show that it lifts.", "en", 0),
         ("**Solution:** The lever lifts.", "en", 0), ("Aufgabe 2: Der Hebel hebt. Warum?", "de", 0),
-        ("12. A lever turns. It lifts.", "en", 3),
+        ("12. A lever turns. It lifts.", "en", 2),
     ],
 )  # fmt: skip
 def test_paragraphs_of_tasks_have_no_sentences_of_course_text(text: str, language: str, count: int) -> None:
