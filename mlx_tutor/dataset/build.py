@@ -16,7 +16,8 @@ from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.code import make_code_rows
 from mlx_tutor.dataset.mining.completion import make_completions
 from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
-from mlx_tutor.dataset.mining.definitions import find_definitions, make_definitions
+from mlx_tutor.dataset.mining.defining import collect_definitions
+from mlx_tutor.dataset.mining.definitions import make_definitions
 from mlx_tutor.dataset.mining.explain import make_explanations
 from mlx_tutor.dataset.mining.formulas import make_formula_rows
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
@@ -90,9 +91,7 @@ def make_examples(
     `thin` are sections that want more rows, where no teacher writes them.
     """
     chunks = cut_chunks(documents, recipe)
-    prose = [chunk for chunk in chunks if has_prose(chunk)]
-    defined = {found.term: found.article for chunk in prose for found in find_definitions(chunk)}
-    concepts = collect_concepts(documents, defined)
+    concepts = collect_concepts(documents, collect_definitions(filter(has_prose, chunks)))
     metadata = {
         "subject": recipe.course.subject,
         "grade_level": recipe.course.grade_level,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mlx_tutor.dataset.build import read_rows
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.mining.concepts import collect_concepts
-from mlx_tutor.dataset.mining.definitions import find_definitions
+from mlx_tutor.dataset.mining.defining import collect_definitions, fold_term
 from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import read_documents
@@ -204,10 +204,9 @@ def count_lengths(lengths: Sequence[int], limit: int) -> Lengths:
 def count_concepts(documents: Sequence[Document], recipe: Recipe) -> list[ConceptCount]:
     """The concepts of a course, those in most sections first; the longest name counts where one holds another."""
     chunks = [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
-    defined = {found.term: found.article for chunk in chunks for found in find_definitions(chunk)}
+    defined = collect_definitions(chunks)
     # The name as runs of words are compared with it, and as it is shown.
     names = {" ".join(WORD.findall(name)): shown for name, shown in collect_concepts(documents, defined).names.items()}
-    known = {term.lower().removesuffix("s") for term in defined}
     longest = max((len(name.split()) for name in names), default=0)
     times: Counter[str] = Counter()
     sections: Counter[str] = Counter()
@@ -217,10 +216,7 @@ def count_concepts(documents: Sequence[Document], recipe: Recipe) -> list[Concep
             times.update(found)
             sections.update(found.keys())
     order = sorted(sections, key=lambda name: (-sections[name], -times[name], name))
-    return [
-        ConceptCount(names[name], times[name], sections[name], names[name].lower().removesuffix("s") in known)
-        for name in order
-    ]
+    return [ConceptCount(names[name], times[name], sections[name], fold_term(names[name]) in defined) for name in order]
 
 
 def _find_names(words: Sequence[str], names: Mapping[str, str], longest: int) -> Iterable[str]:

@@ -19,6 +19,8 @@ from mlx_tutor.evaluation.answers import Question, Reply
 from mlx_tutor.evaluation.bootstrap import Array, compute_p_value
 from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
+from mlx_tutor.languages.defining import find_asked
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.models import render_tokens
 from mlx_tutor.records import Message, describe_place
 from mlx_tutor.text import split_lines
@@ -45,12 +47,6 @@ DEFINITION = re.compile(
 )
 # "What are the prerequisites for it?" asks for no definition.
 PHRASE = re.compile(r"\b(?:for|in|to|at|on|available|offered)\b", re.IGNORECASE)
-DEFINITION_WORDINGS = (
-    "How does the course define {}?",
-    "Explain the meaning of {} in one sentence.",
-    "I forgot the definition of {}. Can you remind me?",
-    "An exam asks for the definition of {}. What do you write?",
-)
 OTHER_WORDINGS = (
     "Here is an exam question. {} What is the right answer?",
     "A classmate asks you: {}",
@@ -105,9 +101,7 @@ def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[Fact]:
             if found is None or _fold(found[1]) in facts:
                 continue
             question, answer, kind = found
-            match = DEFINITION.match(question) if kind in ("concept", "definition", "") else None
-            term = (match["term"] or match["named"]) if match else ""
-            term = "" if PHRASE.search(term) else term
+            language, term = _find_term(question) if kind in ("concept", "definition", "") else ("", "")
             lead, rest = _cut_answer(answer, term or _find_subject(question, answer))
             if not rest:
                 continue
@@ -115,7 +109,11 @@ def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[Fact]:
             heading = tuple(origin.get("heading") or ())
             place = describe_place(origin.get("source") or "", origin.get("page"), origin.get("cell"), heading)
             place += f", row {origin['row']}" if origin.get("row") else ""
-            wordings = (w.format(term or question) for w in (DEFINITION_WORDINGS if term else OTHER_WORDINGS))
+            table = read_language(language)
+            of_terms = table.questions.get("definition_exam", ()) if table else ()
+            wordings = [wording.format(term=term) for wording in of_terms] or [
+                w.format(question) for w in OTHER_WORDINGS
+            ]
             unseen = [wording for wording in wordings if _fold(wording) not in asked]
             facts[_fold(answer)] = Fact(
                 question=question,
@@ -149,6 +147,14 @@ def _read_fact(row: dict[str, Any]) -> tuple[str, str, str] | None:
     count = UnicodeTokenizer().tokenize
     short = 2 <= len(count(answer)) <= LONGEST_ANSWER and len(count(question)) <= LONGEST_QUESTION
     return (question, answer, qa.get("type", "")) if short and "\n" not in answer and "```" not in question else None
+
+
+def _find_term(question: str) -> tuple[str, str]:
+    """The language of a question for a definition, and its term; empty of another question."""
+    if match := DEFINITION.match(question):
+        term = match["term"] or match["named"]
+        return ("", "") if PHRASE.search(term) else ("en", term)
+    return find_asked(question) or ("", "")
 
 
 def _find_subject(question: str, answer: str) -> str:

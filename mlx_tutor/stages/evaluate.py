@@ -24,7 +24,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.dataset.chunk import split_document
     from mlx_tutor.dataset.mining.concepts import collect_concepts
-    from mlx_tutor.dataset.mining.definitions import find_definitions
+    from mlx_tutor.dataset.mining.defining import collect_definitions
     from mlx_tutor.evaluation.style import measure_repetition
     from mlx_tutor.evaluation.teaching import CourseText
     from mlx_tutor.extract.extract import read_documents
@@ -40,7 +40,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
         return
     documents = read_documents(job.course)
     chunks = [chunk for document in documents for chunk in split_document(document, job.recipe.dataset.chunk_tokens)]
-    concepts = collect_concepts(documents, {d.term: d.article for chunk in chunks for d in find_definitions(chunk)})
+    concepts = collect_concepts(documents, collect_definitions(chunks))
     with open_index(job.course) as index:
 
         def support(answer: str, question: str) -> tuple[int, int]:

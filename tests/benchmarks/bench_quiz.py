@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlx_tutor.dataset.chunk import split_document
-from mlx_tutor.dataset.mining.definitions import find_definitions
+from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.study.quiz.grade import grade_answer

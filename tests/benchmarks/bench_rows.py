@@ -1,10 +1,12 @@
 """What `build` mines without a teacher: how many rows, how fast, and how many terms of a glossary get a definition.
 
-With MLX_TUTOR_BENCH_DATA/books: the three OpenStax books are one course. `terms` is the share of the glossary's terms
-that a definition row asks for, `agree` the share of the terms found for which an answer has at least AGREES of the
-content-word stems of the glossary's definition, which is worded apart from the text. `readers` counts the rows of a
-course of the files that lie in the data, of each format that is read. Without the data: rows of the sample course, and
-the share of its bold terms that get a definition.
+With MLX_TUTOR_BENCH_DATA/books: the three OpenStax books are one course. Of each glossary, `terms` is the share of its
+terms that a definition row asks for, by exactly this term, from memory or with a passage (`in_passage`: so alone);
+`agree` is the share of the terms found for which an answer has at least AGREES of the content-word stems of the
+glossary's definition, which is worded apart from the text. `patterns` gives for each row of the table of definitions
+how many definitions it finds, how many of them are of terms of the glossary, and how many of these agree. `readers`
+counts the rows of a course of the files that lie in the data, of each format that is read, and its definitions by
+language. Without the data: rows of the sample course, and the share of its bold terms that get a definition.
 
     python -m tests.benchmarks.bench_rows
 """
@@ -15,13 +17,16 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.dataset.build import build_dataset, read_rows
-from mlx_tutor.dataset.mining.definitions import WORDINGS
+from mlx_tutor.dataset.chunk import split_document
+from mlx_tutor.dataset.mining.defining import collect_definitions
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import extract_course, read_documents
+from mlx_tutor.languages.defining import find_asked
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.study.search.words import list_stems
 from mlx_tutor.workspace import Course
@@ -31,8 +36,11 @@ from tests.benchmarks.data import find_data
 AGREES = 0.6
 # Characters to a token: the real tokenizer would be most of the time.
 CHARACTERS = 4
-READ, SUFFIXES = ("pdf", "cheatsheets", "notebooks", "markdown"), (".pdf", ".ipynb", ".md")
-ASKED = [re.compile(re.sub(r"\\{.*?\\}", "(.+)", re.escape(wording)), re.IGNORECASE) for wording in WORDINGS]
+READ = ("pdf", "cheatsheets", "notebooks", "markdown", "courses/cs228", "courses/german", "courses/pynb")
+SUFFIXES = (".pdf", ".ipynb", ".md")
+
+# The answers of definition rows by term: from memory, and with a passage.
+Answers = dict[str, dict[bool, list[str]]]
 
 
 def normalize(term: str) -> str:
@@ -42,26 +50,22 @@ def normalize(term: str) -> str:
     return " ".join(re.sub(r"(?<=x|s)es$|(?<=[a-z]{2}[a-rt-z])s$", "", word) for word in words)
 
 
-def list_terms(question: str) -> set[str]:
-    """What a definition's question may ask for, by each wording that fits it."""
-    return {normalize(match.groups()[-1]) for pattern in ASKED if (match := pattern.fullmatch(question))}
-
-
 def count_tokens(messages: Iterable[Any]) -> int:
     return sum(len(message["content"]) for message in messages) // CHARACTERS
 
 
-def build_course(course: Course) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Counts of the rows that a course gives, and the answers of its definition rows by term."""
+def build_course(course: Course) -> tuple[dict[str, Any], Answers]:
+    """Counts of the rows that a course gives, and the answers of its definition rows."""
     begun = time.perf_counter()
     report = build_dataset(course, Recipe(), count_tokens, "")
     seconds = time.perf_counter() - begun
     words = sum(len(section.text.split()) for document in read_documents(course) for section in document.sections)
-    answers: dict[str, list[str]] = defaultdict(list)
+    answers: Answers = defaultdict(lambda: {False: [], True: []})
     for row in (row for split in SPLITS for row in read_rows(course, split)):
-        if row["origin"]["method"] == "definition":
-            for term in list_terms(row["qa_pair"]["question"]):
-                answers[term].append(row["qa_pair"]["answer"])
+        qa = row["qa_pair"]
+        asked = find_asked(qa["question"]) if row["origin"]["method"].startswith("definition") else None
+        if asked is not None:
+            answers[normalize(asked[1])][bool(qa["context"])].append(qa["answer"])
     thousand = words / 1000
     formats: Counter[str] = Counter()
     for source, count in report.sources.items():
@@ -78,15 +82,43 @@ def build_course(course: Course) -> tuple[dict[str, Any], dict[str, list[str]]]:
     return result, answers
 
 
-def measure_terms(glossary: list[dict[str, str]], answers: dict[str, list[str]]) -> dict[str, Any]:
+def agree_any(definition: str, answers: Iterable[str]) -> bool:
+    """Whether an answer says what the glossary says."""
+    reference, *mined = list_stems([definition, *answers])
+    return any(len(reference & stems) >= AGREES * len(reference) for stems in mined)
+
+
+def measure_terms(glossary: list[dict[str, str]], answers: Answers) -> dict[str, Any]:
     """How many terms have an answer, and how many of these answers say what the glossary says."""
     found = [row for row in glossary if normalize(row["term"]) in answers]
-    agree = 0
-    for row in found:
-        reference, *mined = list_stems([row["definition"], *answers[normalize(row["term"])]])
-        agree += any(len(reference & stems) >= AGREES * len(reference) for stems in mined)
-    share = round(len(found) / len(glossary), 4)
-    return {"glossary": len(glossary), "terms": share, "agree": round(agree / max(1, len(found)), 4)}
+    said = [answers[normalize(row["term"])] for row in found]
+    agree = sum(
+        agree_any(row["definition"], chain.from_iterable(by.values())) for row, by in zip(found, said, strict=True)
+    )
+    return {
+        "glossary": len(glossary),
+        "terms": round(len(found) / len(glossary), 4),
+        "in_passage": round(sum(not by[False] for by in said) / len(glossary), 4),
+        "agree": round(agree / max(1, len(found)), 4),
+    }
+
+
+def measure_patterns(course: Course, glossary: list[dict[str, str]]) -> dict[str, Any]:
+    """By language and row of its table: definitions found, those of terms of the glossary, those that agree."""
+    terms = defaultdict(list)
+    for row in glossary:
+        terms[normalize(row["term"])].append(row["definition"])
+    documents = read_documents(course)
+    chunks = [c for document in documents for c in split_document(document, Recipe().dataset.chunk_tokens)]
+    counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0]))
+    for language in sorted({chunk.language for chunk in chunks}):
+        found = collect_definitions(chunk for chunk in chunks if chunk.language == language)
+        for definition in chain.from_iterable(found.values()):
+            count = counts[language][definition.pattern]
+            known = terms.get(normalize(definition.term), ())
+            agree = any(agree_any(text, [definition.text]) for text in known)
+            counts[language][definition.pattern] = [count[0] + 1, count[1] + bool(known), count[2] + agree]
+    return {language: dict(sorted(rows.items(), key=lambda row: -row[1][0])) for language, rows in counts.items()}
 
 
 def gather_files(data: Path, course: Course) -> None:
@@ -108,10 +140,13 @@ def main() -> None:
         else:
             bench_search.make_books(folder, course)
             result, answers = build_course(course)
-            result |= measure_terms(bench_search.read_rows(folder / "openstax-glossary.jsonl.xz"), answers)
+            glossary = bench_search.read_rows(folder / "openstax-glossary.jsonl.xz")
+            for book in sorted({row["source"].split("/")[0] for row in glossary}):
+                result[book] = measure_terms([row for row in glossary if row["source"].startswith(book)], answers)
+            result["patterns"] = measure_patterns(course, glossary)
             files = Course(Path(workspace), "files")
             gather_files(folder.parent, files)
-            result["readers"] = build_course(files)[0]
+            result["readers"] = build_course(files)[0] | {"patterns": measure_patterns(files, [])}
     print(json.dumps({"benchmark": "rows", **result}, indent=2))
 
 

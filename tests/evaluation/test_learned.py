@@ -12,7 +12,6 @@ from mlx_tutor.errors import DatasetError
 from mlx_tutor.evaluation.answers import Reply
 from mlx_tutor.evaluation.choice import measure_choices
 from mlx_tutor.evaluation.learned import (
-    DEFINITION_WORDINGS,
     OPTIONS,
     Knowledge,
     choose_facts,
@@ -24,6 +23,7 @@ from mlx_tutor.evaluation.learned import (
     sort_facts,
     write_choices,
 )
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.models import load_model
 from mlx_tutor.training.batches import make_batch
 from mlx_tutor.training.loss import compute_loss
@@ -32,16 +32,18 @@ from tests.commands.conftest import TERMS
 from tests.evaluation.rows import DEFINED, make_row, make_rows
 from tests.model_factory import make_model
 
+DEFINITION_WORDINGS = read_language("en").questions["definition_exam"]  # type: ignore[union-attr]
+
 
 def test_a_fact_is_asked_once_and_in_words_that_no_row_trained() -> None:
     rows = make_rows()
     rows["train"] += [make_row("Define the mean.", DEFINED["the mean"])]
-    rows["train"] += [make_row(DEFINITION_WORDINGS[0].format("the mode").upper(), DEFINED["the mode"])]
+    rows["train"] += [make_row(DEFINITION_WORDINGS[0].format(term="the mode").upper(), DEFINED["the mode"])]
     facts = {fact.term: fact for fact in list_facts(rows)}
     assert set(facts) == set(DEFINED)
     assert [facts[term].trained for term in DEFINED] == [True, True, True, True, False]
-    assert facts["the mean"].wordings == tuple(wording.format("the mean") for wording in DEFINITION_WORDINGS[:2])
-    assert facts["the mode"].wordings == tuple(wording.format("the mode") for wording in DEFINITION_WORDINGS[1:3])
+    assert facts["the mean"].wordings == tuple(wording.format(term="the mean") for wording in DEFINITION_WORDINGS[:2])
+    assert facts["the mode"].wordings == tuple(wording.format(term="the mode") for wording in DEFINITION_WORDINGS[1:3])
     assert facts["the mean"].lead == "The mean is"
     fact = facts["variance"]
     assert (fact.before, fact.lead) == ("Answer:", "Variance is")

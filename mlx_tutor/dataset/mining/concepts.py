@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from os.path import commonprefix
 
+from mlx_tutor.dataset.mining.defining import Definition
 from mlx_tutor.dataset.mining.headings import read_heading
 from mlx_tutor.dataset.mining.language import could_be_concept, list_sentences
 from mlx_tutor.records import Document
@@ -29,14 +30,16 @@ WORD = re.compile(r"[^\W\d_][\w’'-]*")
 class Concepts:
     """Names of concepts as they stand inside a sentence, by their lower-case form.
 
-    `capitals` are the words, in lower case, that the course writes with a capital inside sentences, and `articles`
-    those that it gives the terms that it defines, a space behind each.
+    `capitals` are the words, in lower case, that the course writes with a capital inside sentences, `articles` those
+    that it gives the terms that it defines, a space behind each, and `definitions` the best texts that define a term,
+    by its folded form.
     """
 
     names: dict[str, str]
     pattern: re.Pattern[str] | None
     capitals: frozenset[str]
     articles: dict[str, str]
+    definitions: Mapping[str, tuple[str, ...]]
 
     def find(self, text: str) -> list[str]:
         """Concepts named in a text, in order of their first place."""
@@ -69,8 +72,8 @@ class Concepts:
         return self.articles.get(term.lower(), "") + self.lower(term)
 
 
-def collect_concepts(documents: Sequence[Document], defined: dict[str, str]) -> Concepts:
-    """Bold terms, headings of a few words and defined terms of a course; `defined` gives their articles."""
+def collect_concepts(documents: Sequence[Document], defined: Mapping[str, Sequence[Definition]]) -> Concepts:
+    """Bold terms, headings of a few words and defined terms of a course; `defined` as `collect_definitions` has it."""
     capitals = find_names(documents)
     terms: dict[str, str] = {}
     for document in documents:
@@ -80,13 +83,16 @@ def collect_concepts(documents: Sequence[Document], defined: dict[str, str]) -> 
             for term in [*([heading] if _names_concept(heading) else []), *bold]:
                 if could_be_concept(term):
                     terms.setdefault(term.lower(), lower_words(term, capitals))
-    for term in defined:
-        if len(term.split()) <= 3:
-            terms.setdefault(term.lower(), lower_words(term, capitals))
+    articles: dict[str, str] = {}
+    for definition in (definition for found in defined.values() for definition in found):
+        articles.setdefault(definition.term.lower(), definition.article)
+        if len(definition.term.split()) <= 3:
+            terms.setdefault(definition.term.lower(), lower_words(definition.term, capitals))
     for name in NO_PLURAL:
         terms.pop(f"{name}s", None)
     pattern = re.compile(rf"(?<![\w-])({_join_terms(sorted(terms))})", re.IGNORECASE) if terms else None
-    return Concepts(terms, pattern, capitals, {term.lower(): article for term, article in defined.items()})
+    texts = {term: tuple(definition.text for definition in found) for term, found in defined.items()}
+    return Concepts(terms, pattern, capitals, articles, texts)
 
 
 def _join_terms(terms: Sequence[str], start: int = 0) -> str:

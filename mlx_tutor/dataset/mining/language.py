@@ -49,8 +49,7 @@ def list_sentences(block: Block, language: str = "en") -> list[str]:
     """
     if block.kind != "text":
         return []
-    label = LABEL.match(block.text)
-    if label and read_heading(label[1], language).role in ("exercise", "solution"):
+    if is_task(block, language):
         return []
     lines = block.text.split("\n")
     if len(lines) == 1:
@@ -58,6 +57,12 @@ def list_sentences(block: Block, language: str = "en") -> list[str]:
     if not all(BULLET.match(line) and line.endswith(ENDS) for line in lines):
         return []
     return [sentence for line in lines for sentence in split_sentences(BULLET.sub("", line), language)]
+
+
+def is_task(block: Block, language: str) -> bool:
+    """Whether a paragraph is labelled as an exercise or a solution."""
+    label = LABEL.match(block.text)
+    return label is not None and read_heading(label[1], language).role in ("exercise", "solution")
 
 
 def count_words(text: str) -> int:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlx_tutor.dataset.build import read_rows
-from mlx_tutor.dataset.mining.definitions import WORDINGS
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_value
+from mlx_tutor.languages.defining import find_asked
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.search.passages import count_words
@@ -24,17 +24,7 @@ OPEN_ENDED = frozenset(
 # Longer answers hold more than one point.
 MAX_WORDS = 60
 FENCED = re.compile(r"```[^\n]*\n(.*?)\n?```", re.DOTALL)
-# "What is meant by X?" before "What is X?".
-TERM = re.compile(
-    "|".join(
-        re.escape(wording)
-        .replace(r"\{be\}", "(?:is|are)")
-        .replace(r"\{the_term\}", "(?:(?:an?|the) )?(.+)")
-        .replace(r"\{term\}", "(.+)")
-        for wording in sorted(WORDINGS, key=len, reverse=True)
-    ),
-    re.IGNORECASE,
-)
+ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +107,8 @@ def is_askable(row: Mapping[str, Any]) -> bool:
 
 def find_term(question: str) -> str | None:
     """What a question for a definition asks about, without its article; None for other questions."""
-    match = TERM.fullmatch(question.strip())
-    return next((group for group in match.groups() if group), None) if match else None
+    asked = find_asked(question)
+    return ARTICLE.sub("", asked[1]) if asked else None
 
 
 def _place_row(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mlx_tutor.dataset.mining.definitions import find_definitions
+from mlx_tutor.dataset.chunk import split_document
+from mlx_tutor.dataset.mining.defining import find_definitions
+from mlx_tutor.dataset.mining.definitions import write_question
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import read_json, read_jsonl
-from mlx_tutor.records import Chunk, Document, describe_bits
+from mlx_tutor.languages.table import read_language
+from mlx_tutor.records import Document, describe_bits
+from mlx_tutor.settings import DatasetSettings
 from mlx_tutor.study.web.markup import draw, link_source
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run, list_runs
@@ -22,14 +26,12 @@ EXAMPLE_SECTIONS = 300
 
 def list_examples(course: Course) -> list[str]:
     """Questions about terms that the course defines, from all over it; none where it defines nothing."""
-    chunks = [
-        Chunk(document.source, number, section.heading, section.blocks)
-        for document in read_documents(course)
-        for number, section in enumerate(document.sections)
-    ]
+    words = DatasetSettings().chunk_tokens
+    chunks = [chunk for document in read_documents(course) for chunk in split_document(document, words)]
     questions = [
-        f"What {'are' if found.plural else 'is'} {found.article}{_begin_small(found.term)}?"
+        write_question(found, table.questions["definition"][0], _begin_small(found.term, chunk.language))
         for chunk in chunks[:: 1 + len(chunks) // EXAMPLE_SECTIONS]
+        if (table := read_language(chunk.language)) is not None
         for found in find_definitions(chunk)
         if len(found.term.split()) <= 4
     ]
@@ -37,9 +39,9 @@ def list_examples(course: Course) -> list[str]:
     return list(dict.fromkeys(questions[step // 2 :: step]))[:EXAMPLES]
 
 
-def _begin_small(term: str) -> str:
-    """`Mean` becomes `mean`; names of several capitals (`ARIMA`, `Bayes' Theorem`) stay."""
-    return term[0].lower() + term[1:] if term[1:].islower() else term
+def _begin_small(term: str, language: str) -> str:
+    """`Mean` becomes `mean`; names of several capitals (`ARIMA`, `Bayes' Theorem`) and German nouns stay."""
+    return term[0].lower() + term[1:] if term[1:].islower() and language != "de" else term
 
 
 def find_source(course: Course, name: str) -> Path | None:

@@ -1,0 +1,237 @@
+"""Sentences and lines that define a term, by the tables in `languages/definitions`."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mlx_tutor.dataset.mining.language import BULLET, NO_BLANKS, count_words, dangles, is_task
+from mlx_tutor.languages.defining import DefinitionTable, Pattern, read_table
+from mlx_tutor.languages.words import list_common_words, list_stopwords
+from mlx_tutor.records import Block, Chunk
+from mlx_tutor.text import FORMULA, split_sentences, strip_bold
+
+BOLD = re.compile(r"\*\*([^*\n]{2,60}?)\*\*")
+# Bold type written in one way: no italics or quotation marks around it, its full stop behind it.
+UNIFY = (
+    (re.compile(r"\*{3}"), "**"),
+    (re.compile(r"\*\* ?\*\*"), " "),
+    (re.compile(r"[“”„\"«»‘’] ?(\*\*[^*\n]+\*\*)([,.]?) ?[“”\"«»‘’]"), r"\1\2"),
+    (re.compile(r"\*\*([^*\n]{2,60}?)([,.:;])\*\*"), r"**\1**\2"),
+)
+CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+SENTENCE_END_UNSPACED = re.compile(r"(?<=[。！？])\s*")
+# A capital, a letter of a script without them, or code.
+BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
+ENDS = (".", "!", "。", ".”", ".)", ".“", '."')
+LONGEST_TERM, MOST_TERM_WORDS = 60, 6
+LEAST_WORDS, MOST_WORDS = 5, 80
+# Letters of words that are small inside names.
+LONGEST_SMALL = 3
+# A name of somebody or of a firm.
+NAME = re.compile(r"[A-Z][\w’'-]*(?: (?:[A-Z0-9][\w’'-]*|of|for|and|in|the))+")
+MOST_PER_TERM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A term and the text that defines it; `evidence` is an exact piece of a block.
+
+    `article` is the one that an English course gives the term, with a space behind it. `pattern` is the name of the row
+    of the table, `rank` its place there: the first ones are trusted most.
+    """
+
+    term: str
+    text: str
+    evidence: str
+    plural: bool = False
+    article: str = ""
+    pattern: str = ""
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What an expression is tried on, and the exact text that it was made of."""
+
+    scope: str
+    text: str
+    evidence: str
+
+
+# The names of a course's concepts need those of all its chunks first, and two ways of making rows need them again.
+@lru_cache(maxsize=1 << 14)
+def find_definitions(chunk: Chunk) -> tuple[Definition, ...]:
+    """The definitions in the prose of a chunk, of each term the one whose wording is trusted most."""
+    table = read_table(chunk.language)
+    if table is None:
+        return ()
+    around = Around.of(chunk)
+    found: dict[str, Definition] = {}
+    for block in chunk.blocks:
+        for piece in _cut_pieces(block, chunk, table):
+            for definition in match_patterns(piece, table, around):
+                key = fold_term(definition.term)
+                if key not in found or definition.rank < found[key].rank:
+                    found[key] = definition
+    return tuple(found.values())
+
+
+def collect_definitions(chunks: Iterable[Chunk]) -> dict[str, tuple[Definition, ...]]:
+    """The definitions of a course by folded term, those trusted most first; those that say the same once."""
+    found: dict[str, dict[str, Definition]] = defaultdict(dict)
+    for chunk in chunks:
+        for definition in find_definitions(chunk):
+            found[fold_term(definition.term)].setdefault(definition.text.lower(), definition)
+    by_rank = {term: sorted(texts.values(), key=lambda definition: definition.rank) for term, texts in found.items()}
+    return {term: tuple(definitions[:MOST_PER_TERM]) for term, definitions in by_rank.items()}
+
+
+def fold_term(term: str) -> str:
+    """A term as it is compared: small letters, and one for one and many."""
+    low = " ".join(term.lower().split())
+    return low if low.endswith(("ss", "us", "is")) else low.removesuffix("s")
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the rest of a chunk says about terms: those that `stand_out`, and the text without bold type."""
+
+    language: str
+    stand_out: frozenset[str]
+    text: str
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> "Around":
+        """Headings and terms in bold type stand out: sentences may define them without bold type."""
+        named = (*chunk.heading, *BOLD.findall(chunk.text))
+        return cls(chunk.language, frozenset(fold_term(strip_bold(text)) for text in named), strip_bold(chunk.text))
+
+    def is_name(self, term: str) -> bool:
+        """Whether a term has its capital inside sentences too, and is no abbreviation."""
+        if term.isupper() or not all(word[0].isupper() for word in term.split() if len(word) > LONGEST_SMALL):
+            return False
+        return NAME.fullmatch(term) is not None or re.search(rf"[a-z,;] {re.escape(term)}\b", self.text) is not None
+
+
+def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[Piece]:
+    if block.kind != "text" or is_task(block, chunk.language):
+        return
+    glossary = any(table.rules["glossary"].search(heading) for heading in chunk.heading)
+    for line in block.text.split("\n"):
+        bare = BULLET.sub("", line.strip())
+        yield Piece("line", unify(bare, table), line.strip())
+        if glossary:
+            yield Piece("glossary", unify(bare, table), line.strip())
+        sentences = list_sentences(bare, chunk.language)
+        for before, sentence in zip(["", *sentences], sentences, strict=False):
+            yield Piece("sentence", unify(sentence, table), sentence)
+            both = f"{before} {sentence}"
+            if before and "**" in both and both in block.text:
+                yield Piece("pair", unify(both, table), both)
+
+
+def list_sentences(text: str, language: str) -> list[str]:
+    """Sentences of a line, also of scripts that put no blank between them."""
+    sentences = split_sentences(text, language)
+    return [part for sentence in sentences for part in SENTENCE_END_UNSPACED.split(sentence) if part]
+
+
+def unify(text: str, table: DefinitionTable) -> str:
+    """A text with its bold type written in one way, without what only leads into it or points at a figure."""
+    for pattern, to in UNIFY:
+        text = pattern.sub(to, text)
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1]
+    text = table.rules["drop"].sub("", text)
+    said = table.rules["opener"].sub("", text)
+    return text if said == text else begin(said)
+
+
+def begin(text: str) -> str:
+    """A text with a capital; the first letter may stand behind the mark of bold type."""
+    start = len(text) - len(text.lstrip("*"))
+    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
+
+
+def match_patterns(piece: Piece, table: DefinitionTable, around: Around) -> Iterator[Definition]:
+    """What the rows of a table make of a piece of text."""
+    if piece.text.endswith("?"):
+        return
+    has_bold = "**" in piece.text
+    for rank, pattern in enumerate(table.patterns):
+        if pattern.scope == piece.scope and (has_bold or not pattern.needs_bold):
+            for match in pattern.expression.finditer(piece.text):
+                yield from _read_match(match, pattern, rank, piece, table, around)
+
+
+def _read_match(
+    match: re.Match[str], pattern: Pattern, rank: int, piece: Piece, table: DefinitionTable, around: Around
+) -> Iterator[Definition]:
+    groups: dict[str, str | None] = match.groupdict()
+    plain, topic = groups.get("plain"), groups.get("topic")
+    if topic and fold_term(topic) not in around.stand_out:
+        return
+    article = (groups.get("article") or groups.get("given") or "").lower()
+    for written in filter(None, (groups.get("term") or plain or topic, groups.get("alias"))):
+        term = clean_term(written)
+        if not is_term(term, table, around.language, plain=plain is not None):
+            continue
+        if not pattern.names and around.language != "de" and around.is_name(term):
+            continue
+        many = table.rules["plural"].search(term) is not None
+        given = f"{article} " if article and not many and written != groups.get("alias") else ""
+        answer = _write_answer(pattern, piece, groups, f"{given}{term}", many)
+        many = is_plural(answer, term, table)
+        if is_answer(answer, term, table, around.language, named=not given and term[0].isupper()):
+            yield Definition(term, answer, piece.evidence, many, "" if many else given, pattern.name, rank)
+
+
+def _write_answer(pattern: Pattern, piece: Piece, groups: Mapping[str, str | None], subject: str, many: bool) -> str:
+    said = CHOICE.sub(lambda match: match[2 if many else 1], pattern.answer)
+    fields = {name: (found or "").strip(" ,;") for name, found in groups.items()}
+    fields |= {"sentence": piece.text, "subject": subject, "Subject": begin(subject)}
+    answer = strip_bold(said.format(**fields)).strip()
+    return answer if answer.endswith(ENDS) else f"{answer}{'。' if NO_BLANKS.search(answer) else '.'}"
+
+
+def is_plural(answer: str, term: str, table: DefinitionTable) -> bool:
+    """Whether a term is a plural, by the verb behind it, else by its form."""
+    _, found, behind = answer.lower().partition(term.lower())
+    verb = table.rules["verb"].match(behind) if found else None
+    return bool(verb["many"]) if verb else table.rules["plural"].search(term) is not None
+
+
+def clean_term(term: str) -> str:
+    """A term without its abbreviation in brackets and the marks around it."""
+    return re.sub(r"\s*\([^)]*\)", "", term).strip(" .,:;“”„\"«»‘'")
+
+
+def is_term(term: str, table: DefinitionTable, language: str, *, plain: bool) -> bool:
+    """Whether a term looks like one: some words, none of them empty at its ends, nothing that the language refuses."""
+    words = term.lower().split()
+    shaped = re.fullmatch(r"[\w&'’/+#. -]+", term) and any(c.isalpha() for c in term)
+    if not shaped or len(term) > LONGEST_TERM or len(words) > MOST_TERM_WORDS or table.rules["no_term"].search(term):
+        return False
+    if len(term) < (2 if NO_BLANKS.search(term) or not plain else 3):
+        return False
+    stop = list_stopwords(language)
+    if not plain:
+        return words[0] not in stop or len(words) > 1
+    common = len(words) == 1 and words[0] in list_common_words(language)
+    return not (common or {words[0], words[-1]} & stop or table.rules["no_plain_term"].search(term))
+
+
+def is_answer(answer: str, term: str, table: DefinitionTable, language: str, *, named: bool) -> bool:
+    """Whether a definition can stand alone: one or two whole sentences that name the term and point at nothing else."""
+    hidden = FORMULA.sub("", answer)
+    whole = bool(
+        LEAST_WORDS <= count_words(answer) <= MOST_WORDS
+        and BEGINS.match(answer)
+        and all(answer.count(left) == answer.count(right) for left, right in ("()", "[]", "“”"))
+        and answer.count("$") % 2 == 0
+        and "**" not in answer
+    )
+    refused = table.rules["no_answer"].search(hidden) or (named and table.rules["no_name"].search(hidden))
+    return whole and not refused and not dangles(answer, language) and fold_term(term) in answer.lower()
