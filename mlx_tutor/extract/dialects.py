@@ -30,6 +30,8 @@ LAYOUT = (
 )
 OPTION = re.compile(
     r"^[ \t]*:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
+    # A comment of MyST; a percent sign that a line break parted from its number is none.
+    r"|(?<![\d}]\n)^%(?!%).*$"
     r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
     rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
     re.MULTILINE,

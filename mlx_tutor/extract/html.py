@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
+from mlx_tutor.extract.navigation import END_LINK, LINK, LINKS, is_navigation
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
 from mlx_tutor.files import mend_surrogates
@@ -19,6 +21,12 @@ from mlx_tutor.records import Block, Section
 # Elements whose content is not for readers of a course.
 DROPPED = frozenset(
     "script style head template noscript nav iframe object svg canvas audio video button input select textarea".split()
+)
+# What stands around the text of a page.
+FRAME_ROLES = frozenset(["navigation", "banner", "search", "contentinfo"])
+FRAME_CLASSES = frozenset(
+    "breadcrumb breadcrumbs wy-breadcrumbs pagination pager prev-next-area prev-next-footer bd-sidebar sphinxsidebar "
+    "toctree-wrapper skip-link edit-this-page navbar page-toc quarto-title-breadcrumbs nav-footer md-footer".split()
 )
 # Elements that stand in a line of text.
 INLINE = frozenset(
@@ -95,6 +103,11 @@ def escape_unknown_tags(html: str, closed: Set[str]) -> str:
     return TAG.sub(escape, html)
 
 
+def is_frame(element: Any) -> bool:
+    """Whether an element is a part of the site around the page, after its role or its class."""
+    return element.get("role") in FRAME_ROLES or not FRAME_CLASSES.isdisjoint((element.get("class") or "").split())
+
+
 @dataclass(slots=True)
 class _List:
     """A list that is open: the number of its next item (0: bullets), and the lines so far."""
@@ -122,7 +135,7 @@ class _Walker:
     def walk(self, element: Any) -> None:
         """Add an element and what it contains, without the text behind it."""
         name = element.tag if isinstance(element.tag, str) else ""
-        if not name or name in DROPPED:
+        if not name or name in DROPPED or is_frame(element):
             return
         if self.depth > DEEPEST:
             self.text.append(f" {element.text_content()} ")
@@ -178,6 +191,8 @@ class _Walker:
         if name in ("b", "strong") and inner.strip() and "**" not in inner:
             head, tail = inner[: len(inner) - len(inner.lstrip())], inner[len(inner.rstrip()) :]
             return f"{head}**{inner.strip()}**{tail}"
+        if name == "a" and element.get("href"):
+            return f"{LINK}{LINKS.sub('', inner)}{END_LINK}"
         if name in ("sup", "sub"):
             return GONE if inner == GONE else write_script("^" if name == "sup" else "_", inner.strip())
         return inner
@@ -189,14 +204,15 @@ class _Walker:
         # A block inside a line, as a `<div>` in a link, is text beside the rest.
         return self._write_inline(child, name) if name in INLINE else f" {self._write_inline(child, name)} "
 
-    def _take_text(self) -> str:
+    def _take_text(self, *, keep_links: bool = False) -> str:
         text, self.text = "".join(self.text), []
-        return clean_spaces(text)
+        return clean_spaces(text if keep_links else LINKS.sub("", text))
 
     def _end_text(self) -> None:
         """What was collected is a paragraph, or a line of a list."""
-        text = self._take_text()
-        if not text:
+        marked = self._take_text(keep_links=True)
+        text = LINKS.sub("", marked)
+        if not text or is_navigation(marked):
             return
         text, self.term = self.term + text, ""
         if not self.lists:
@@ -211,7 +227,8 @@ class _Walker:
         self._end_text()
         if self.lines:
             lines, self.lines = self.lines, []
-            self._add("text", "\n".join(lines))
+            # What goes on below code inside of an item begins a block.
+            self._add("text", dedent("\n".join(lines)).lstrip(" "))
 
     def _add(self, kind: Any, text: str, language: str | None = None) -> None:
         finish = self.finish_code if kind == "code" else self.finish
@@ -277,7 +294,7 @@ class _Walker:
             for cell in row.iterchildren("td", "th"):
                 while len(cells) in spans:
                     self._repeat(cells, spans)
-                text = clean_spaces(self._write_inline(cell, cell.tag)).replace("|", "\\|")
+                text = clean_spaces(LINKS.sub("", self._write_inline(cell, cell.tag))).replace("|", "\\|")
                 across, down = (int(cell.get(name)) if (cell.get(name) or "").isdigit() else 1 for name in SPANS)
                 if 1 < down < 1000:
                     spans[len(cells)] = (down - 1, text)
@@ -325,4 +342,6 @@ def clean_spaces(text: str) -> str:
         follows = text[match.end() : match.end() + 1]
         return " " if gap.strip(GONE) and not (GONE in gap and follows in ".,;:)") else ""
 
+    # Brackets around a citation go with it.
+    text = re.sub(rf"\(\s*{GONE}\s*\)", GONE, text)
     return re.sub(rf"[\s{GONE}]+", join, text).strip()

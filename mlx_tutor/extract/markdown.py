@@ -32,7 +32,15 @@ ROLE = re.compile(r"(?:\{([\w:+-]{1,40})\}|:([A-Za-z][\w-]{0,40}):)(`{1,3})([^`]
 TARGETED = re.compile(r"(.+?)\s*<[^<>]*>", re.DOTALL)
 HIGHLIGHT = re.compile(r"==(?=[^\s=])([^=\n]{1,500}?)(?<=\S)==(?!=)")
 SCRIPT = re.compile(r"(?:(\^)([\w+-]{1,12})\^(?![\w^])|(~)([\w+-]{1,12})~(?!~))")
-CITATION = re.compile(r"\[-?@[^\[\]\n]{1,300}\](?![(\[])")
+# Pandoc's: in brackets, which say nothing more; and in the sentence, where a key of name and year is both.
+CITATION = re.compile(r"\[(?:[^\[\]\n@]{0,80}[\s-])?@(?:\w|\{)[^\[\]\n]{0,300}\](?![(\[])")
+CITED = re.compile(
+    r"(?<![\w@./-])@((?:fig|tbl|eq|sec|lst|thm|lem|cor|def|exm|exr)-[\w-]*\w|[A-Za-z][\w:-]*\d\w*)"
+    r"(?: \[[^\[\]\n]{0,80}\](?![(\[]))?"
+)
+AUTHOR_YEAR = re.compile(r"([A-Za-z]+)[_:-]?(\d{4})(?!\d)")
+# Pandoc's title above a text.
+TITLE_BLOCK = re.compile(r"\A%[ \t]+(?P<title>\S.*)\n(?:[ \t]+\S.*\n)*(?:%.*\n)*")
 BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
 # Directives inside directives.
 DEEPEST = 20
@@ -64,6 +72,8 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
             meta = {"title": found[1].strip("\"'")} if found else {}
         if isinstance(meta, dict) or (meta is None and not match[2].strip()):
             return meta or {}, rest
+    elif match := TITLE_BLOCK.match(text):
+        return {"title": match["title"]}, text[match.end() :]
     elif re.match(r"\{\s*\"", text):
         try:
             meta, end = json.JSONDecoder().raw_decode(text)
@@ -154,12 +164,19 @@ def _write_role(match: re.Match[str]) -> str:
     return f"<code>{escape(text)}</code>" if name in ("code", "kbd", "command", "file") else escape(text)
 
 
+def _name_key(key: str) -> str:
+    """`fisher1925` as `Fisher (1925)`; other keys, and labels of figures, as they are."""
+    found = AUTHOR_YEAR.match(key)
+    return f"{found[1][0].upper()}{found[1][1:]} ({found[2]})" if found else key
+
+
 # What stands in a line and is no CommonMark: its name, its pattern, and the HTML that it becomes.
 INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ("role", ROLE, _write_role),
     ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
     ("script", SCRIPT, lambda match: write_script("^" if match[1] else "_", escape(match[2] or match[4]))),
     ("citation", CITATION, lambda match: GONE),
+    ("cited", CITED, lambda match: escape(_name_key(match[1]))),
 )
 
 

@@ -169,3 +169,75 @@ def test_html_pages(tmp_path: Path) -> None:
         ("text", "3. one\n  - two\n4. three", None),
         ("code", "x = 1", "python"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Water boils early on mountains [@berg1999, p. 3].", "Water boils early on mountains."),
+        ("It was seen ([see @berg1999; also @tal02, ch. 1]) twice.", "It was seen twice."),
+        ("As @berg1999 [p. 3] says, and @Tal_2004a too.", "As Berg (1999) says, and Tal (2004) too."),
+        ("See @fig-curve and @tal02 for it.", "See fig-curve and tal02 for it."),
+        ("Write to ann@example.org or [@ann](https://a.org); `@cache` and A @ B stay, and @property does.",
+         "Write to ann@example.org or @ann; `@cache` and A @ B stay, and @property does."),
+        ("$x @ y_1$ and [x@y1] stay.", "$x @ y_1$ and [x@y1] stay."),
+        ("% not for readers\nText with 5 % of it.\n% nor this", "Text with 5 % of it."),
+        ("A share of 100\n% is all of it.", "A share of 100 % is all of it."),
+        ("```\n% TeX\n```", "% TeX"),
+    ],
+)  # fmt: skip
+def test_citations_and_comments(tmp_path: Path, text: str, right: str) -> None:
+    assert texts(tmp_path, text) == [right]
+
+
+def test_the_title_above_a_text_of_pandoc(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("% Light and shade\n% Ann Bell\n% 2020\n\nShade is the absence of light.\n")
+    title, sections = read_markdown(path)
+    assert (title, [section.text for section in sections]) == ("Light and shade", ["Shade is the absence of light."])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Previous](a.md) | [Next](b.md)",
+        "« [Lesson 1](1.md) | [Home](index.md) | [Lesson 3](3.md) »",
+        "[← Previous: Lists](a.md) · [Next: Trees →](b.md)",
+        "Previous | Next",
+        "Back to top",
+        "[Edit this page on GitHub](https://github.com/a/b)",
+        "[Home](/) › [Course](/c) › Lesson 2",
+        "[Zurück](a.md) | [Weiter](b.md)",
+        "[Up](../index.md)",
+        "Last updated: 2024-02-03",
+        "[Open in Colab](https://colab.research.google.com/a)",
+    ],
+)
+def test_lines_that_lead_elsewhere_are_no_text(tmp_path: Path, text: str) -> None:
+    assert texts(tmp_path, f"A stack grows at its top.\n\n{text}\n\nIt shrinks there too.") == [
+        "A stack grows at its top.", "It shrinks there too.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The top | of a stack",
+        "Next: the proof.",
+        "Back to the problem of the previous chapter.",
+        "[A paper on stacks](https://a.org)",
+        "Home > Settings > Privacy",
+        "The next element is the previous one of the last.",
+        "Edit",
+    ],
+)
+def test_text_that_names_directions_stays(tmp_path: Path, text: str) -> None:
+    assert texts(tmp_path, text) == [text.replace("[A paper on stacks](https://a.org)", "A paper on stacks")]
+
+
+def test_what_goes_on_below_code_in_a_list_begins_at_the_margin(tmp_path: Path) -> None:
+    text = "1. Read it:\n\n   ```c\n   int y;\n   ```\n\n   Then go on.\n\n"
+    text += "   * Look at it:\n\n     ```c\n     y++;\n     ```\n\n     Once more.\n   * Stop.\n\n2. Close it."
+    assert texts(tmp_path, text) == [
+        "1. Read it:", "int y;", "Then go on.\n- Look at it:", "y++;", "Once more.\n  - Stop.\n2. Close it.",
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ from pptx import Presentation
 from pptx.util import Inches
 
 from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -139,3 +140,14 @@ def test_what_is_no_office_file_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "mammoth", None)
     with pytest.raises(CorpusError, match=r"mlx-tutor\[office\]"):
         read_docx(tmp_path / "a.docx")
+
+
+def test_the_frame_of_a_page_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<body><div class='related' role='navigation'><ul><li>index</li></ul></div><div class='wy-breadcrumbs'>Docs / A"
+        "</div><h1>Queues<a class='headerlink' href='#queues'>¶</a></h1><p>A queue has two ends.</p>"
+        "<p><a href='a'>Previous</a> | <a href='c'>Next</a></p><div class='prev-next-area'>Stacks</div></body>"
+    )
+    _, sections = read_html(path)
+    assert [(section.heading, section.text) for section in sections] == [(("Queues",), "A queue has two ends.")]

@@ -156,7 +156,7 @@ def _predict(blocks: Sequence[Block], index: int, before: Block | None, table: L
     if not is_predictable(program, block.language or "", outputs):
         return
     question = _ask(pick(table.questions["code_output"], seed, block.text), program, block.language)
-    yield QaPair(question, (), _fence("\n".join(outputs), "text"), "output", ()), "code output", outputs[0]
+    yield QaPair(question, (), fence_code("\n".join(outputs), "text"), "output", ()), "code output", outputs[0]
     if block.language == "python":
         yield from _complete(block, above, before, outputs, table, seed)
 
@@ -176,8 +176,8 @@ def _complete(
     if not cut or not told or not _can_be_known(rest, given):
         return
     asked = f"{task}\n\n{pick(table.questions['code_completion'], seed, block.text)}".strip()
-    question = f"{_ask(asked, begin.strip(chr(10)), block.language)}\n\n{_fence(chr(10).join(outputs), 'text')}"
-    yield QaPair(question, (), _fence(rest, block.language), "code completion", ()), "cell completion", ""
+    question = f"{_ask(asked, begin.strip(chr(10)), block.language)}\n\n{fence_code(chr(10).join(outputs), 'text')}"
+    yield QaPair(question, (), fence_code(rest, block.language), "code completion", ()), "cell completion", ""
 
 
 def _find_cut(code: str) -> int:
@@ -213,10 +213,10 @@ def _can_be_known(rest: str, given: str) -> bool:
 
 
 def _ask(question: str, code: str, language: str | None) -> str:
-    return f"{question}\n\n{_fence(code, language)}"
+    return f"{question}\n\n{fence_code(code, language)}"
 
 
-def _fence(text: str, language: str | None) -> str:
+def fence_code(text: str, language: str | None) -> str:
     """Code between fences that are longer than any in it."""
     longest = max((len(ticks) for ticks in re.findall("`{3,}", text)), default=2)
     ticks = "`" * (longest + 1)

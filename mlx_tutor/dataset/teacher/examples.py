@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlx_tutor.dataset.mining.code import fence_code
 from mlx_tutor.dataset.teacher.evidence import find_evidence
 from mlx_tutor.dataset.teacher.parsing import Item, Rejected, read_items, read_object
 from mlx_tutor.dataset.teacher.replies import (
@@ -242,7 +243,8 @@ def check_reply(reply: Reply, chunk: Chunk, settings: TeacherSettings) -> tuple[
         elif item.type == "code" and evidence[1].kind != "code":
             rejected.append(item.reject("evidence of a code row is not in the code"))
         else:
-            code = evidence[1].text if item.type == "code" else ""
+            block = evidence[1]
+            code = fence_code(block.text, block.language) if item.type == "code" else ""
             kept.append(item.ground(evidence[0], code))
     return kept, rejected
 
@@ -272,6 +274,6 @@ def judge_items(items: Sequence[Item], reply: Reply | None, threshold: int) -> t
 def write_pairs(item: Item) -> Iterator[tuple[QaPair, str, str]]:
     """A row for each wording of an item; code stands below its question."""
     for question in item.questions:
-        asked = f"{question}\n\n```python\n{item.code}\n```" if item.code else question
+        asked = f"{question}\n\n{item.code}" if item.code else question
         qa = QaPair(asked, item.thought_process, item.answer, item.type, item.related_concepts)
         yield qa, f"teacher {item.type}", item.evidence

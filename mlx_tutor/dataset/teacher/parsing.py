@@ -47,7 +47,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One fact as a teacher writes it, with several questions; `code` stands below them."""
+    """One fact as a teacher writes it, with several questions; `code`, in fences, stands below them."""
 
     type: str
     questions: tuple[str, ...]

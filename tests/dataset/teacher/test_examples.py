@@ -26,7 +26,7 @@ TEXT = Block(
     "A value with p < 0.05 is rare.",
     page=3,
 )
-CODE = Block("code", "total = sum(values)\nmean = total / len(values)", cell=2)
+CODE = Block("code", "total = sum(values)\nmean = total / len(values)", cell=2, language="julia")
 CHUNK = Chunk("week1.pdf", 4, ("Spread", "Variance"), (TEXT, CODE))
 SETTINGS = TeacherSettings(model="m")
 GOOD = {
@@ -173,7 +173,7 @@ def test_each_wording_is_a_row_and_code_stands_below_its_question() -> None:
     rows = [pair for item in items for pair in write_pairs(item)]
     assert [method for _, method, _ in rows] == ["teacher explain"] * 2 + ["teacher code"] * 2
     assert all(evidence in CHUNK.text for _, _, evidence in rows)
-    assert rows[2][0].question == f"What is the variance?\n\n```python\n{CODE.text}\n```"
+    assert rows[2][0].question == f"What is the variance?\n\n```julia\n{CODE.text}\n```"
     assert find_reasons(write(GOOD, code), wordings=1) == []
 
 
