@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = "scipy_openblas32"
-# By its soname: the loader knows where each distribution keeps it.
+# By its soname: the loader knows where each distribution installs it.
 SYSTEM = "libopenblas.so.0"
 PREFIXES = ("scipy_", "")
 PRODUCTS = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
@@ -44,7 +44,7 @@ class LinkMap(ctypes.Structure):
 
 
 class DlInfo(ctypes.Structure):
-    """What lies at an address: the file, and more that is not read here."""
+    """Dl_info of the C library: the file at an address, and fields that are not read here."""
 
     _fields_ = (("path", ctypes.c_char_p), ("rest", ctypes.c_size_t * 3))
 
@@ -59,7 +59,7 @@ def use_openblas() -> None:
         return
     keep_memory()
     slots = find_slots()
-    # One that was preloaded was chosen by the user.
+    # A preloaded library is the user's choice.
     library = None if hasattr(ctypes.CDLL(None), PRODUCTS[0]) else load_openblas()
     if library is not None and slots:
         limit_threads(library)
@@ -75,7 +75,7 @@ def is_linux_cpu() -> bool:
 
 
 def find_blas() -> str:
-    """The library that MLX multiplies with."""
+    """The BLAS library that MLX uses."""
     if sys.platform == "darwin":
         return "Accelerate"
     slots = find_slots()
@@ -87,7 +87,7 @@ def find_blas() -> str:
 
 
 def find_slow_blas() -> str:
-    """What to do where MLX multiplies with the reference BLAS of its wheel; else nothing."""
+    """A hint where MLX uses the slow reference BLAS of its wheel; else ""."""
     use_openblas()
     if not is_linux_cpu() or Path(find_blas()).parent.name != "mlx_cpu.libs":
         return ""
@@ -144,7 +144,7 @@ def limit_threads(library: ctypes.CDLL) -> None:
 
 
 def keep_memory() -> None:
-    """Let glibc keep what an array gives back: from the system, the next one pays again for every page of it."""
+    """Let glibc keep freed memory of arrays: memory from the system costs a page fault for every page."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(MMAP_MAX, 0)
@@ -167,7 +167,7 @@ def find_slots() -> dict[str, int]:
     while tag := read_word(place):
         entries[tag] = read_word(place + 8)
         place += 16
-    # Linked to be bound at once, its slots are read-only.
+    # In a library linked for immediate binding the slots are read-only.
     if BIND_NOW in entries or entries.get(FLAGS, 0) & 8 or entries.get(FLAGS_1, 0) & 1:
         return {}
     slots = {}
@@ -180,7 +180,7 @@ def find_slots() -> dict[str, int]:
 
 
 def find_address(library: ctypes.CDLL, name: str) -> int:
-    """Where a function of an OpenBLAS is, whatever it puts before its names; 0: nowhere."""
+    """The address of a function of an OpenBLAS, whatever its prefix; 0: not found."""
     functions = [getattr(library, prefix + name) for prefix in PREFIXES if hasattr(library, prefix + name)]
     return ctypes.cast(functions[0], ctypes.c_void_p).value or 0 if functions else 0
 

@@ -27,7 +27,7 @@ class TutorGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            # click looks for near names among loaded commands, and here none is.
+            # click suggests similar names of loaded commands only, and none is loaded here.
             near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
@@ -61,8 +61,8 @@ def main() -> None:
 
 
 def set_quiet_environment(command: str) -> None:
-    """What other packages read when they are imported: no notices on stderr, nothing over the network."""
-    # Else transformers says on every import that PyTorch was not found.
+    """Set the variables that other packages read on import: no notices on stderr, nothing over the network."""
+    # Otherwise transformers warns on every import that PyTorch was not found.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if command != "pull":

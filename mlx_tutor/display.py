@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
     from mlx_tutor.training.monitor import Metric
 
-# Narrower than this, an answer is not read well beside another.
+# Answers side by side need at least this width.
 ANSWER_WIDTH = 50
-# Where there is no terminal, a line about progress is written at most so often.
+# Without a terminal, progress is written at most this often.
 SECONDS_A_LINE = 10.0
 
 
@@ -74,11 +74,11 @@ class Screen:
     def give_json(self, value: Any) -> None:
         """A result for programs, on stdout."""
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-        # JSON itself escapes only those below a blank.
+        # JSON escapes only the control characters below a space.
         print(CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
     def _print(self, console: Console, part: RenderableType) -> None:
-        # In a pipe, a wrapped path could not be copied.
+        # In a pipe, a wrapped path could not be copied as one line.
         console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
 
     @contextmanager
@@ -147,7 +147,7 @@ class Screen:
                 line = describe_metric(metric, latest)
                 if metric["kind"] == "valid":
                     live.console.print(Text(line))
-                # Short of the edge, else the echo of Ctrl-C would wrap into a new line and leave a torn panel.
+                # Narrower than the terminal: the echo of Ctrl-C would wrap and break the panel.
                 live.update(draw_training(run, metric, latest, min(100, self.remarks.width - 4)))
 
             yield update
@@ -219,7 +219,7 @@ class ProgressClock:
         self.begun, self.shown = time.monotonic(), -math.inf
 
     def is_due(self, always: bool = False) -> bool:
-        """At once, and then now and then; what is told `always` counts."""
+        """Whether a line is due: the first time, then at intervals; with `always` it is, and counts."""
         due = always or time.monotonic() - self.shown >= SECONDS_A_LINE
         self.shown = time.monotonic() if due else self.shown
         return due

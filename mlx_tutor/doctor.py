@@ -16,7 +16,7 @@ from mlx_tutor.workspace import find_workspace, list_courses
 PACKAGES = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu", "mlx-cuda-13", "transformers", "huggingface-hub", "numpy")
 # GiB of memory that training with a shipped recipe needs to be comfortable, the system and a browser included.
 RECIPE_MEMORY = {"small": 8, "standard": 16, "large": 24}
-# Firmware and kernel keep a part of the memory that was bought.
+# Firmware and kernel reserve a part of the installed memory.
 MEMORY_SLACK = 0.9
 
 
@@ -83,7 +83,7 @@ def examine_machine() -> Diagnosis:
 def find_problems(
     packages: dict[str, str], backend: str, slow_blas: str, compiler: str | None, memory: float
 ) -> list[str]:
-    """What keeps this machine from working, or from working fast."""
+    """What keeps mlx-tutor from running here, or from running fast."""
     problems = []
     if {"mlx-cpu", "mlx-cuda-13"} <= set(packages):
         problems.append(

@@ -39,7 +39,7 @@ class TrainingError(TutorError):
 
 
 class ServeError(TutorError):
-    """The local server cannot start or was asked for something that it refuses."""
+    """The local server cannot start, or refuses a request."""
 
 
 class UnknownModelError(ServeError):

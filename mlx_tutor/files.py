@@ -33,7 +33,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it there in one step.
+    """Let `write` fill a temporary file beside `path`, then move it there in one step.
 
     The temporary name keeps the suffix, which mlx looks at. On any failure `path` stays as it was.
     """
@@ -96,12 +96,12 @@ def read_jsonl(path: Path) -> list[Any]:
 
 
 def mend_surrogates(text: str) -> str:
-    """Two half surrogates, as JSON may hold them, as their character; one alone, which no file can hold, as U+FFFD."""
+    """Surrogate pairs, as JSON may hold them, become their character; a lone surrogate becomes U+FFFD."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def replace_surrogates(value: Any) -> Any:
-    """A JSON value in which half characters, as a torn emoji leaves them, are U+FFFD: no UTF-8 file holds them."""
+    """A JSON value with lone surrogates replaced by U+FFFD: UTF-8 cannot encode them."""
     if isinstance(value, str):
         return mend_surrogates(value)
     if isinstance(value, list):

@@ -15,10 +15,10 @@ from mlx_tutor.settings import GenerateSettings
 
 # How far back the repetition penalty looks, in tokens.
 PENALIZED = 64
-# An answer has run away when of its last so many n-grams this share stand in it for the third time. Shorter windows
-# would end tables and matrices of equal numbers.
+# An answer loops when this share of its last n-grams occurs for the third time or more. Shorter windows
+# would cut off tables and matrices of equal numbers.
 NGRAM, WINDOW, REPEATED = 4, 64, 0.75
-# So many new n-grams one after another are new text, not a number that counts up inside a loop.
+# So many new n-grams in a row are new text, not a counter inside a loop.
 NEW_TEXT = 8
 
 
@@ -61,7 +61,7 @@ class PromptCache:
 
 
 class RepetitionDetector:
-    """Notices when the tokens of an answer run in a loop: see NGRAM, WINDOW and REPEATED."""
+    """Notices when an answer repeats itself in a loop: see NGRAM, WINDOW and REPEATED."""
 
     def __init__(self) -> None:
         self._tokens: list[int] = []
@@ -81,7 +81,7 @@ class RepetitionDetector:
         return len(self._recent) == WINDOW and sum(self._recent) >= REPEATED * WINDOW
 
     def count_before(self) -> int:
-        """How many tokens stand before the repeats: what came first, and the loop's first round."""
+        """How many tokens precede the repeats: the beginning, and the first round of the loop."""
         run = 0
         for i in reversed(range(len(self._again))):
             run = 0 if self._again[i] else run + 1
@@ -91,14 +91,14 @@ class RepetitionDetector:
 
 
 class Listener:
-    """Takes what a model writes piece by piece, and hands on the answer in it."""
+    """Takes a model's output piece by piece, and passes on the answer in it."""
 
     def __init__(self, on_text: Callable[[str], None], opening: str, thinking: bool) -> None:
         self._on_text, self._thinking = on_text, thinking
         self._written, self._handed = opening, 0
 
     def feed(self, piece: str) -> None:
-        """Hand on what belongs to the answer."""
+        """Pass on what belongs to the answer."""
         self._written += piece
         answer = self.split()[1]
         if len(answer) > self._handed:
@@ -139,7 +139,7 @@ def generate_answer(
     cache: PromptCache | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Answer:
-    """Answer a conversation, handing on each piece of the answer as it comes; thoughts are kept back.
+    """Answer a conversation, passing on each piece of the answer as it comes; thoughts are held back.
 
     The same seed gives the same answer on the same machine. `tokens_per_second` counts from the first token on. A
     `cache` that has seen the beginning of the conversation spares computing it again, and is left with this answer.
@@ -201,7 +201,7 @@ def generate_answer(
 
 
 def read_answer(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> tuple[str, str]:
-    """Thoughts and answer in the tokens that a model wrote behind a prompt, the end token left out."""
+    """Thoughts and answer in the tokens that a model wrote after a prompt, without the end token."""
     detokenizer = tokenizer.detokenizer
     for token in tokens:
         if token not in tokenizer.eos_token_ids:

@@ -1,4 +1,4 @@
-"""The journal of a course: `corpora/<course>/journal.sqlite`, what its users made and no command deletes.
+"""The journal of a course: `corpora/<course>/journal.sqlite`, what its users made, which no command deletes.
 
 Ratings, thumbs, quiz answers and exam logs; each feature owns its tables. Open it for one piece of work and close
 it again, so that a terminal and a web page can share it.
@@ -17,7 +17,7 @@ BUSY_SECONDS = 5.0
 
 
 def find_journal(course: Course) -> Path:
-    """Where the journal of a course lies."""
+    """The path of a course's journal."""
     return course.root / "journal.sqlite"
 
 
@@ -25,7 +25,7 @@ def find_journal(course: Course) -> Path:
 def open_journal(course: Course, schema: str) -> Iterator[sqlite3.Connection]:
     """The journal, with the tables of `schema` (`CREATE TABLE IF NOT EXISTS ...`); commits at the end of the block.
 
-    What the block wrote is taken back when it raises.
+    What the block wrote is rolled back when it raises.
 
     Raises:
         CorpusError: locked by another process, damaged, read-only, or the disk is full.

@@ -23,7 +23,7 @@ from mlx_tutor.gguf.packaged import PACKAGE, find_packaged
 from mlx_tutor.records import END_THINK, THINK, Message, ModelSpec, split_thoughts
 
 SMOLLM2 = "smollm2"
-# Where it comes from when the package with its GGUF file is missing.
+# Its source when the package with the GGUF file is missing.
 SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER = "starter"
 RESERVED = (SMOLLM2, STARTER)
@@ -163,7 +163,7 @@ def load_tokenizer(path: Path, *, thinking: bool = False) -> Any:
         ) from err
     if not tokenizer.has_chat_template:
         raise ModelError(f"{path} has no chat template; use an Instruct model.")
-    # On the tokenizer, so that training and generation cannot differ in it.
+    # Stored on the tokenizer, so that training and generation cannot differ.
     tokenizer.thinking = thinking
     if thinking and not _can_think(tokenizer):
         raise RecipeError(
@@ -174,7 +174,7 @@ def load_tokenizer(path: Path, *, thinking: bool = False) -> Any:
 
 
 def _can_think(tokenizer: Any) -> bool:
-    """Whether the template writes thoughts and an answer behind what generation begins with."""
+    """Whether the template writes thoughts and an answer after the generation prompt."""
     asked: list[Message] = [{"role": "user", "content": "Why?"}]
     prompt = _render(tokenizer, asked)
     whole = _render(tokenizer, asked, {"role": "assistant", "content": "So.", "reasoning_content": "Hm."})
@@ -232,7 +232,7 @@ def _add_adapter(model: nn.Module, adapter: Path) -> None:
 
 @contextmanager
 def lend_adapter(loaded: LoadedModel, adapter: Path) -> Iterator[None]:
-    """Put an adapter on a loaded base for the length of a block; behind it the base is as it was.
+    """Put an adapter on a loaded base for the length of a block; afterwards the base is as before.
 
     The base's own layers are put back, so that this holds for DoRA too, which a scale of 0 would not switch off. What
     the adapter adds to memory is the adapter alone.
@@ -254,7 +254,7 @@ def _prepare_for_cpu(model: nn.Module) -> None:
     from mlx_lm.utils import dequantize_model, get_total_parameters
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # First of all: dequantized with scales of 16 bits, weights would be rounded once more.
+    # Before dequantizing: with 16-bit scales the weights would be rounded again.
     model.update(tree_map(_to_float32, model.parameters()))
     if get_total_parameters(model) * 4 < CPU_MEMORY_SHARE * memory:
         dequantize_model(model)
@@ -316,7 +316,7 @@ def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int
 
 
 def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: Mapping[str, Any]) -> str:
-    """What the assistant says behind a prompt."""
+    """The assistant's turn after a prompt."""
     whole = _render(tokenizer, history, turn)
     if whole.startswith(prompt):
         return whole[len(prompt) :]
@@ -327,13 +327,13 @@ def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: M
         thought = f"{THINK}\n{turn.get('reasoning_content', '')}\n{END_THINK}\n\n{text}"
         text = thought.removeprefix(f"{_open_thought(prompt)}\n")
     elif prompt.rstrip().endswith(END_THINK):
-        # Thinking is off, so what a row thought is not spoken either.
+        # Thinking is off, so the thoughts of a row are left out.
         text = text.rpartition(END_THINK)[2].lstrip("\n")
     return f"{text}{tokenizer.eos_token}"
 
 
 def is_thinking(tokenizer: Any) -> bool:
-    """Whether what this tokenizer renders is to be answered with thoughts first."""
+    """Whether this tokenizer's prompts are answered with thoughts first."""
     return bool(getattr(tokenizer, "thinking", False))
 
 
@@ -348,7 +348,7 @@ def _open_thought(prompt: str) -> str:
 
 def _render(tokenizer: Any, history: Sequence[Message], turn: Mapping[str, Any] | None = None) -> str:
     """A conversation as text, with the assistant's turn or up to where it begins."""
-    # Generation knows no thoughts of earlier turns.
+    # Generation never sees thoughts of earlier turns.
     turns: list[Mapping[str, Any]] = [
         {key: value for key, value in told.items() if key != "reasoning_content"} for told in history
     ]
@@ -362,7 +362,7 @@ def _render(tokenizer: Any, history: Sequence[Message], turn: Mapping[str, Any] 
 
 
 def _defuse_turn(tokenizer: Any, turn: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn whose texts hold none of the template's own tokens: a blank behind the first character breaks them up.
+    """A turn whose texts contain no special tokens of the template: a space after the first character breaks them up.
 
     Only the assistant's `<think>` stays: rows that were made for thinking models carry their thoughts in the text.
     """
@@ -383,10 +383,10 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
 
 
 def context_length(config: dict[str, Any]) -> int:
-    """How many tokens a model was made for."""
+    """The context length of a model, in tokens."""
     return int(config.get("max_position_embeddings", 2048))
 
 
 def count_weights(model: nn.Module) -> int:
-    """Bytes of all parameters as they lie in memory."""
+    """Bytes of all parameters in memory."""
     return sum(value.nbytes for _, value in tree_flatten(model.parameters()))

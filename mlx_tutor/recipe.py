@@ -31,7 +31,7 @@ from mlx_tutor.settings import (
     TrainSettings,
 )
 
-# Settings that say the same in other words; a recipe has one of the two.
+# Two settings with one meaning; a recipe may have only one of them.
 TWINS = {"alpha": "scale", "scale": "alpha", "epochs": "iters", "iters": "epochs"}
 
 
@@ -53,7 +53,7 @@ class Recipe:
     rate: RateSettings = field(default_factory=RateSettings)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """The resolved recipe as it stands in manifests."""
+        """The resolved recipe as written to manifests."""
         return asdict(self)
 
 
@@ -129,7 +129,7 @@ def _apply_override(tables: dict[str, Any], override: str, problems: list[str]) 
         parsed = value.strip()
     table = tables.setdefault(section, {})
     if isinstance(table, dict):
-        # The command line wins over the file, also where the two say the same in other words.
+        # The command line overrides the file, also by the other setting of the same meaning.
         table.pop(TWINS.get(key, ""), None)
         table[key] = parsed
 
@@ -251,5 +251,5 @@ def _suggest(name: str, known: Any) -> str:
 
 def write_value(value: Any) -> str:
     """A setting as TOML."""
-    # JSON's texts, lists, whole numbers and booleans are TOML's too.
+    # Strings, lists, integers and booleans are written alike in JSON and TOML.
     return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from mlx_tutor.languages.table import list_frames
 
-# Fewer training rows than this teach nothing.
+# With fewer training rows nothing is learned.
 MIN_TRAIN_ROWS = 8
 
 # In place of a bit width: the layers that a fuse changed are not quantized, while the others are.
@@ -111,8 +111,8 @@ class Document:
 class Chunk:
     """A run of neighbouring blocks of one section, short enough to be asked about in one row.
 
-    `section` is the index of the section in its document: what a split may not tear apart. `is_first` says whether it
-    begins its section, `language` is that of its document (ISO 639-1), "" where it cannot be told.
+    `section` is the index of the section in its document; rows of one section stay in one split. `is_first`
+    says whether it begins its section, `language` is that of its document (ISO 639-1), "" where it cannot be told.
     """
 
     source: str
@@ -130,7 +130,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an example comes from. `evidence` stands in the section's text word for word.
+    """Where an example comes from. `evidence` is in the section's text word for word.
 
     `row` counts from 1 in a table; there, `section` is the number of the group that the split keeps together.
     """
@@ -182,7 +182,7 @@ def describe_bits(bits: float | None) -> str:
 
 
 def describe_end(reason: str) -> str:
-    """How something else than the model ended an answer, to stand behind other figures: `, cut at the limit`."""
+    """How an answer ended, if not by the model, to be added to other figures: `, cut at the limit`."""
     ends = {"length": "cut at the limit", "stopped": "stopped", "repetition": "ended where it began to repeat itself"}
     return f", {ends[reason]}" if reason in ends else ""
 
@@ -207,7 +207,7 @@ class QaPair:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training row. `messages` is what mlx-lm reads; the other keys travel with it."""
+    """A training row. `messages` is what mlx-lm reads; the other keys are kept beside it."""
 
     messages: tuple[Message, ...]
     origin: Origin

@@ -17,7 +17,7 @@ SYSTEM_PROMPT = (
 
 LANGUAGES = tuple(NAMES)
 TEMPLATES = ("catalogue",)
-# What an imported row may have.
+# Fields of an imported row.
 COLUMNS = (
     "question", "answer", "context", "category", "text", "messages", "subject", "grade_level", "teaching_style"
 )  # fmt: skip
@@ -149,7 +149,7 @@ class DatasetSettings:
     templates: tuple[TemplateSettings, ...] = tables("template")
 
     def __post_init__(self) -> None:
-        # As the names of sources are written, whatever form the recipe's editor gave them.
+        # Normalized as the names of sources are, whatever Unicode form the editor wrote.
         object.__setattr__(self, "holdout", tuple(unicodedata.normalize("NFC", name) for name in self.holdout))
 
 

@@ -1,4 +1,4 @@
-"""Where files are: the workspace, its courses and their runs."""
+"""Paths: the workspace, its courses and their runs."""
 
 import re
 from collections import Counter

@@ -53,7 +53,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
         def begin_answer(found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
             if index is not None:
                 warn_passages(job, context_length(loaded.config), found, given)
-            # Only now: a warning would tear what is drawn.
+            # Not earlier: a warning would break the live display.
             writers.append(stack.enter_context(job.screen.watch_answers([label])))
 
         answered = answer_question(

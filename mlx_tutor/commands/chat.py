@@ -43,13 +43,13 @@ HELP = (
 )
 SLASHES = tuple(usage.split()[0] for usage, _ in HELP)
 HISTORY_LINES = 1000
-# Seconds after which a further line was not pasted with the one before.
+# A line that comes later than this (seconds) was typed, not pasted with the line before.
 PASTE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class ChatSession:
-    """All that a conversation needs."""
+    """The state of a chat."""
 
     job: Job
     label: str
@@ -137,7 +137,7 @@ def run_chat(chat: ChatSession) -> int:
 
 
 def read_lines(interactive: bool) -> Iterator[str]:
-    """What is typed, or the lines of a pipe; bytes that are no text become a mark."""
+    """What is typed, or the lines of a pipe; invalid bytes become a replacement character."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if not interactive:
@@ -147,7 +147,7 @@ def read_lines(interactive: bool) -> Iterator[str]:
         try:
             click.echo()
             line = input("> ")
-            # Pasted lines are one question, also where readline takes each of them as typed.
+            # Pasted lines are one question, even where readline returns them one by one.
             while not line.startswith("/") and select.select([sys.stdin], [], [], PASTE_SECONDS)[0]:
                 line += "\n" + input()
         except KeyboardInterrupt:
@@ -174,7 +174,7 @@ def keep_history(job: Job, path: Path) -> Iterator[None]:
 
     readline.set_completer(complete)
     readline.set_completer_delims(" \t\n")
-    # macOS has libedit under the same name.
+    # On macOS, libedit has the same module name.
     readline.parse_and_bind("bind ^I rl_complete" if "libedit" in str(readline.__doc__) else "tab: complete")
     readline.set_history_length(HISTORY_LINES)
     try:
@@ -202,9 +202,9 @@ def complete_slash(line: str, word: str) -> list[str]:
 
 @contextmanager
 def catch_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C ask the answer to end, and a second one break it off; gives what tells of the first.
+    """The first Ctrl-C asks the answer to end, a second one aborts it; yields a function that tells of the first.
 
-    Keys are not echoed meanwhile: they would tear what is drawn.
+    Keys are not echoed meanwhile: they would break the live display.
     """
     pressed: list[bool] = []
 
@@ -265,7 +265,7 @@ def answer_line(chat: ChatSession, question: str, replaces: "Turn | None" = None
             replaces,
             without_code=chat.exam is not None and not job.recipe.exam.allow_code,
         )
-        # Before it is shown as finished.
+        # Logged before the answer is shown as finished.
         if chat.exam is not None:
             log_answer(chat.exam, turn.cited)
     if not chat.interactive or replaces is not None:
@@ -361,7 +361,7 @@ def save_chat(chat: ChatSession, name: str) -> Path:
             raise TutorError(f"{path} exists and is not overwritten. Give another name.")
         write_text(path, text)
     except (OSError, RuntimeError) as err:
-        # A name too long, or the home of a user who is not there.
+        # The name is too long, or names the home of an unknown user.
         reason = err.strerror if isinstance(err, OSError) else err
         raise TutorError(f"{name[:60]} cannot be written ({reason}). Give another name.") from err
     return path

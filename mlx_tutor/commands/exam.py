@@ -172,13 +172,13 @@ def list_start(start: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def take(value: Any, key: str, kind: type) -> Any:
-    """What a stranger's file has under a key; where it has something of another kind, that kind's empty value."""
+    """The value of an untrusted file under a key; of the wrong type, the empty value of the right one."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, kind) else kind()
 
 
 def clean(text: str) -> str:
-    """What a stranger's file says, without what could draw on the terminal."""
+    """Text of an untrusted file, without control characters."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 

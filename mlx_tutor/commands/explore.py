@@ -13,7 +13,7 @@ from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 if TYPE_CHECKING:
     from mlx_tutor.dataset.explore import Exploration
 
-# On the terminal; the page and --json have more.
+# In the terminal; the page and --json list more.
 MOST_SHOWN, MOST_REPEATS = 20, 5
 BAR = 24
 

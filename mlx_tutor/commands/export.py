@@ -7,7 +7,7 @@ import click
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.job import Options, open_job
 
-# The keys of FORMATS in dataset/export.py, which is imported only when it has to work.
+# The keys of FORMATS in dataset/export.py, which is imported only when it is needed.
 FORMATS = ("messages", "alpaca", "sharegpt", "hub")
 
 

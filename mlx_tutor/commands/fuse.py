@@ -33,7 +33,7 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     run = find_run(job.course, options.run)
     outcome = run_fuse(job, run)
     headings, rows = list_trials(outcome.result)
-    # The layers need more room than a terminal has.
+    # The layers do not fit into a terminal.
     job.screen.show(draw_rows(headings[:-1], [row[:-1] for row in rows], numbers=True))
     job.screen.say(f"model     {run.fused}")
     if options.json:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlx_tutor.study.quiz.grade import Grade, Verdict
     from mlx_tutor.study.quiz.questions import StudyQuestion
 
-# Seconds after which a further line was not pasted with the one before.
+# A line that comes later than this (seconds) was typed, not pasted with the line before.
 PASTE_SECONDS = 0.02
 KEYS = "Enter agree · r right · p partly right · w wrong · x never ask again · q leave"
 VERDICTS: "dict[str, Verdict]" = {"r": "right", "p": "partly", "w": "wrong"}

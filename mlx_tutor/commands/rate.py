@@ -86,7 +86,7 @@ def find_rater() -> str:
 
 
 def write_export(job: Job, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write preference pairs; what is there stays."""
+    """Write preference pairs; an existing file is not overwritten."""
     from mlx_tutor.files import write_jsonl
 
     if path.exists():
@@ -98,11 +98,11 @@ def write_export(job: Job, path: Path, rows: Sequence[Mapping[str, Any]]) -> Non
 def rate_answers(
     job: Job, run: Run, rater: str, criteria: Sequence[str], prompts: str | None, from_test: int | None
 ) -> bool:
-    """Make the pairs that are missing and hold a session; returns whether this rater has rated all."""
+    """Make the missing pairs and run a session; returns whether this rater has rated all."""
     from mlx_tutor.evaluation.rate import has_pairs, prepare_pairs
 
     models = find_model_pair(job, run)
-    # Without a word about prompts, what was begun goes on.
+    # Without options for prompts, the session that was begun continues.
     begun = prompts is None and from_test is None and has_pairs(job.course, models)
     asked = [] if begun else list_prompts(job, prompts or "course", from_test)
     with job.screen.count_files("answers") as on_progress:
@@ -122,7 +122,7 @@ def run_session(job: Job, run: str, rater: str, criteria: Sequence[str]) -> bool
         end = rate_pair(job, blind, rater, criteria, keys)
         if end == QUIT:
             job.screen.say(f"\n{blind.done} of {blind.total} pairs rated; nothing is lost. Go on with:")
-            # Other settings would be other answers.
+            # Other settings would give other answers.
             words = ["-c", course.name, "--run", run, "--rater", rater]
             words += [word for item in job.options.overrides for word in ("--set", item)]
             job.screen.say(adapt_hints(f"mlx-tutor rate {shlex.join(words)}"))
@@ -147,7 +147,7 @@ def rate_pair(job: Job, blind: "BlindPair", rater: str, criteria: Sequence[str],
     show_pair(job, blind)
     questions = [(answer, criterion) for answer in range(2) for criterion in criteria]
     scores = dict(blind.scores)
-    # What is begun goes on where it was; a finished pair, reached by going back, is open at its last score.
+    # A pair that was begun continues where it was left; a finished one, reached by going back, opens at its last score.
     place = next((i for i, question in enumerate(questions) if question not in scores), len(questions) - 1)
     while place < len(questions):
         answer, criterion = questions[place]

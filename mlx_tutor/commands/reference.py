@@ -90,7 +90,7 @@ def write_contents(text: str) -> str:
     return "\n".join(f"- [{heading}](#{make_anchor(heading)})" for heading in headings)
 
 
-# Marker -> what stands between it and its end, made of the whole text. Contents come last: they list what was written.
+# Marker -> the text between it and its end, made from the whole file. Contents come last: they list the headings.
 GENERATED: dict[str, Callable[[str], str]] = {
     "commands": lambda _: write_commands(),
     "recipe": lambda _: write_settings(),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlx_tutor.stages.outcome import Outcome
     from mlx_tutor.workspace import Run
 
-# Asked in any shell, and through make, without quoting.
+# Can be typed in any shell, and given to make, without quoting.
 PLAIN_QUESTION = re.compile(r"[A-Za-z][A-Za-z0-9 ,.-]{5,70}\?")
 
 
@@ -91,7 +91,7 @@ def name_next_command(job: Job, run: "Run") -> str:
         where = f" COURSE={job.course.name}" * course + f" RUN={run.name}" * chosen
         return f'make compare PROMPT="{question}"{where}'
     where = f" -c {job.course.name}" * course + f" --run {run.name}" * chosen
-    # Of all settings, a run has to be asked with this one as it was trained.
+    # This is the one setting that must be the same in training and in use.
     typed = any("model.thinking" in item for item in job.options.overrides)
     thinking = " --set model.thinking=true" * (job.recipe.model.thinking and typed)
     return f"{find_program()} compare{where} --prompt {shlex.quote(question)}{thinking}"

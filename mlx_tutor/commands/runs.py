@@ -58,7 +58,7 @@ def list_all(job: Job) -> None:
         return
     differences = find_differences(runs)
     headings = ["run", "validation loss", "ended", "fused"]
-    # Settings, the base among them, take the room of what `runs NAME` shows too.
+    # The settings, with the base, replace columns that `runs NAME` shows as well.
     headings += ["settings that differ"] if differences else ["base", "finished (UTC)"]
     rows = []
     for i, entry in enumerate(entries):

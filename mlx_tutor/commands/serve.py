@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Rating, Site
 
-# What the extra `web` brings.
+# Packages of the extra `web`.
 WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
 
 
@@ -77,7 +77,7 @@ def command(
         job.screen.show(f"{site.label} on {job.course.name}: {address}")
         api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}. "
         job.screen.say(f"{api}Ctrl-C ends.")
-        # Ended like Ctrl-C, with the record of an exam closed.
+        # SIGTERM ends the server as Ctrl-C does, and closes the record of an exam.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             serve.make_server(app).run(sockets=[listening])
@@ -121,7 +121,7 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
 
 
 def warm_up(worker: "ModelWorker") -> None:
-    """Load the model now, where a problem is one line."""
+    """Load the model now, so that a problem is one line."""
     worker.submit(lambda task: worker.take_model()).take()
 
 

@@ -96,7 +96,7 @@ def train_points(job: Job) -> "tuple[list[SweepRow], dict[str, str], bool]":
             if outcome.result["stopped"] == "interrupted":
                 return rows, failures, True
             job.screen.say(describe_training(outcome.result))
-            # The next model needs the room.
+            # The next model needs the memory.
             gc.collect()
             mx.clear_cache()
         rows.append(make_row(point, run))

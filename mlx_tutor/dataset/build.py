@@ -76,7 +76,7 @@ class BuildReport:
 
 
 def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
-    """The pieces of a course that rows are made of."""
+    """The pieces of a course from which rows are made."""
     return [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
 
 
@@ -207,7 +207,7 @@ def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[M
 
 
 def _write_rejected(chunk: Chunk, refused: Rejected, recipe: Recipe) -> tuple[Example, str]:
-    """What a teacher wrote in vain, in the form of a row, so that `show --split dropped` can show it."""
+    """A rejected item of the teacher in the form of a row, so that `show --split dropped` can show it."""
     block, method = chunk.blocks[0], f"teacher {refused.type}"
     origin = Origin(chunk.source, chunk.section, block.page, block.cell, chunk.heading, method, refused.evidence)
     qa = QaPair(refused.question, (), refused.answer, refused.type, ())
@@ -227,7 +227,7 @@ def _count(values: Iterator[str]) -> dict[str, int]:
 
 
 def _keep_edited(course: Course) -> Path | None:
-    """Put rows that were edited by hand, or that came from elsewhere, beside the dataset."""
+    """Move rows that were edited by hand, or that came from elsewhere, beside the dataset."""
     edited = find_edited_rows(course)
     foreign = [] if (course.dataset / "manifest.json").is_file() else [f"{split}.jsonl" for split in SPLITS]
     files = [course.dataset / name for name in {*edited, *foreign} if (course.dataset / name).is_file()]
@@ -258,7 +258,7 @@ def hash_inputs(course: Course, recipe: Recipe, tokenizer_hash: str) -> dict[str
         "tables": hash_tables(course, recipe),
         "teacher": recipe.teacher.to_inputs(),
     }
-    # As they are read back: JSON knows no tuples.
+    # As JSON returns them: it has no tuples.
     as_read: dict[str, Any] = json.loads(json.dumps(inputs))
     return as_read
 
@@ -267,7 +267,7 @@ def explain_stale(course: Course, recipe: Recipe, tokenizer_hash: str) -> str | 
     """One phrase that says why the rows are not what the course and the recipe would give now; None when they are."""
     path = course.dataset / "manifest.json"
     if not path.is_file():
-        # Rows of somebody else's making are taken as they are.
+        # Imported rows are taken as they are.
         return None if (course.dataset / "train.jsonl").is_file() else "there is no dataset yet"
     if changed := find_changes(course):
         return f"{changed[0]}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''} changed since then"
@@ -294,7 +294,7 @@ def _name_difference(section: str, old: dict[str, Any], new: dict[str, Any]) -> 
 
 
 def is_dataset_current(course: Course, recipe: Recipe, tokenizer_hash: str, from_ratings: bool | None = None) -> bool:
-    """Whether the three splits are there and are what course and recipe would give now.
+    """Whether the three splits exist and are what course and recipe would give now.
 
     With `from_ratings`, True or False, also whether they have exactly the rated answers of now, or none.
     """
@@ -313,7 +313,7 @@ def read_ratings(course: Course) -> str | None:
 
 
 def find_edited_rows(course: Course) -> tuple[str, ...]:
-    """Names of split files that are not as they were written."""
+    """Names of split files that were changed since they were written."""
     path = course.dataset / "manifest.json"
     if not path.is_file():
         return ()

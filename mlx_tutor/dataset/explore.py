@@ -66,7 +66,7 @@ class ConceptCount:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A text that stands in several places, or a question with several answers (the places)."""
+    """A text that occurs in several places, or a question with several answers (the places)."""
 
     text: str
     places: tuple[str, ...]
@@ -108,7 +108,7 @@ class Exploration:
 def explore_course(
     course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Any]], int] | None = None
 ) -> Exploration:
-    """Look through the documents of a course, and through its rows where there are any.
+    """Examine the documents of a course, and its rows where there are any.
 
     Args:
         course: The course, extracted.
@@ -181,7 +181,7 @@ def _count_sections(
 
 
 def judge_cover(words: int, rows: int, least: int) -> Cover:
-    """Whether a section of so many words has rows enough, as `find_thin` has it."""
+    """Whether a section of so many words has enough rows, by the rule of `find_thin`."""
     if words < LEAST_WORDS and rows < least:
         return "short"
     return "none" if not rows else "few" if rows < least else "enough"
@@ -205,7 +205,7 @@ def count_concepts(documents: Sequence[Document], recipe: Recipe) -> list[Concep
     """The concepts of a course, those in most sections first; the longest name counts where one holds another."""
     chunks = [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
     defined = collect_definitions(chunks)
-    # The name as runs of words are compared with it, and as it is shown.
+    # Each name in the form that is compared, and in the form that is shown.
     names = {" ".join(WORD.findall(name)): shown for name, shown in collect_concepts(documents, defined).names.items()}
     longest = max((len(name.split()) for name in names), default=0)
     times: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from mlx_tutor.text import cut_shingles, split_sentences, strip_bold
 SHINGLE = 5
 # A row that shares half of its runs of words with an exam, or holds half of one of its sentences, repeats it.
 NEAR = 0.5
-# Shorter sentences, as "What is the mean?", are in every course.
+# Shorter sentences, such as "What is the mean?", occur in every course.
 LEAST_WORDS = 8
 LEAST_QUESTION_WORDS = 3
 NUMBER = r"(?:\(?\d+(?:\.\d+)*[.):]|\(?[a-h]\)|(?:question|q|exercise|problem|task)\s*\d*[a-h]?\s*[.:)])"
@@ -27,7 +27,7 @@ POINTS = re.compile(r"\s*[\[(]\s*\d+\s*(?:points?|marks?|pts?|%)\s*[\])]\s*", re
 
 @dataclass(frozen=True, slots=True)
 class FirewallReport:
-    """What became of a holdout.
+    """The result of a holdout.
 
     `test_rows` came from it, `dropped` rows of the rest repeated it. `highest_overlap`, 0 to 1, is that of the row at
     `where` that is most like it among those left.
@@ -112,7 +112,7 @@ def build_firewall(names: Sequence[str], documents: Sequence[Document], held: Se
     """A firewall around the text of held-out documents, and the held-out rows of tables."""
     exams = [document for document in documents if document.source in names]
     texts = [section.text for document in exams for section in document.sections]
-    # What is asked about a document is not what stands in it.
+    # A question about a document is not a part of its text.
     tabled = [example for example in held if example.origin.source not in {exam.source for exam in exams}]
     turns = [message["content"] for example in tabled for message in example.messages if message["role"] != "system"]
     return Firewall([*texts, *turns])

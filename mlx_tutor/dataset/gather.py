@@ -42,7 +42,7 @@ def read_once(course: Course, recipe: Recipe) -> Unrepeated:
 
 
 def hash_tables(course: Course, recipe: Recipe) -> dict[str, str | None]:
-    """What the tables of the recipe hold, by path; None for one that is not there."""
+    """Hashes of the recipe's tables, by path; None for a missing one."""
     settings = recipe.dataset
     paths = {name_source(item): find_table(course, item) for item in settings.imports}
     paths |= {name_source(item): find_path(course, item.path) for item in settings.templates}
@@ -63,15 +63,15 @@ def gather_examples(course: Course, recipe: Recipe, documents: Sequence[Document
     imported = [example for table in tables for example in table.examples]
     holdout = settings.holdout
     check_holdout(holdout, [*(d.source for d in documents), *(e.origin.source for e in imported if holdout)])
-    # Mined apart, so that not even the names of its concepts come into training.
+    # Mined separately, so that not even the names of its concepts get into training.
     exams = [document for document in documents if document.source in holdout]
     rest = [document for document in documents if document.source not in holdout]
     asked = [example for exam in exams for example in _make_exam_rows(exam, recipe)]
-    # An exam with answers is asked as it stands; of other files that are held out, rows are mined as usual.
+    # The questions of an exam with answers become rows; rows of other held-out files are mined as usual.
     exams = [exam for exam in exams if exam.source not in {example.origin.source for example in asked}]
     mined = [example for some in (exams, rest) if some for example in make(some)]
     examples = [*asked, *mined, *imported]
-    # The first of two near duplicates stays, and that must be the held-out one.
+    # The first of two near duplicates is kept, and that must be the held-out one.
     examples.sort(key=lambda example: example.origin.source not in holdout)
     if settings.tell_style:
         examples = tell_styles(examples, recipe)

@@ -7,14 +7,14 @@ from mlx_tutor.dataset.mining.language import list_sentences
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
-# Words of a paragraph that stands for itself: enough to choose from, few enough to train on.
+# Words of a paragraph that is a passage by itself: enough to choose from, few enough to train on.
 LEAST_WORDS, MOST_WORDS = 35, 130
 # Words of a passage of several paragraphs: as many as `ask` gives at most.
 LONGEST_PASSAGE = 200
 
 
 def is_passage(block: Block) -> bool:
-    """Whether a block is prose that says enough and is short enough."""
+    """Whether a block is prose of a suitable length."""
     return LEAST_WORDS <= len(block.text.split()) <= MOST_WORDS and bool(list_sentences(block))
 
 
@@ -47,7 +47,7 @@ def _quote_around(block: Block, needed: str) -> str | None:
 
 
 def quote_whole(chunk: Chunk) -> str | None:
-    """All text of the chunk, where it says enough and is not too long."""
+    """All text of the chunk, where it is long enough and not too long."""
     whole = "\n\n".join(strip_bold(block.text) for block in chunk.blocks if block.kind == "text")
     return whole if LEAST_WORDS <= len(whole.split()) <= LONGEST_PASSAGE else None
 

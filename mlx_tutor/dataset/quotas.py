@@ -39,7 +39,7 @@ def apply_quotas(
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for i in left:
             groups[key(examples[i])].append(i)
-        # Rows that lie on no page are one group, and no page.
+        # Rows without a page form a group of their own.
         groups.pop(None, None)
         most = max(FEW, math.ceil(len(left) * max(share, EVEN / max(1, len(groups)))))
         for group in groups.values():
@@ -62,7 +62,7 @@ def apply_quotas(
 def _spread(
     examples: Sequence[Example], group: Sequence[int], key: Callable[[Example], Hashable], seed: int
 ) -> list[int]:
-    """A group in an order whose every beginning has each key about equally often."""
+    """A group in an order in which every prefix has each key about equally often."""
     shuffled = sorted(group, key=lambda i: rank(seed, examples[i].origin.source, examples[i].qa_pair.question, i))
     met: Counter[Hashable] = Counter()
     rounds: dict[int, int] = {}

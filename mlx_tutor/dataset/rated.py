@@ -15,7 +15,7 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
 from mlx_tutor.workspace import Course
 
-# Mean over raters and criteria from which on an answer is worth learning.
+# An answer is worth learning from this mean over raters and criteria upwards.
 GOOD = 4.0
 METHOD = "rating"
 # Words in a row that an answer may share with a held-out row only when a training row has them too; and the fewest

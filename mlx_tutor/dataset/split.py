@@ -9,7 +9,7 @@ from mlx_tutor.errors import DatasetError
 from mlx_tutor.records import Example, Place
 
 SPLITS = ("train", "valid", "test")
-# Of a split, that a section of more than the usual size may take.
+# Share of a split that one large section may take.
 LARGEST_SHARE = 0.25
 
 
@@ -45,7 +45,7 @@ def split_examples(
     order = [keys[i] for i in range(rounds) for _, keys in sorted(by_source.items()) if i < len(keys)]
     dealt: dict[str, list[Example]] = {split: [] for split in SPLITS}
     usual = median(len(rows) for rows in sections.values())
-    # Every split gets a section first; then each goes where most is missing.
+    # Each split gets one section first; each further section goes to the split that lacks most rows.
     for number, key in enumerate(order):
         empty = [split for split in wanted if not dealt[split]]
         left = len(order) - number

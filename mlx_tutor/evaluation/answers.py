@@ -14,7 +14,7 @@ from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
-# Answers written at once. More fill the memory of a small Mac with what they have read so far.
+# Answers generated together. With more, their caches fill the memory of a small Mac.
 BATCH = 16
 
 
@@ -57,7 +57,7 @@ class Reply:
 
 
 def count_unanswered(replies: Mapping[str, Sequence[Reply]]) -> dict[str, int]:
-    """Of each model, how often the limit of tokens came before an answer: in its thoughts."""
+    """For each model, how often the limit of tokens was reached before an answer: in its thoughts."""
     return {label: sum(reply.cut and not reply.text for reply in found) for label, found in replies.items()}
 
 
@@ -93,7 +93,7 @@ def generate_replies(
 ) -> None:
     """Answer all prompts at temperature 0, `batch` at a time; the next begins as soon as one has ended.
 
-    In exact arithmetic each answer is the one that `generate_answer` gives. Sums over a batch may be rounded otherwise
+    In exact arithmetic each answer equals that of `generate_answer`. Sums over a batch may be rounded differently
     than for one row, which can tip a tie between two tokens.
 
     Args:
@@ -116,7 +116,7 @@ def generate_replies(
         completion_batch_size=batch,
         prefill_batch_size=min(batch, 8),
     )
-    # Neighbours of like length waste little on padding.
+    # Rows of similar length need little padding.
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     limits = [min(settings.max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
     uids = generator.insert([list(prompts[i]) for i in order], limits)
@@ -147,14 +147,14 @@ def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], en
 
 
 def read_replies(path: Path) -> dict[str, Reply]:
-    """What `answer_questions` has kept, by key; a last line that was torn by an interruption is cut off."""
+    """The replies that `answer_questions` has saved, by key; an incomplete last line is removed."""
     if not path.is_file():
         return {}
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         write_text(path, whole.decode(errors="replace"))
-    # Replies of older versions do not say how they ended, and their keys are other ones.
+    # Replies of older versions lack `ended` and have other keys.
     return {row["key"]: Reply(row["answer"], row["tokens"], row["ended"]) for row in read_jsonl(path) if "ended" in row}
 
 

@@ -18,7 +18,7 @@ Score = Callable[[Array], Array]
 Verdict = Literal["better", "worse", "more", "less", "unclear", "too few rows"]
 
 RESAMPLES = 2000
-# With fewer rows, resamples differ too little to say anything.
+# With fewer rows, resamples differ too little for an interval.
 MIN_ROWS = 10
 
 
@@ -70,7 +70,7 @@ def _estimate(value: Array, resampled: Array) -> Estimate | None:
 
 
 def judge(difference: Estimate, better: int, rows: int) -> Verdict:
-    """What a difference says, when more is better (1), worse (-1) or neither (0): "unclear" while 0 is possible."""
+    """The verdict on a difference, where more is better (1), worse (-1) or neither (0): "unclear" if 0 is possible."""
     if rows < MIN_ROWS:
         return "too few rows"
     if difference.low <= 0 <= difference.high:

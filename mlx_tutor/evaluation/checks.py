@@ -61,7 +61,7 @@ def hash_checks(
 
 
 def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:
-    """A check in evaluation.json, when it is of exactly these inputs."""
+    """A check in evaluation.json, if it was made from exactly these inputs."""
     path = run.adapter / "evaluation.json"
     found: dict[str, Any] | None = read_json(path).get(name) if path.is_file() else None
     return found if found is not None and found["inputs"] == inputs else None
@@ -69,7 +69,7 @@ def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:
 
 def _limit_answers(recipe: Recipe) -> GenerateSettings:
     settings = recipe.generate
-    # Nobody knows how long thoughts get.
+    # The length of thoughts cannot be predicted.
     most = settings.max_tokens if recipe.model.thinking else min(MOST_TOKENS, settings.max_tokens)
     return replace(settings, temp=0.0, max_tokens=most)
 
@@ -100,7 +100,7 @@ def _ask_models(
     work: CheckQuestions | None = None
     for number, model in enumerate((first, last)):
         loaded = load_spec(model)
-        # The tokens are those of the base's tokenizer for both.
+        # Both get the tokens of the base's tokenizer.
         work = work or plan(loaded)
         count = len(work.choices) + len(work.questions)
 
@@ -195,7 +195,7 @@ def measure_guards(
     limit: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Ask base and tuned model what training should not have spoilt; adds "guards" to `evaluation.json`.
+    """Ask base and tuned model about what training should not have harmed; adds "guards" to `evaluation.json`.
 
     Args:
         run: The run; its fused model is asked where there is one.

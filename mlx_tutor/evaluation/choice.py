@@ -1,6 +1,6 @@
 """Multiple choice by likelihood: the model writes nothing, so that a weak one can be asked too.
 
-The option with the least loss a token is the one that the model prefers: multiple choice as in Brown et al. (2020,
+The model prefers the option with the lowest loss a token: multiple choice as in Brown et al. (2020,
 "Language Models are Few-Shot Learners", section 2.4), normalised by length.
 """
 
@@ -74,7 +74,7 @@ def _measure_choice(loaded: LoadedModel, choice: Choice, cache: PromptCache) -> 
             layer.keys, layer.values = (mx.repeat(array, count, axis=0) for array in one.keys_and_values())
             layer.offset = one.offset
     else:
-        # Layers that remember in another way read the prompt once for each option.
+        # Layers with another kind of cache read the prompt once for each option.
         loaded.model(mx.array([read] * count), cache=layers)
     width = max(map(len, choice.options))
     targets, weights = np.zeros((count, width), np.int32), np.zeros((count, width), np.float32)
@@ -88,5 +88,5 @@ def _measure_choice(loaded: LoadedModel, choice: Choice, cache: PromptCache) -> 
 
 
 def find_margin(losses: Array) -> float:
-    """How much less the right option costs than the best wrong one, in nats a token; above 0 it is preferred."""
+    """Loss of the best wrong option minus that of the right one, in nats a token; above 0 the model is right."""
     return float(losses[1:].min() - losses[0])

@@ -20,7 +20,7 @@ from mlx_tutor.settings import GenerateSettings
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one model said, and how. `weights_gb` is what its weights take, the adapter's included."""
+    """What one model answered, and how. `weights_gb` is what its weights take, the adapter's included."""
 
     label: str
     answer: Answer
@@ -32,7 +32,7 @@ def load_models(models: Sequence[ModelSpec]) -> Generator[tuple[ModelSpec, Loade
     """Each model, ready to be asked; one is in memory at a time.
 
     Those on the same folder come one after the other and share what was loaded once: adapters are put on it and
-    taken off again. Keep none of the models, or two are in memory; close the generator when not all is wanted.
+    taken off again. Keep no reference to a model, or two are in memory; close the generator if you stop early.
     """
     for path, thinking in dict.fromkeys((model.path, model.thinking) for model in models):
         loaded = load_model(path, thinking=thinking)
@@ -98,7 +98,7 @@ def compare_models(
 
 
 def describe_sharing(models: Sequence[ModelSpec], comparisons: Sequence[Comparison]) -> str:
-    """Which models shared what was loaded, as a sentence, or "" where none did; sizes in MB."""
+    """A sentence that says which models shared a loaded base, or "" where none did; sizes in MB."""
     weights = {comparison.label: 1000 * comparison.weights_gb for comparison in comparisons}
     parts = []
     for path in dict.fromkeys(model.path for model in models):

@@ -24,7 +24,7 @@ SILENT = ("none", "neither")
 
 
 def check_report(path: Path) -> None:
-    """Raise TutorError when no report can be written there; asked before the models are."""
+    """Raise TutorError when no report can be written there; called before any model is asked."""
     if path.suffix not in SUFFIXES:
         raise TutorError(f"{path} is no report. Name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if not path.parent.is_dir():
@@ -44,7 +44,7 @@ def _render_json(record: Mapping[str, Any]) -> str:
 
 
 def mark_differences(before: str, after: str) -> list[tuple[str, bool]]:
-    """`after` in pieces, and of each whether its words are not in `before` at that place.
+    """`after` in pieces, each with whether its words are missing from `before` at that place.
 
     Nothing is marked where the two have less than three tenths of their words in common.
     """
@@ -164,7 +164,7 @@ def list_settings(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def render_markdown(record: Mapping[str, Any]) -> str:
-    """The same as Markdown; answers are quoted, so that their own headings and fences stay theirs."""
+    """The same as Markdown; answers are quoted, so that their headings and fences do not affect the page."""
     models = record["models"]
     style = tabulate_style(models)
     lines = [

@@ -54,7 +54,7 @@ class EvaluationReport:
 
 
 def hash_models(run: Run) -> dict[str, str | None]:
-    """Fingerprints of what was made of the base, which the adapter stands for."""
+    """Fingerprints of adapter and fused model; the base follows from the adapter."""
     return {
         "adapter": hash_sample(run.adapter / "adapters.safetensors"),
         "fused": hash_sample(run.fused / "fuse.json") if run.is_fused else None,
@@ -86,7 +86,7 @@ def hash_weights(model: ModelSpec) -> str:
 
 
 def is_evaluation_current(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether `evaluation.json` speaks of exactly these models, rows and settings."""
+    """Whether `evaluation.json` was made from exactly these models, rows and settings."""
     path = run.adapter / "evaluation.json"
     return path.is_file() and bool(read_json(path)["inputs"] == _hash_losses(run, base, recipe, test_rows))
 

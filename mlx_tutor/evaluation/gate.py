@@ -13,7 +13,7 @@ Read = Callable[[Mapping[str, Any]], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One setting of [gate]: which part of the evaluation it needs, and what it says of which value.
+    """One setting of [gate]: which part of the evaluation it needs, and which value it limits.
 
     `least`: the value must reach the setting; else it must not pass it. At `off` nothing is checked.
     """
@@ -102,7 +102,7 @@ LIMITS = (
 
 
 def list_limits(settings: GateSettings) -> list[Limit]:
-    """Those that are on."""
+    """The limits that are set."""
     return [limit for limit in LIMITS if getattr(settings, limit.key) != limit.off]
 
 

@@ -1,8 +1,8 @@
 """Checks of what training should not do: answer everything, forget what the base knew, recite its sources.
 
 General questions are answered by likelihood (`choice.py`), so that a model that hardly writes can be asked. The others
-are answered in words, and a refusal is told by its words; a model that hardly writes never refuses that way, so it is
-measured too whether a refusal becomes more likely where one belongs.
+are answered in words, and a refusal is recognized by its words. A model that hardly writes never refuses so; whether
+the likelihood of a refusal is higher where one belongs is measured too.
 """
 
 import re
@@ -63,7 +63,7 @@ class Guard:
 
 
 def read_questions() -> dict[str, Any]:
-    """The questions that come with mlx-tutor."""
+    """The questions shipped with mlx-tutor."""
     found: dict[str, Any] = tomllib.loads((Path(__file__).parent / "guards.toml").read_text(encoding="utf-8"))
     return found
 
@@ -149,7 +149,7 @@ def is_refused(text: str, kind: str, taught: Sequence[str]) -> bool:
 
 
 def is_taught(text: str, taught: Sequence[str]) -> bool:
-    """Whether an answer has most words with which a refusal of the training rows begins."""
+    """Whether an answer has most of the words that begin a refusal of the training rows."""
     said = set(UnicodeTokenizer().tokenize(text))
     for answer in taught:
         words = set(UnicodeTokenizer().tokenize(answer))
@@ -160,7 +160,7 @@ def is_taught(text: str, taught: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What of a text stands word for word in the sources: its longest run of words, and the share of its 8-grams.
+    """What a text has word for word from the sources: its longest run of words, and the share of its 8-grams.
 
     `share` is None for a text of fewer than eight words.
     """
@@ -181,7 +181,7 @@ class SourceText:
         return f" {' '.join(UnicodeTokenizer().tokenize(text))} "
 
     def find_copied(self, text: str, asked: str = "") -> Copied:
-        """The longest run, and the share of runs of eight; a run that stands in the question is not copied."""
+        """The longest run, and the share of runs of eight; a run that is in the question does not count."""
         words, question = UnicodeTokenizer().tokenize(text), self._join(asked)
 
         def join(begin: int, end: int) -> str:

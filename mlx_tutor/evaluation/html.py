@@ -16,7 +16,7 @@ PACKAGE = "mlx_tutor.evaluation"
 
 @cache
 def open_templates(package: str) -> Environment:
-    """The templates of a package, and behind them those that all pages share; all of them escape."""
+    """The templates of a package and those that all pages share, with autoescape."""
     loader = ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, PACKAGE))])
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 

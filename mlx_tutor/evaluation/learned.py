@@ -158,7 +158,7 @@ def _find_term(question: str) -> tuple[str, str]:
 
 
 def _find_subject(question: str, answer: str) -> str:
-    """The words with which an answer begins and which stand so in its question, as a name that was asked about."""
+    """The words that begin an answer and occur in its question, such as the name that was asked about."""
     words, subject = answer.split(), ""
     for count in range(1, len(words)):
         begin = " ".join(words[:count])
@@ -169,7 +169,7 @@ def _find_subject(question: str, answer: str) -> str:
 
 
 def _cut_answer(answer: str, term: str) -> tuple[str, str]:
-    """How an answer begins, up to its verb, and how it goes on, the term taken out where it stands again."""
+    """The beginning of an answer, up to its verb, and the rest without the term."""
     name = ARTICLE.sub("", term)
     pattern = re.compile(rf"(?<!\w)(?:(?:an?|the)\s+)?{re.escape(name)}s?(?!\w)", re.IGNORECASE) if name else None
     verb = VERB.match(answer)
@@ -179,7 +179,7 @@ def _cut_answer(answer: str, term: str) -> tuple[str, str]:
 
 
 def _find_before(content: str, answer: str) -> str:
-    """What stands on the answer's line before it: `Answer:`, or nothing."""
+    """The text before the answer on its line: `Answer:`, or nothing."""
     start = content.rfind(answer)
     return content[content.rfind("\n", 0, start) + 1 : start].strip() if start > 0 else ""
 
@@ -227,19 +227,19 @@ def pick_options(facts: Sequence[Fact], index: int) -> list[str]:
 
 
 def split_words(text: str) -> set[str]:
-    """Words that say something: four letters or more, cut to six so that forms of a word agree mostly."""
+    """Content words: four letters or more, cut to six so that most forms of a word agree."""
     words = UnicodeTokenizer().tokenize(text)
     return {word[:6] for word in words if len(word) > 3 or not word.isascii() or word.isdigit()}
 
 
 def find_common(facts: Sequence[Fact]) -> set[str]:
-    """Words that stand in many answers, a tenth of them and five at least: they say that the form is known."""
+    """Words of many answers (a tenth of them, at least five): they only show that the form is known."""
     counts = Counter(word for fact in facts for word in split_words(fact.answer))
     return {word for word, count in counts.items() if count >= max(5, len(facts) / 10)}
 
 
 def measure_said(text: str, fact: Fact, common: set[str]) -> float:
-    """How much of a fact's answer stands in the best sentence of a text: F1 of words.
+    """How much of a fact's answer is in the best sentence of a text: F1 of words.
 
     Words of the question and `common` ones are left out: they say nothing of whether this answer is known.
     """

@@ -43,7 +43,7 @@ from mlx_tutor.workspace import Run
 
 # Tokens of a batch with a loss on every one of them: their logits are what takes the memory.
 LOSS_TOKENS = 2048
-# How many questions are kept with the answers to them, to be read.
+# Questions that the report shows with their answers.
 SHOWN = 6
 
 OnProgress = Callable[[str, int, int], None]
@@ -65,7 +65,7 @@ def hash_answers(
 
 
 def read_answers(run: Run, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """The measures in evaluation.json, when they are of exactly these inputs, from `hash_answers`."""
+    """The measures in evaluation.json, if they were made from exactly these inputs, from `hash_answers`."""
     path = run.adapter / "evaluation.json"
     record = read_json(path) if path.is_file() else {}
     answers: dict[str, Any] | None = record.get("answers")
@@ -83,10 +83,10 @@ def measure_answers(
     seed: int = 0,
     course: CourseText | None = None,
 ) -> dict[str, Any]:
-    """Let each model answer the test rows and measure that.
+    """Let each model answer the test rows, and measure the answers.
 
     Adds "answers" to `adapters/<run>/evaluation.json`, which `evaluate_run` has written. Each answer is kept in
-    `answers.jsonl` beside it: what was interrupted goes on where it was.
+    `answers.jsonl` beside it: an interrupted call continues where it stopped.
 
     Args:
         run: The run; its fused model is measured when there is one.
@@ -107,7 +107,7 @@ def measure_answers(
     models = list_models(run, base, recipe)
     questions, available, dropped = _prepare_questions(base, recipe, rows, limit, seed)
     measured: dict[str, _Measured] = {}
-    # One after the other in memory; all get the questions as the tokenizer of the base writes them.
+    # One model in memory at a time; all get the questions in the tokens of the base.
     for number, model in enumerate(models):
 
         def on_done(done: int, label: str = model.label, before: int = number * len(questions)) -> None:
@@ -294,7 +294,7 @@ def compare_teaching(
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` indices below `count`, as far apart as can be: neighbours are about the same section."""
+    """At most `wanted` indices below `count`, as far apart as possible: neighbours are about the same section."""
     return sorted({int(i) for i in np.linspace(0, count - 1, min(wanted, count)).round()})
 
 

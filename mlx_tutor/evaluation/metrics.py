@@ -58,7 +58,7 @@ class UnicodeTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         words: list[str] = []
-        # What the last character was: nothing of a word, part of a word, or a word of its own.
+        # The kind of the last character: none of a word, part of a word, or a word by itself.
         last = ""
         for character in unicodedata.normalize("NFKC", text).casefold():
             kind = unicodedata.category(character)[0]
@@ -130,7 +130,7 @@ def make_corpus_metrics() -> dict[str, Any]:
 def sample_corpus(metric: Any, references: Sequence[str], texts: Sequence[str]) -> Sample:
     """Statistics of a metric of sacrebleu, which scores their sums, not the mean over answers.
 
-    The two methods are those that sacrebleu's own bootstrap is made of.
+    sacrebleu's own bootstrap uses the same two methods.
     """
     statistics = np.asarray(metric._extract_corpus_statistics(texts, [references]), float)
 
@@ -141,7 +141,7 @@ def sample_corpus(metric: Any, references: Sequence[str], texts: Sequence[str]) 
 
 
 def write_signatures(references: Sequence[str]) -> dict[str, str]:
-    """What sacrebleu asks to be printed beside its figures."""
+    """The signatures that sacrebleu asks to be printed beside its scores."""
     signatures = {}
     for name, metric in make_corpus_metrics().items():
         metric.corpus_score(references, [references])

@@ -1,7 +1,7 @@
 """Blind rating: two answers to each prompt, in an order that only the journal knows, scored 1 to 5 by criterion.
 
 Every score is in `journal.sqlite` as soon as it is given, so that a rater can stop at any time. What happens between
-two scores is up to whoever shows them, a terminal or a web page: pick_pair, store_score, store_skip, step_back.
+two scores is up to the caller, a terminal or a web page: pick_pair, store_score, store_skip, step_back.
 """
 
 import json
@@ -159,7 +159,7 @@ def prepare_pairs(
     prompts: Sequence[Prompt],
     on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> int:
-    """Let both models answer the prompts that they have no answers to yet; returns how many pairs are new.
+    """Let both models answer the prompts that have no answers yet; returns how many pairs are new.
 
     From then on, these two are rated. Answers are at temperature 0, several at once. A pair of answers is in the
     journal only when both are there.
@@ -259,7 +259,7 @@ def pick_pair(course: Course, run: str, rater: str, criteria: Sequence[str]) -> 
     """The next pair that this rater has not scored in full and has not skipped; None when there is none.
 
     Each rater gets the pairs in an order of their own. Which answer comes first is drawn when a pair is first shown,
-    recorded, and stays. What is begun goes first.
+    recorded, and stays. A pair that was begun comes first.
     """
     with _open(course) as connection:
         pairs = _list_pairs(connection, run)
@@ -308,7 +308,7 @@ def store_score(course: Course, rater: str, pair: int, answer: int, criterion: s
 
 
 def store_skip(course: Course, rater: str, pair: int) -> None:
-    """Leave a pair out until `restore_skipped`; scores that it has stay."""
+    """Leave a pair out until `restore_skipped`; its scores stay."""
     with _open(course) as connection:
         connection.execute("UPDATE rated_orders SET skipped = 1 WHERE pair = ? AND rater = ?", (pair, rater))
 

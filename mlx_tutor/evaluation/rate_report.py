@@ -23,7 +23,7 @@ def read_summary(run: Run, course: str) -> dict[str, Any] | None:
 
 
 def tabulate_scores(found: Mapping[str, Any]) -> Table:
-    """Means by criterion, and what they come to, of base and tuned model."""
+    """Means by criterion, and overall, of base and tuned model."""
     sides = (found["models"]["base"], found["models"]["tuned"])
     rows = [(name, *(describe_estimate(side["criteria"][name]) for side in sides)) for name in found["criteria"]]
     rows.append(("mean of all", *(describe_estimate(side["mean"]) for side in sides)))

@@ -97,7 +97,7 @@ def render_report(
 
 
 def list_training(record: Mapping[str, Any], rows: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
-    """What was trained on what, how, and what it came to."""
+    """What was trained on what, how, and with which result."""
     result, train = record["result"], record["recipe"]["train"]
     keys = ("rank", "scale", "dropout", "num_layers", "batch_size", "grad_accumulation_steps", "learning_rate")
     system = record["recipe"]["course"]["system_prompt"] or "none"

@@ -7,7 +7,7 @@ from typing import Any
 from mlx_tutor.evaluation.html import draw, write_short, write_value
 from mlx_tutor.tables import Table
 
-# What each list of facts means for who reads it.
+# What each list of facts means to the reader.
 LISTS = {
     "learned": "The base did not know them, the tuned model does.",
     "unlearned": "The base knew them, the tuned model does not.",
@@ -192,7 +192,7 @@ def describe_answer(values: Mapping[str, float | None]) -> str:
 
 
 def tabulate_speed(answers: Mapping[str, Any], models: Sequence[str]) -> Table:
-    """What the models cost to run."""
+    """Speed and memory of the models."""
     rows = [
         (title, *(f"{answers['speed'][model][key]:,.{digits}f}{unit}" for model in models))
         for title, key, unit, digits in (

@@ -37,7 +37,7 @@ INTUITION = re.compile(
     re.IGNORECASE,
 )
 PLAIN_MATH = re.compile(r"\w\s*[=<>≤≥≈≠±×÷√∑∫^]\s*[\w(-]|\d\s*(?:\+|/|\*{1,2})\s*\d|\d - \d|[√∑∫]")
-# Longer than this, a paragraph is no bite.
+# A longer paragraph is not bite-sized.
 CHUNK_WORDS = 60
 
 

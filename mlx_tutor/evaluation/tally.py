@@ -26,9 +26,9 @@ from mlx_tutor.records import Message
 
 # An answer with this mean or more was a success.
 SUCCESS = 4.0
-# As likely as that is a difference where there is none.
+# Significance level of the sign test.
 LEVEL = 0.05
-# More ratings than this are nobody's plan.
+# Nobody plans more ratings than this.
 MOST = 200
 SEED = 0
 OUTCOMES = {"wins": "win", "ties": "tie", "losses": "loss"}
@@ -38,7 +38,7 @@ def plan_more(wins: int, ties: int, losses: int) -> int | None:
     """How many more prompts make the sign test sure, if they come out in the shares so far.
 
     0 when it is sure already; None when that would take more than `MOST`, as it does while the two are even. It is a
-    plan and no rule for stopping: who looks after every rating and stops at the first p below 0.05 finds differences
+    plan and no stopping rule: testing after every rating, and stopping at the first p below 0.05, finds differences
     that are not there more often than one time in twenty.
     """
     rated = wins + ties + losses
@@ -79,7 +79,7 @@ def measure_agreement(units: Sequence[Sequence[int]]) -> float | None:
 
 
 def measure_share(hits: int, total: int) -> dict[str, float] | None:
-    """A share with its 95 % interval (Wilson, 1927), which holds for few prompts and near 0 and 1; None of nothing."""
+    """A share with its 95 % interval (Wilson, 1927), valid for few prompts and near 0 and 1; None without any."""
     if not total:
         return None
     z, share = 1.959964, hits / total
@@ -110,7 +110,7 @@ def summarize_ratings(
         ]
     ).reshape(len(rated), len(SIDES), len(criteria))
     means = scores.mean(axis=2)
-    # Means of whole scores: whatever is left of a difference below this is rounding.
+    # Scores are whole numbers: a smaller difference of means is rounding.
     gaps = np.round(means[:, 1] - means[:, 0], 9)
     wins, losses = int((gaps > 0).sum()), int((gaps < 0).sum())
     ties = len(rated) - wins - losses

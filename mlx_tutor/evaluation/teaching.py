@@ -51,13 +51,13 @@ LEVELS = (
     (r"graduate|master|ph\.?d|doctora|university|expert|professional", 9, 20),
 )
 GRADE = re.compile(r"\b(?:grade|year|class)\s*(\d{1,2})\b|\b(\d{1,2})(?:st|nd|rd|th) grade\b", re.IGNORECASE)
-# How many questions are answered alone for the speed that a user sees.
+# Questions answered one by one to measure the speed a user sees.
 TIMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CourseText:
-    """What is known of a course beside its rows.
+    """What is known about a course besides its rows.
 
     `sources` is its text in any pieces; `find_concepts` gives the concepts that a text names; `find_support` takes an
     answer and its question, and gives how many statements of the answer the course supports and how many were checked.
@@ -137,7 +137,7 @@ def names_concept(text: str, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TeachingScorer:
-    """What stays the same for all answers of an evaluation."""
+    """What is the same for all answers of an evaluation."""
 
     course: CourseText
     text: SourceText
@@ -192,7 +192,7 @@ def show_teaching(measured: dict[str, tuple[float, float]]) -> dict[str, float |
 
 
 def measure_speed(loaded: LoadedModel, questions: Sequence[Question], settings: GenerateSettings) -> dict[str, float]:
-    """What a user sees who asks one question after the other, as means over the first few.
+    """The speed a user sees who asks one question after another: means over the first few.
 
     Tokens a second once it writes, seconds to the first token, peak memory and weights in GB.
     """

@@ -14,7 +14,7 @@ from mlx_tutor.training.lower import LowerLayers
 Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 BATCH_SIZE = 4
-# Below this gain in nats a token the share that is kept of it is noise.
+# For a smaller gain (nats a token) the share that is kept is noise.
 SMALLEST_GAIN = 0.02
 
 
@@ -71,7 +71,7 @@ class Reference:
         for number, batch in enumerate(self._iterate(lower)):
             if number % every:
                 continue
-            # Normed where they are summed up: each pass over the whole vocabulary costs as much as a layer.
+            # Normalized in the sums: each pass over the vocabulary costs as much as a layer.
             own = compute_head(self._model, self._hidden[number]).astype(mx.float32)
             other = compute_logits(candidate, batch[0], batch[1], lower.first if lower else 0).astype(mx.float32)
             norms = mx.logsumexp(other, axis=-1)
@@ -96,7 +96,7 @@ def _sum_tokens(values: list[mx.array], weights: mx.array) -> Sums:
 def average(sums: Sequence[Sums]) -> Agreement:
     """Means over all supervised tokens."""
     loss, kl, top1, count = np.sum(sums, axis=0)
-    # Rounding can put a KL of equal models a hair below zero.
+    # Rounding can make the KL of equal models slightly negative.
     return Agreement(float(loss / count), max(0.0, float(kl / count)), float(top1 / count))
 
 
@@ -106,6 +106,6 @@ def take_targets(logits: mx.array, targets: mx.array) -> mx.array:
 
 
 def measure_retention(base: float, adapter: float, fused: float) -> float | None:
-    """The share of the training's gain in loss that is kept; None where there is too little to take a share of."""
+    """The share of the training's gain in loss that is kept; None where the gain is too small."""
     gain = base - adapter
     return None if gain < SMALLEST_GAIN else (base - fused) / gain

@@ -17,12 +17,12 @@ from mlx_tutor.fuse.rounding import Curvature, factor_curvature
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_logits
 
-# Inputs whose errors may make good each other's. All of them up to here; wider layers would need too much memory.
+# Inputs whose rounding errors may compensate each other. Blocks of a wider layer are separate, to save memory.
 BLOCK = 1024
 
 
 class _Recorder(nn.Module):  # type: ignore[misc]
-    """A layer that keeps what goes in and adds a zero to what comes out: that zero's gradient is the output's."""
+    """A layer that records its input and adds a zero to its output: the gradient of that zero is the output's."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -66,12 +66,12 @@ def _sum_hessians(
         logs = _take_log(compute_logits(model, inputs, positions))
         label_key, sign_key = mx.random.split(key)
         labels = mx.random.categorical(mx.stop_gradient(logs), key=label_key)
-        # Random signs keep the tokens of a row apart: what they share cancels in the mean.
+        # Random signs separate the tokens of a row: shared parts cancel in the mean.
         signs = weights * (1 - 2 * mx.random.bernoulli(key=sign_key, shape=weights.shape))
         drawn = mx.take_along_axis(logs, labels[:, None], axis=-1)[:, 0]
         return (drawn * signs).sum(), {path: recorder._entered for path, recorder in recorders.items()}
 
-    # Once for the types that the layers compute with.
+    # One pass to learn the types that the layers compute in.
     model(mx.zeros((1, 1), mx.int32))
     count = sum(row.supervised for row in rows)
     hessians: dict[str, list[mx.array]] = {}

@@ -8,11 +8,11 @@ from mlx_tutor.fuse.bits import LayerCost, average_bits, choose_bits, count_laye
 from mlx_tutor.records import UNROUNDED, describe_bits
 from mlx_tutor.settings import FuseSettings
 
-# Between two widths, so many sizes are tried: a quarter bit is about one percent of a small model.
+# Sizes to try between two widths: a quarter bit is about one percent of a small model.
 STEPS = {4: 4, 5: 2, 6: 2, 8: 2, UNROUNDED: 1}
 # Sizes are sought on one batch in so many, and confirmed on all.
 EVERY = 2
-# How far the fused model may be from the adapter, in KL, as a share of the way from there to the base.
+# KL from adapter to fused model, as a share of that from adapter to base, that is allowed.
 MOST_DRIFT = 0.1
 
 

@@ -79,7 +79,7 @@ def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
         "adapter": hash_sample(run.adapter / "adapters.safetensors"),
         "base": run.read()["inputs"]["base"],
         "settings": hash_value(recipe.to_dict()["fuse"]),
-        # Models from before there were versions have no entry; they are of the first.
+        # Models made before this number existed have no entry and count as version 1.
         **({"fuser": str(FUSER)} if FUSER > 1 else {}),
     }
 
@@ -172,12 +172,12 @@ def fuse_run(
 
 
 class FuseProgress:
-    """How far a fuse is, in passes of a row through the adapted layers; phases come in the order they are entered."""
+    """Progress of a fuse, in passes of a row through the adapted layers; phases in the order they are entered."""
 
     def __init__(self, on_progress: OnProgress, rows: int, fitting: int, widths: int) -> None:
         self._on_progress = on_progress
         trials = math.ceil(math.log2(2 * widths)) if widths > 1 else 0
-        # The layers below come once with the adapter, and again with the curvature, which goes backwards too.
+        # Lower layers are computed once with the adapter and once with the curvature, which also has a backward pass.
         self._shares = [3 * fitting, 2 * rows, rows] + [rows / EVERY] * trials + [rows]
         self._entered = 0
 
@@ -196,7 +196,7 @@ class FuseProgress:
 
 @dataclass(slots=True)
 class TrialRunner:
-    """Where sizes are measured: in the base's own place in memory, and the one that is written as it was written."""
+    """Measures sizes: trials in memory in place of the base's layers, the final one as it was written."""
 
     base: Path
     folder: Path
@@ -245,7 +245,7 @@ def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recip
 
 
 def pick_fitting(rows: Sequence[TokenRow], loaded: LoadedModel) -> list[TokenRow]:
-    """Training rows, spread over the split, that tell how to round: a few tokens for each input of a layer."""
+    """Calibration rows for rounding, spread over the training split: a few tokens for each input of a layer."""
     hidden = loaded.config["hidden_size"]
     some = rows[:: math.ceil(len(rows) / FITTING_ROWS)]
     tokens = sum(len(row.tokens) for row in some)
@@ -264,7 +264,7 @@ def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | 
 
 
 def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
-    """Write the papers of the model beside it, then put the folder in place."""
+    """Write the model's card and fuse.json beside it, then move the folder into place."""
     record = {
         "result": asdict(report),
         "inputs": hash_inputs(run, recipe),

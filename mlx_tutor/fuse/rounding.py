@@ -15,9 +15,9 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Inputs rounded together: their corrections reach the inputs behind them in one product.
+# Inputs rounded together: one product carries their corrections to the inputs after them.
 STRIP = 64
-# Share of the mean curvature that is added to each input's own, against chance in few rows.
+# Dampening: share of the mean curvature added to each input's, against noise from few rows.
 DAMPING = 0.01
 MOST_DAMPINGS = 5
 
@@ -49,8 +49,8 @@ def factor_curvature(hessians: Sequence[Array]) -> Curvature:
 
 
 def _factor_inverse(hessian: Array) -> Array:
-    """Upper triangular factor of the inverse, with as much damping as it takes: sums in float32 are not exact."""
-    # The second term is for a layer that nothing depends on.
+    """Upper triangular factor of the inverse, with as much damping as needed: sums in float32 are not exact."""
+    # The second term guards against a layer with zero curvature.
     damping = DAMPING * np.diag(hessian).mean() + 1e-30
     for _ in range(MOST_DAMPINGS - 1):
         with suppress(np.linalg.LinAlgError):

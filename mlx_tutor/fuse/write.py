@@ -16,7 +16,7 @@ from mlx_tutor.records import UNROUNDED
 
 
 class Merged:
-    """Base and adapter as one, each layer with as many bits as one likes; what was rounded once is kept.
+    """Base and adapter merged, each layer with any number of bits; what was rounded once is kept.
 
     Layers without an adapter stay as they are, bit for bit.
     """
@@ -65,7 +65,7 @@ class Merged:
 
     def _merge(self, path: str) -> nn.Module:
         module = self._adapted[path]
-        # In float32, and rounded once: the row lengths of DoRA are lost in 16 bits.
+        # In float32, rounded once: 16 bits would lose DoRA's row norms.
         module.linear.set_dtype(mx.float32)
         layer: nn.Module = module.fuse(dequantize=True)
         layer.set_dtype(mx.float32)
@@ -124,7 +124,7 @@ def _store_layer(
         return layer
     if "bias" in layer:
         layer.bias = layer.bias.astype(dtype)
-    # What 32 bits hold more than 16 is far below one step.
+    # The precision lost from 32 to 16 bits is far below one step.
     half = mx.float16 if dtype == mx.float32 else dtype
     if bits == UNROUNDED:
         layer.weight = layer.weight.astype(half)

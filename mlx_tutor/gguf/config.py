@@ -73,7 +73,7 @@ def _check_heads(file: GGUFFile, config: dict[str, Any]) -> None:
 
 def _read_rope_scaling(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any] | None:
     """`rope_scaling` of config.json: None, linear, yarn, or llama3 where the file has its factors."""
-    # The older key is its own factor.
+    # The older key holds the factor itself.
     older = file.get("{arch}.rope.scale_linear", 1.0)
     factor = file.get("{arch}.rope.scaling.factor", older)
     kind = file.get("{arch}.rope.scaling.type", "linear" if factor != 1.0 else "none")

@@ -23,7 +23,7 @@ ROOM = 2.4
 
 
 def find_cache() -> Path:
-    """Where converted models lie."""
+    """The folder of converted models."""
     return user_cache_path("mlx-tutor") / "gguf"
 
 
@@ -85,7 +85,7 @@ def find_named(name: str, on_event: Callable[[str], None] = lambda text: None) -
 
 
 def describe_conversion(folder: Path) -> str:
-    """What became of a file's matrices, in one line; nothing for a folder that was no GGUF file."""
+    """The types of a file's matrices before and after, in one line; "" for a folder not made from a GGUF file."""
     if not (folder / RECORD).is_file():
         return ""
     record, kept, rounded = read_json(folder / RECORD), [], []
@@ -132,7 +132,7 @@ def _hash_once(path: Path, cache: Path) -> str:
         digest = hash_text(f"{VERSION} {hash_file(path)}")
     except OSError as err:
         raise ModelError(f"{path} cannot be read ({err.strerror}).") from err
-    # Only to be quicker the next time: a cache that cannot be written may hold the model all the same.
+    # Only saves time later: a read-only cache may still hold the model.
     with suppress(TutorError, OSError):
         write_json(note, seen | {"digest": digest})
     return digest
@@ -196,5 +196,5 @@ def _save_weights(path: Path, arrays: dict[str, Any]) -> None:
     try:
         mx.save_safetensors(str(path), dict(sorted(arrays.items())), {"format": "mlx"})
     except RuntimeError as err:
-        # So mlx says that a disk is full.
+        # MLX reports a full disk this way.
         raise OSError(str(err)) from err

@@ -35,7 +35,7 @@ class _Reader(GGUFReader):
 
 @dataclass(frozen=True, slots=True)
 class GGUFFile:
-    """What a GGUF file says and holds. Tensors by their GGUF name, in the file's order."""
+    """The fields and tensors of a GGUF file. Tensors by their GGUF name, in the file's order."""
 
     path: Path
     architecture: str

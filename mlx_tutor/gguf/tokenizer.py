@@ -112,7 +112,7 @@ class _Vocabulary:
         words = {token: index for index, token in self._list_words()}
         if lost := next((m for m in merges if len(m) != 2 or not {*m, "".join(m)} <= words.keys()), None):
             raise self.file.refuse(f"merges {' and '.join(lost)!r}, which are not in its vocabulary")
-        # Llama 3 has whole words that its merges do not reach.
+        # Llama 3 has whole words that its merges cannot build.
         model = models.BPE(vocab=words, merges=merges, ignore_merges=CUTS[pre] is _cut_llama3)
         tokenizer = Tokenizer(model)
         if self.file.architecture.startswith("qwen"):
@@ -170,7 +170,7 @@ class _Vocabulary:
     def _begin_texts(self, tokenizer: Tokenizer) -> None:
         """Put the bos token before each text where the file says so; conversations get it from their template."""
         index = self.find_named("bos")
-        # What llama.cpp does where the file is silent.
+        # llama.cpp's default.
         model, pre = (self.file.get(f"tokenizer.ggml.{name}") for name in ("model", "pre"))
         usual = model == SENTENCEPIECE or CUTS.get(pre) is _cut_llama3
         if index is not None and self.file.get("tokenizer.ggml.add_bos_token", usual):

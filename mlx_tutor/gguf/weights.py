@@ -65,7 +65,7 @@ class Weights:
         self._file = file
         self._sums: dict[tuple[str, int | None], _Sums] = {}
         kinds = {tensor.tensor_type.name for tensor in file.tensors.values()}
-        # One dtype for all that is not quantized: mixed, the wider one would be cast at every use.
+        # One dtype for everything not quantized: mixed types would be cast at every use.
         self.dtype = mx.bfloat16 if kinds <= set(UNROUNDED) else mx.float32
         self._convert(config)
 
@@ -163,7 +163,7 @@ def _may_miss(name: str, config: dict[str, Any]) -> bool:
 
 
 def _find_heads(name: str, config: dict[str, Any]) -> int:
-    """How many heads are woven into a tensor: of q and k, in Llama models only."""
+    """How many heads a tensor interleaves: q and k, in Llama models only."""
     if config["model_type"] != "llama" or ".attn_" not in name:
         return 0
     part = name.split(".")[2]
@@ -212,7 +212,7 @@ def _keep_levels(data: Array, value: Array, kind: str, bits: int) -> tuple[Array
     scales, biases = _read_affine(data, kind)
     groups = value.reshape(len(value), -1, GROUP_SIZE)
     levels = groups - biases[..., None]
-    # A group without a step has its bias everywhere: level 0.
+    # A group with scale 0 is its bias everywhere: level 0.
     np.divide(levels, scales[..., None], out=levels, where=scales[..., None] != 0)
     levels = np.rint(levels, out=levels).astype(np.uint8)
     return pack_levels(levels.reshape(len(value), -1), bits), scales, biases

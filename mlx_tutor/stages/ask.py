@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def warn_changes(job: Job) -> None:
-    """Say so when the sources are not what was extracted."""
+    """Warn when the sources changed since they were extracted."""
     from mlx_tutor.extract.extract import find_changes
 
     if changed := find_changes(job.course):
@@ -20,7 +20,7 @@ def warn_changes(job: Job) -> None:
 
 
 def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
-    """Say so when the model has nothing of the course to answer from."""
+    """Warn when the model gets nothing of the course to answer from."""
     if not found:
         job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
     elif not given:

@@ -130,7 +130,7 @@ def check_documents(job: Job) -> None:
 
     course = job.course
     if has_tables(job.recipe) and not list_sources(course).known:
-        # Nothing to read, and whoever looks for documents finds that there are none.
+        # Without sources there is nothing to read; reading documents later reports that.
         extract_course(course, may_be_empty=True)
     read_documents(course)
     if changed := find_changes(course):
@@ -139,7 +139,7 @@ def check_documents(job: Job) -> None:
 
 
 def tell_build(job: Job, result: Mapping[str, Any]) -> None:
-    """What a build did that its one line does not say."""
+    """Report what a build did besides its one line."""
     if gaps := result["gaps"]:
         least = job.recipe.dataset.gap_rows
         job.screen.say(f"gaps      {gaps['thin']} sections with fewer than {least} rows, {gaps['left']} after filling")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mlx_tutor.evaluation.teaching import CourseText
 
 
-# To count as grounded, a statement must not babble: a weak model's few words, said again and again, stand in many.
+# A grounded statement must not repeat itself: a weak model's few words occur in many sentences.
 MOST_REPEATED = 0.4
 
 
@@ -55,7 +55,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
 
 
 def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed: int) -> dict[str, Any]:
-    """The measures of the generated answers, as they are kept or made now."""
+    """The measures of the generated answers, from the file or made now."""
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.dataset.messages import has_format
     from mlx_tutor.evaluation.measure import hash_answers, measure_answers, read_answers
@@ -74,7 +74,7 @@ def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed:
 def run_checks(
     job: Job, run: Run, text: "CourseText", names: Sequence[str], limit: int | None, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """The named checks, learned or guards, as they are kept or made now."""
+    """The named checks, learned or guards, from the file or made now."""
     from mlx_tutor.dataset.build import read_rows
     from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned, read_check
     from mlx_tutor.stages.model import find_base

@@ -42,7 +42,7 @@ def show_head(job: Job, exam: "Exam") -> None:
 
 
 def show_end(job: Job, exam: "Exam") -> None:
-    """The last words of an exam."""
+    """What is shown at the end of an exam."""
     if exam.problem:
         numbers = ", ".join(str(entry["number"]) for entry in exam.waiting)
         job.screen.warn(f"Entries {numbers} of the record are LOST, they could not be written. {exam.problem}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the common options said; commands without one of them see its default."""
+    """The values of the common options; a command without one of them gets its default."""
 
     course: str | None = None
     run: str | None = None
@@ -33,7 +33,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A course with its settings, and where to talk to the user."""
+    """A course with its settings, and the screen to report to."""
 
     course: Course
     recipe: Recipe
@@ -42,7 +42,7 @@ class Job:
 
 
 def open_screen(options: Options) -> "Screen":
-    """Where this command talks to the user."""
+    """The screen of this command."""
     from mlx_tutor.display import Screen
 
     return Screen(json=options.json, quiet=options.quiet, verbose=options.verbose)

@@ -127,7 +127,7 @@ def read_both(job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def hint_resume(job: Job, command: str, run: Run) -> str:
-    """What to type to go on with an interrupted training, or to make do with it."""
+    """What to type to continue an interrupted training, or to use what it learned."""
     hint = f"Interrupted, and saved. Go on: {name_resume(job, command, run)}"
     if run.read()["result"]["best_iteration"]:
         hint += f"\nOr use what it learned so far: mlx-tutor fuse -c {job.course.name} --run {run.name}"
@@ -135,7 +135,7 @@ def hint_resume(job: Job, command: str, run: Run) -> str:
 
 
 def name_resume(job: Job, command: str, run: Run) -> str:
-    """The command that goes on with a training."""
+    """The command that continues a training."""
     settings = "".join(f" --set {shlex.quote(item)}" for item in job.options.overrides)
     hosts = f" --hosts {shlex.quote(job.options.hosts)}" if job.options.hosts is not None else ""
     return f"mlx-tutor {command} -c {job.course.name} --run {run.name}{settings}{hosts}"
@@ -189,7 +189,7 @@ def describe_trained(result: Mapping[str, Any]) -> str:
 
 
 def find_base(job: Job, run: Run) -> Path:
-    """The model that a run was trained on; `--set model.base=` may say where else it lies.
+    """The model that a run was trained on; `--set model.base=` names another path.
 
     Raises:
         ModelError: not on this machine, or another model than the run's.
@@ -219,7 +219,7 @@ def note_starter(job: Job, *models: Path) -> None:
 
 
 def check_thinking(job: Job, run: Run) -> None:
-    """See that a run is asked as it was trained; raises RecipeError when it is not."""
+    """Check that a run is used with the `model.thinking` it was trained with; raises RecipeError when not."""
     trained = run.read().get("recipe", {}).get("model", {}).get("thinking", False)
     if trained != job.recipe.model.thinking:
         now, then = (str(value).lower() for value in (not trained, trained))
@@ -230,7 +230,7 @@ def check_thinking(job: Job, run: Run) -> None:
 
 
 def warn_stale_fuse(job: Job, run: Run) -> None:
-    """Say so when the adapter of a run has changed since it was fused."""
+    """Warn when the adapter of a run changed since it was fused."""
     from mlx_tutor.fuse.fuse import hash_inputs, read_fuse
 
     record = read_fuse(run)

@@ -48,7 +48,7 @@ class RankLostError(TrainingError):
 
 @dataclass(slots=True)
 class RankReports:
-    """What was heard of the ranks: `refused` is a problem that the user can solve, `failed` any other, by rank.
+    """What the ranks reported: `refused` is a problem that the user can solve, `failed` any other, by rank.
 
     `process` is that of rank 0.
     """

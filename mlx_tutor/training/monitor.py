@@ -94,7 +94,7 @@ class Progress:
 
 
 class TrainingMonitor:
-    """Looks at the training between two steps, and as mlx-lm's callback after each step.
+    """Controls the training between two steps, and as mlx-lm's callback after each step.
 
     `identity` is what a checkpoint belongs to: the course and the hashes of the inputs.
     """
@@ -193,7 +193,7 @@ class TrainingMonitor:
         return self.stopped == "finished"
 
     def _must_stop(self) -> bool:
-        """Whether a stop was requested of any rank: all of them must take the same way."""
+        """Whether a stop was requested of any rank: all ranks must decide alike."""
         requested = mx.array(self.stop_requested, mx.int32)
         return bool(mx.distributed.all_sum(requested, stream=mx.cpu).item())
 
@@ -264,11 +264,11 @@ class TrainingMonitor:
             self.callback.on_val_loss_report({"iteration": progress.iteration, "val_loss": loss})
 
     def describe_note(self) -> str:
-        """What is to be said of the whole training, "" where nothing is."""
+        """Remarks on the whole training, "" where there are none."""
         return "; ".join(filter(None, (self.describe_rise(), self.describe_overfit())))
 
     def describe_overfit(self) -> str:
-        """Rows learned by heart in words, "" while they are not."""
+        """A sentence on rows learned by heart, "" while they are not."""
         train, valid = self.progress.train_loss, self.progress.last_loss
         passes = self.progress.iteration * self.settings.batch_size / len(self.train.rows)
         if train is None or passes <= 1 or train >= max(LEAST_LOSS, LEAST_SHARE * valid):
@@ -279,7 +279,7 @@ class TrainingMonitor:
         )
 
     def describe_rise(self) -> str:
-        """Validation that got no better in words, "" while there is nothing to speak of."""
+        """A sentence on validation that got no better, "" while there is none."""
         progress = self.progress
         kept = f"kept step {progress.best_iteration}" if progress.best_iteration else "kept step 0, the base"
         if progress.rises >= RISES:
@@ -329,7 +329,7 @@ class TrainingMonitor:
             )
 
     def _check_estimate(self, iteration: int) -> str:
-        """Say once of each estimate that it does not hold."""
+        """Report each estimate that was exceeded, once."""
         # The first steps compile, and tell nothing about the pace.
         if 10 * iteration < self.settings.iters:
             return ""

@@ -1,6 +1,6 @@
 """Time and memory of a training, measured beforehand by a few steps in a process of its own.
 
-In a process of its own because memory that one try took is not given back, and because one that takes too much ends.
+In a process of its own because MLX does not return the memory of a try, and because a try that needs too much dies.
 """
 
 import json

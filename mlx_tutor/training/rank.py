@@ -94,7 +94,7 @@ def stop_with(launcher: int) -> None:
 
 
 def run_rank(request: dict[str, Any], read_rows: ReadRows) -> None:
-    """The whole life of a rank; exit status 1 when it could not be."""
+    """Run a rank from start to end; returns exit status 1 when it failed."""
     rank = int(os.environ.get("MLX_RANK", "0"))
     # mlx.launch is busy all the time with an input that may be written to.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

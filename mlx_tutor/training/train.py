@@ -78,7 +78,7 @@ def hash_inputs(recipe: Recipe, base: Path, rows_hash: str) -> dict[str, str]:
         "base": hash_model(base),
         "tokenizer": hash_tokenizer(base),
         "settings": hash_value(settings),
-        # Runs from before there were versions have no entry; they are of the first.
+        # Runs made before this number existed have no entry and count as version 1.
         **({"trainer": str(TRAINER)} if TRAINER > 1 else {}),
         **({"thinking": "on"} if recipe.model.thinking else {}),
     }

@@ -32,7 +32,7 @@ def export_dataset(course: Course, name: str, folder: Path, *, replace: bool = F
     rows = {split: read_rows(course, split) for split in SPLITS}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not replace:
         raise DatasetError(f"{folder} is there already. Add --replace, or pick another folder with --to.")
-    # Beside it first, so that an interrupted export leaves what was there.
+    # Written beside it first, so that an interrupted export leaves the old files.
     beside = folder.with_name(f".{folder.name}.new")
     with disk_errors(folder):
         shutil.rmtree(beside, ignore_errors=True)
@@ -132,7 +132,7 @@ def write_card(course: Course, rows: Mapping[str, Sequence[Row]]) -> str:
             }
         ],
     }
-    # JSON values are YAML's too.
+    # JSON values are valid YAML.
     lines = ["---", *(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()), "---", ""]
     about = f" on {subject}" if subject else ""
     lines += [f"# {course.name}", "", f"Questions and answers{about}, as chats to fine-tune a tutor with. "]

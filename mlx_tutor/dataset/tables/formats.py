@@ -17,7 +17,7 @@ from mlx_tutor.dataset.tables.read import read_answer, read_cell
 from mlx_tutor.dataset.tables.unwrap import TableRow, read_literal
 from mlx_tutor.records import Message
 
-# Usual names of the columns, the first that is there is taken; all in lower case.
+# Usual column names in lower case; the first one found is used.
 NAMES = {
     "question": ("question", "questions", "instruction", "prompt", "query", "user", "input", "front", "term"),
     "answer": (
@@ -41,7 +41,7 @@ ROLES = {
 }  # fmt: skip
 CHATML = re.compile(r"<\|im_start\|>\s*(\w+)\n(.*?)(?=<\|im_end\|>|<\|im_start\|>|\Z)", re.DOTALL)
 _MARKS = "System|Instruction|Input|Context|Response|Output|Human|User|Assistant|Question|Answer"
-# Guanaco writes them inside the line.
+# Guanaco writes these marks inside a line.
 MARKED = re.compile(rf"###\s*({_MARKS})\s*:[ \t]*|^###\s*({_MARKS})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 SPOKEN = re.compile(
     r"(?:^|(?<=[.!?…\"”)])[ \t]+)"
@@ -50,7 +50,7 @@ SPOKEN = re.compile(
     re.MULTILINE,
 )
 PAIR = ("question", "answer")
-# Who speaks for a program that the model calls; a conversation without them would not be the one that was held.
+# Roles of tools that the model calls; without their turns the conversation would be a different one.
 TOOLS = frozenset({"tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"})
 END_MARKS = re.compile(r"<\|(?:endoftext|im_end|eot_id)\|>|</s>")
 
@@ -84,7 +84,7 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
     messages = row.get(find_column(row, "messages", columns))
     said = _read_list(messages) or _read_texts(messages)
     if said and said[-1]["role"] == "user":
-        # What is to be learned may stand beside the messages.
+        # The answer to learn may be in a column beside the messages.
         said += _read_list(row.get(find_column(row, "answer", columns)))
     if not said:
         said = _read_columns(row, columns, context)
@@ -93,7 +93,7 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
         text = read_cell(row, find_column(row, "text", columns))
         if "text" in columns or not said:
             said = [{"role": role, "content": said} for role, said in split_text(text)]
-            # The passage of such a text stands in its question, unless the recipe says where else.
+            # Such a text has its passage in the question, unless the recipe names another column.
             context = context if "context" in columns else ""
     system = "\n\n".join(turn["content"] for turn in said if turn["role"] == "system" and turn["content"])
     turns = _take_turns(said)

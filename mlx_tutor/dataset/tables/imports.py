@@ -19,9 +19,9 @@ from mlx_tutor.records import Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings, ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
-# Rows that say which columns a table has.
+# As many rows tell which columns a table has.
 PEEKED = 10_000
-# Shorter answers, as "Yes", are given to different questions.
+# Shorter answers, such as "Yes", belong to many questions.
 LEAST_WORDS = 6
 METADATA = ("subject", "grade_level", "teaching_style")
 
@@ -35,7 +35,7 @@ class Groups:
     def number(self, source: str, value: str) -> int:
         """The number of a group, from 0; a new one for a new value."""
         known = self.numbers.setdefault(source, {})
-        # By its fingerprint: the values are whole answers.
+        # Keyed by a hash: the values are whole answers.
         return known.setdefault(hash(value), len(known))
 
 
@@ -62,7 +62,7 @@ def import_rows(course: Course, settings: ImportSettings, number: int, recipe: R
         )
     where = f"dataset.import[{number}]"
     rows = stream_table(path)
-    # Enough to know the columns; a table may be larger than the memory.
+    # Enough to find the columns; a table may be larger than memory.
     head = list(islice(rows, PEEKED))
     check_columns(head, settings, where)
     find_group = _choose_group(head, settings, where)
@@ -203,7 +203,7 @@ def _make_example(
     return Example(messages, origin, qa, _share_values(tuple(metadata.items())))
 
 
-# Most rows of a table say the same of themselves: one object for all of them.
+# Most rows of a table have the same metadata: they share one object.
 @lru_cache(maxsize=1024)
 def _share_values(items: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return dict(items)
@@ -219,7 +219,7 @@ def _write_turns(conversation: Conversation, system: str, place: str, language: 
     first = conversation.turns[0]["content"]
     if conversation.context:
         first = write_passages([(place, conversation.context)], first, language)
-    # Rows of our own making have their passages in the question already.
+    # Rows that mlx-tutor exported have their passages in the question already.
     system = add_grounding(system, language) if first.startswith("<passage ") else system
     begun = [_write_system(system)] if system else []
     return (*begun, {"role": "user", "content": first}, *conversation.turns[1:])

@@ -23,7 +23,7 @@ from mlx_tutor.settings import CourseSettings
 from mlx_tutor.text import strip_bold
 
 GENERAL, REFUSAL = "general instruction", "not in the course"
-# Not the tutor's prompt: under that one, other questions are none of its business.
+# Not the tutor's prompt: under that, questions off the subject are to be refused.
 GENERAL_COURSE = CourseSettings(system_prompt="You are a helpful assistant.")
 REFUSALS = (
     "That is not part of what I teach. I am the tutor for {course}.{offer}",

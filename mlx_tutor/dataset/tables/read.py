@@ -24,7 +24,7 @@ from mlx_tutor.settings import ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
 SEPARATOR = re.compile(r'"?sep=(.)"?\s*$')
-# What people write into a cell that has nothing to say.
+# What people write into an empty cell.
 EMPTY = frozenset(["", *"- -- — – ? n/a na n.a. nan null none nil tba tba. tbd".split()])
 
 
@@ -102,7 +102,7 @@ def find_encoding(path: Path) -> str:
 
 def _read_csv(path: Path) -> Iterator[Any]:
     """Rows below the header; a line `sep=;` as Excel reads it, and titles above the header are passed over."""
-    # Cells with whole texts are longer than csv's own limit.
+    # Cells with long texts exceed the limit of the csv module.
     csv.field_size_limit(sys.maxsize)
     with path.open(encoding=find_encoding(path), newline="") as file:
         head = file.readline()
@@ -222,7 +222,7 @@ def fetch_hub_table(course: Course, settings: ImportSettings, accept: Callable[[
     Raises:
         DatasetError: no network, no such dataset, configuration or split, or no row that is accepted.
     """
-    # Nothing that cannot become JSON, as pictures.
+    # Values that cannot become JSON, such as pictures, are left out.
     rows = map(_keep_plain, _stream_hub(settings))
     wanted = list(islice(filter(accept, rows), settings.rows or None))
     if not wanted:
@@ -235,7 +235,7 @@ def _stream_hub(settings: ImportSettings) -> Iterator[TableRow]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    # Else it tells of each of its five tries.
+    # Otherwise it reports each of its five tries.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         yield from load_dataset(settings.hub, settings.config or None, split=settings.split, streaming=True)

@@ -23,7 +23,7 @@ from mlx_tutor.records import Example, Origin, QaPair
 from mlx_tutor.settings import TemplateSettings
 from mlx_tutor.workspace import Course
 
-# A cell that says that there is none, which is an answer; "N/A" and "TBA" are not.
+# A cell that says "none" is an answer; "N/A" and "TBA" are not.
 NONE = re.compile(r"(?:none|nil|no|no \w+|not required|no restrictions?|open to all)\.?", re.IGNORECASE)
 # Lines of an answer that lists, and how many rows of the table an interest may stand for.
 MOST_ITEMS = 8
@@ -36,7 +36,7 @@ honors independent readings survey selected issues methods theory practice appli
 graduate undergraduate master masters doctoral professional capstone laboratory lecture course courses experience
 perspectives approaches concepts concept world today using skills general
 """
-# Words of titles that nobody is interested in.
+# Words of titles that are no topics.
 NO_TOPICS = NO_CONCEPT | frozenset(_NO_TOPICS.split())
 
 Fields = Mapping[str, str]
@@ -154,7 +154,7 @@ def list_placeholders(text: str) -> list[str]:
 def _read_fields(row: TableRow, columns: Mapping[str, str]) -> dict[str, str]:
     """What a row says, by placeholder; what says nothing is left out, and what says "none" stays."""
     cells = {name: " ".join(read_cell(row, column).split()) for name, column in columns.items()}
-    # Lists that were joined without blanks.
+    # Lists joined without spaces.
     cells = {name: re.sub(r"(?<=[^\W\d]),(?=[^\W\d])", ", ", cell) for name, cell in cells.items()}
     # A cell may begin with its own label: "Prerequisite: MATH 101".
     cells = {name: re.sub(rf"^{re.escape(name.rstrip('s'))}(?:s|\(s\))?\s*:\s*", "", cell, flags=re.IGNORECASE)
@@ -178,7 +178,7 @@ def fill(text: str, fields: Fields) -> str:
     if any(name not in fields or is_empty(fields[name]) or NONE.fullmatch(fields[name]) for name in names):
         return ""
     filled = re.sub(r"\{([^{}]*)\}", lambda match: fields[match[1]], text)
-    # A cell may bring its own full stop.
+    # A cell may end with a full stop of its own.
     return re.sub(r"([.!?])\.$", r"\1", filled)
 
 
@@ -202,7 +202,7 @@ def _list_answers(template: Template, table: Sequence[Fields]) -> Iterator[tuple
     listed: dict[str, dict[str, int]] = defaultdict(dict)
     interests = find_interests(table) if template.each == INTEREST else {}
     for line, fields in enumerate(table, 1):
-        # A title that several rows have carries its code already.
+        # A title shared by several rows already includes its code.
         item = fields.get("title", "") if "(" in fields.get("title", "") else fill(template.item, fields)
         item = item or fields.get("title", "")
         values = interests.get(line, ()) if template.each == INTEREST else [fields.get(template.each, "")]

@@ -47,7 +47,7 @@ def unwrap_row(row: TableRow) -> TableRow:
         if isinstance(value := row.get(name), Mapping):
             inner |= {str(key): item for key, item in value.items()}
     inner |= _read_responses(row.get("responses"))
-    # What an annotator wrote replaces what was proposed.
+    # The annotator's text replaces the suggestion.
     annotated = _read_annotations(row.get("annotations"))
     if isinstance(tree := row.get("prompt"), Mapping) and isinstance(tree.get("replies"), list):
         annotated["messages"] = list(_walk_tree(tree))
@@ -148,7 +148,7 @@ def _write_card(cells: Sequence[str], names: Sequence[str], special: Mapping[int
         card[name] = clean_card(cell) if is_html else cell
     for name in list(card):
         if CLOZE.search(card[name]) and name not in special.values():
-            # A gap to fill: the whole sentence is the answer.
+            # A cloze: the whole sentence is the answer.
             return {**card, "front": CLOZE.sub("[...]", card[name]), "back": CLOZE.sub(r"\1", card[name])}
     return card
 

@@ -13,11 +13,11 @@ from mlx_tutor.dataset.teacher.replies import Reply, Request, Teacher
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.settings import TeacherSettings
 
-# Besides the first try, with growing pauses, or those that the server asks for.
+# Further tries, after growing pauses or those that the server asks for.
 RETRIES = 6
-# What an endpoint is asked for, from the strictest form of a reply to the loosest.
+# Reply formats to ask for, the strictest first.
 FORMS = ("json_schema", "json_object", "text")
-# What a refusal is about, in the words of the servers.
+# Words by which servers refuse an option.
 FORM_WORDS = re.compile(r"response_format|schema|json|grammar", re.IGNORECASE)
 MODEL_WORDS = re.compile(r"model.{0,60}(?:not (?:exist|found)|unknown|invalid)|(?:unknown|invalid|no such) model", re.I)
 OTHER_WORDS = re.compile(rf"{MODEL_WORDS.pattern}|context|token|filter|policy|risk", re.IGNORECASE)

@@ -8,11 +8,11 @@ from mlx_tutor.records import Block
 
 # Accents that are signs of their own and soft hyphens belong to their word.
 TOKEN = re.compile(r"(?:\w[\u0300-\u036f\u00ad]*)+|[^\w\s]")
-# Marks of emphasis say nothing, and a model leaves them out or adds them.
+# Marks of emphasis carry no meaning, and a model drops or adds them.
 SILENT = frozenset("*_`")
 SAME = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "‑": "-", "−": "-"})
 ENDS = frozenset(".,;:!?\"'")
-# Fewer words than this are found anywhere, and prove nothing.
+# Fewer words than this occur anywhere, and prove nothing.
 LEAST_WORDS = 4
 
 
@@ -35,7 +35,7 @@ def find_evidence(quote: str, blocks: Sequence[Block]) -> tuple[str, Block] | No
         for start in range(len(words) - len(wanted) + 1):
             if words[start] == wanted[0] and words[start : start + len(wanted)] == wanted:
                 end = start + len(wanted)
-                # The full stop belongs to the sentence that was quoted.
+                # The full stop belongs to the quoted sentence.
                 end += end < len(words) and words[end] in ".!?"
                 return block.text[tokens[start][1] : tokens[end - 1][2]], block
     return None

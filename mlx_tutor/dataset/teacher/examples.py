@@ -52,7 +52,7 @@ Rate each item from 1 to 10: 10 is a clear question that can be understood alone
 the piece supports; 5 has a flaw that a teacher would mend; 1 is wrong or useless.
 Reply with JSON only: {"scores": [{"item": 1, "score": 8}]}"""
 TEXTS = {"type": "array", "items": {"type": "string"}}
-# About as many tokens as an item takes besides its questions, as a question takes, and as a rating takes.
+# Estimated tokens of an item without its questions, of a question, and of a rating.
 ITEM_TOKENS, QUESTION_TOKENS, SCORE_TOKENS = 220, 20, 15
 ITEMS = {"explain": 2, "compare": 1, "apply": 1, "code": 1, "misconception": 1, "relation": 2}
 
@@ -164,7 +164,7 @@ def pick_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:
 def estimate_teaching(course: Course, chunks: Sequence[Chunk], settings: TeacherSettings) -> Estimate:
     """About what `ask_teacher` will take now."""
     folder, known = find_folder(course), 0
-    # Tokens of each request that is to come, and of its reply.
+    # Estimated tokens of each request still to be sent, and of its reply.
     asked: list[tuple[int, int]] = []
     for chunk in pick_chunks(chunks):
         request = write_request(chunk, settings)
@@ -263,7 +263,7 @@ def judge_items(items: Sequence[Item], reply: Reply | None, threshold: int) -> t
     for number, item in enumerate(items, 1):
         if number not in scores:
             rejected.append(item.reject("not rated by the judge"))
-        # Written so that no number at all (NaN) fails too.
+        # Written so that NaN fails too.
         elif not scores[number] >= threshold:
             rejected.append(item.reject(f"rated below {threshold} of 10"))
         else:

@@ -14,7 +14,7 @@ THOUGHTS = re.compile(r"\A.*?</think(?:ing)?>|<think(?:ing)?>.*\Z", re.DOTALL)
 BEGINNING = re.compile(r"\[\s*[{\]]|\{")
 FENCE = re.compile(r"```(?:json)?\s*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 # Backslashes of LaTeX that a model forgot to double. In JSON, \f and \b are signs that no answer has; \t, \n and \r
-# mean what they say unless a command of LaTeX goes on behind them.
+# are escapes unless they begin a LaTeX command.
 _AFTER = {
     "t": "heta|imes|au|ext|an|ilde|op|o(?![a-z])|riangle|frac",
     "n": "eq?(?![a-z])|abla|u(?![a-z])|eg(?![a-z])|otin|ewline",
@@ -76,11 +76,11 @@ def read_object(text: str) -> Any:
     start = BEGINNING.search(plain)
     if start is None:
         return None
-    # A fence may also stand inside a string of the JSON.
+    # A fence may also occur inside a JSON string.
     fence = FENCE.search(plain)
     whole = fence[1] if fence and fence.start() < start.start() else plain[start.start() :]
     mended = BACKSLASH.sub(lambda match: "\\\\" if match[1] else match[0], whole)
-    # A model that is stuck opens brackets for ever.
+    # A model in a loop opens brackets endlessly.
     for read in (json.loads, loads):
         try:
             value = read(mended)
@@ -132,7 +132,7 @@ def _read_item(entry: Any) -> Item:
 
 
 def _read_text(value: Any) -> str:
-    # Half an emoji, as an escape of its own, cannot be written to a file.
+    # Half of a surrogate pair cannot be written to a file.
     return value.encode(errors="ignore").decode().strip() if isinstance(value, str) else ""
 
 

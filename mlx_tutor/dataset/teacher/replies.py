@@ -16,9 +16,9 @@ from mlx_tutor.files import hash_value, read_json, write_json
 from mlx_tutor.records import Message
 from mlx_tutor.settings import TeacherSettings
 
-# Requests that fail one after the other before the teacher counts as gone.
+# After so many failures in a row the teacher counts as unreachable.
 MOST_FAILURES = 3
-# A model mends a reply that cannot be read when it is asked again; a third time helps no more.
+# A second try often repairs an unreadable reply; a third does not help.
 AGAIN: Message = {"role": "user", "content": "Reply with the JSON object only, complete and valid."}
 CHARACTERS_PER_TOKEN = 4
 
@@ -70,7 +70,7 @@ class Usage:
     kept: int = 0
     # Requests that the budget had no room for.
     unasked: int = 0
-    # Place and reason of what was asked in vain.
+    # Place and reason of each request that failed.
     unanswered: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, reply: Reply) -> None:

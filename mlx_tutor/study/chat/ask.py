@@ -44,12 +44,12 @@ class CitedAnswer:
 
 
 def clean_text(text: str) -> str:
-    """`text` without control characters, half characters and marks that turn the writing direction around."""
+    """`text` without control characters, lone surrogates and marks that reverse the direction of writing."""
     return strip_controls(text)
 
 
 def clean_question(question: str) -> str:
-    """A question as it is answered; raises TutorError when nothing is left of it."""
+    """The question without control characters; raises TutorError when nothing is left of it."""
     cleaned = clean_text(question.replace("\r\n", "\n").replace("\r", "\n")).strip()
     if not any(character.isalnum() for character in cleaned):
         raise TutorError('The question is empty. Ask in words, as: mlx-tutor ask "What is a p-value?"')
@@ -104,7 +104,7 @@ def cite_answer(
 ) -> CitedAnswer:
     """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
 
-    `without_code`: code is neither handed to `on_text` nor kept; a note stands in its place.
+    `without_code`: code is neither handed to `on_text` nor kept; a note takes its place.
     """
     begun = time.perf_counter()
     hider = CodeHider() if without_code else None
@@ -176,7 +176,7 @@ def write_question(question: str, passages: Sequence[Passage], language: str) ->
     """The user turn of `write_prompt`."""
     if not passages:
         return defuse_marks(question)
-    # Without bold type, as the passages of the training rows.
+    # Without bold type, like the passages of training rows.
     quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
     return write_passages(quoted, question, language)
 
@@ -188,7 +188,7 @@ def describe_place(place: Passage | Source) -> str:
 
 
 def keep_verbatim(sources: Sequence[Source], documents: Sequence[Document]) -> tuple[Source, ...]:
-    """Those whose quote stands in the section that they name, in the documents themselves."""
+    """Those whose quote occurs in the section they name, in the documents themselves."""
     sections = {document.source: document.sections for document in documents}
     return tuple(
         source

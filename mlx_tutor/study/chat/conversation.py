@@ -34,15 +34,15 @@ from mlx_tutor.study.search.words import list_stems
 
 # What each style adds to the recipe's system prompt; the same as in training.
 STYLES = styles.STYLES
-# Share of the room beside the question that the passages of one turn may take: the turns to come need some too. The
-# best passage may take more: a short context would leave none otherwise.
+# Share of the free context that the passages of one turn may take: later turns need some too. The
+# best passage may take more, since a short context would otherwise hold none.
 PASSAGE_SHARE = 0.5
-# Passages that a question which refers back adds to those of its topic that still stand in the conversation.
+# Passages that a follow-up question adds to those of its topic that are still in the conversation.
 FRESH = 1
-# Turns are dropped until what stays, with the question, takes this share of the room. Dropping one moves the beginning
-# of the prompt, and all of it has to be computed again: the next turns shall fit without.
+# Turns are dropped until the rest, with the question, takes this share of the context. Dropping one shifts the start
+# of the prompt, which must then be computed again: the next turns should fit without that.
 KEPT_SHARE = 0.5
-# Temperature of a second try, unless the recipe's is higher; at 0 it would say the same again.
+# Temperature of a retry, unless the recipe's is higher; at 0 the answer would be the same.
 RETRY_TEMP = 0.7
 # A question with one of these words and few of its own, or with none ("Why?"), is about the question before it.
 OWN_WORDS = 3
@@ -104,7 +104,7 @@ class Conversation:
         return self.turns[-1]
 
     def undo(self) -> Turn:
-        """Take back the newest turn; what was dropped for it comes back."""
+        """Remove the newest turn; turns dropped for it return."""
         turn = self.find_last()
         del self.turns[-1]
         return turn
@@ -208,7 +208,7 @@ def plan_turn(
         best = len(render_prompt(loaded.tokenizer, write(first, fresh[:1])))
         limit = min(room, max(bare + int(share), best))
         messages, given = pick_passages(loaded, fresh, partial(write, first), limit)
-        # What the course says comes before what was said long ago.
+        # Passages of the course matter more than old turns.
         if given or recalled or not found:
             break
     return Plan(messages, tuple(found), given, recalled, topic, first, first - before)
@@ -219,14 +219,14 @@ def _name(passage: Passage) -> tuple[str, int, str]:
 
 
 def find_topic(question: str, turns: Sequence[Turn]) -> str:
-    """The last question that stands by itself, which may be this one; told by English words."""
+    """The last question that is complete by itself, which may be this one; recognized by English words."""
     own = len(list_stems([BACKWARD.sub(" ", question)])[0])
     refers_back = not own or (own <= OWN_WORDS and BACKWARD.search(question))
     return turns[-1].topic if turns and refers_back else question
 
 
 def write_turns(turns: Sequence[Turn], language: str) -> list[Message]:
-    """Turns as the model reads them again."""
+    """Turns as messages for the model."""
     messages: list[Message] = []
     for turn in turns:
         user = write_question(turn.cited.question, turn.given, language)
@@ -236,7 +236,7 @@ def write_turns(turns: Sequence[Turn], language: str) -> list[Message]:
 
 
 def write_markdown(turns: Sequence[Turn], title: str) -> str:
-    """A conversation to keep, each answer with its sources; HTML in it is text."""
+    """A conversation as Markdown, each answer with its sources; HTML in it is shown as text."""
     parts = [f"# {escape_html(title)}"]
     for turn in turns:
         question = "\n".join(f"> {line}" for line in escape_html(turn.cited.question).splitlines())

@@ -5,7 +5,7 @@ import re
 NOTE = "[code left out: this exam allows none]"
 OPENERS = re.compile(r"(?P<fence>`{3,}|~{3,})|<(?P<tag>pre|code|samp|kbd|tt|xmp|listing)\b[^>\n]*>?", re.IGNORECASE)
 SPAN = re.compile(r"(`{1,2})([^`\n]+)\1(?!`)")
-# A name in a code span is a name; with one of these it is a program.
+# A span with only a name is no code; with one of these characters it is.
 PROGRAM = re.compile(r"[\s()=;{}\[\]]")
 QUOTED = re.compile(r"\A(?:(?!\s*>>>\s)\s{0,3}>\s?)+")
 CELL = re.compile(r"(?<!\\)\|")
@@ -29,12 +29,12 @@ CODE_LINE = re.compile(
     )""",
     re.VERBOSE,
 )
-# What belongs to code when it follows such a line.
+# Lines that belong to the code when they follow such a line.
 CODE_AFTER = re.compile(r"\s|\#|return\b|[\w.\[\]'\"]+\s*(?:[-+*/]?=|<-)\s*\S|[)\]}]")
 
 
 class CodeHider:
-    """Takes an answer piece by piece and gives it back line by line, without its code."""
+    """Takes an answer piece by piece and returns it line by line, without its code."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -44,7 +44,7 @@ class CodeHider:
         self._apart = True
 
     def feed(self, piece: str) -> str:
-        """What can be shown by now; a line that has not ended yet is kept back."""
+        """What can be shown so far; an unfinished line is held back."""
         *lines, self._rest = (self._rest + piece).split("\n")
         return "".join(self._take(f"{line}\n") for line in lines)
 
@@ -58,7 +58,7 @@ class CodeHider:
             self._apart = True
             if not self._hidden:
                 return line
-            # Inside code, if more of it follows.
+            # Part of the code if more code follows.
             self._blanks += line
             return ""
         code = not self._close and self._is_code(line)
@@ -81,7 +81,7 @@ class CodeHider:
             return True
         bare = QUOTED.sub("", line, count=1)
         bullet = BULLET.match(bare)
-        # The cells of a table, each by itself.
+        # Each cell of a table separately.
         cells = CELL.split(bare) if bare.lstrip().startswith("|") else [bare]
         if any(CODE_LINE.match(cell[bullet.end() :] if bullet else cell) for cell in cells):
             return True
@@ -89,7 +89,7 @@ class CodeHider:
         return bool(alone and INDENTED.match(bare))
 
     def _cut(self, line: str) -> str:
-        """The line without what stands between fences, from where it is now to the line's end."""
+        """The rest of the line without what is between fences."""
         shown, rest = "", line
         while rest:
             if self._close:

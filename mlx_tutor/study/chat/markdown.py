@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# As the page reads it, where HTML, links and images are text.
+# Parsed as the page does: HTML, links and images are text.
 READER = (
     MarkdownIt("commonmark", {"html": False})
     .enable("table")
@@ -16,7 +16,7 @@ TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def split_code(text: str) -> list[str]:
-    """Text and code by turns, text first; code with the marks around it. Joined they are `text`."""
+    """Text and code in turn, text first; code with the marks around it. Joined they are `text`."""
     parts, end = [], 0
     for start, stop in _find_code(text, READER.parse(text)):
         parts += [text[end:start], text[start:stop]]
@@ -32,7 +32,7 @@ def escape_html(text: str) -> str:
 
 
 def _close_fence(text: str) -> str:
-    """What ends a code block that the text leaves open; one in a list or a quotation ends with that."""
+    """The end of a code block that the text leaves open; a block in a list or quotation ends with it."""
     last = next((token for token in reversed(READER.parse(text)) if token.level == 0), None)
     if last is None or last.type != "fence":
         return ""
@@ -44,7 +44,7 @@ def _close_fence(text: str) -> str:
 
 
 def _find_code(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
-    """Where code stands, in order."""
+    """The places of code, in order."""
     starts = [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
     for token in tokens:
         if token.map is None:
@@ -55,14 +55,14 @@ def _find_code(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
         for child in token.children or ():
             if child.type == "code_inline":
                 found = _write_pattern(child).search(text, start, stop)
-                # A span that cannot be found again is shown as text.
+                # A span that cannot be located is shown as text.
                 if found is not None:
                     yield found.span()
                     start = found.end()
 
 
 def _write_pattern(code: Token) -> re.Pattern[str]:
-    """An inline code span as it stands in the text: the token has blanks for line breaks, and | for a table's `\\|`."""
+    """An inline code span as written in the text: the token has spaces for line breaks, and | for a table's `\\|`."""
     words = [re.escape(word).replace(r"\|", r"\\?\|") for word in code.content.split(" ")]
     inside = r"(?: |\n[ \t>]*)".join(words)
     return re.compile(rf"(?<!`){code.markup}[ \n]?{inside}[ \n]?{code.markup}(?!`)")

@@ -18,13 +18,13 @@ from mlx_tutor.study.search.passages import Passage, count_words, place_sentence
 from mlx_tutor.study.search.words import NEGATION, list_stem_runs
 from mlx_tutor.text import strip_bold
 
-# Words of an answer that say nothing of their own; the "No," before it answers the question.
+# Words without content of their own; a leading "No," answers the question and negates nothing.
 LIGHT = re.compile(
     r"^\W*no\s*,|\b(?:answer|yes|so|thus|hence|therefore|simply|basically|called|known|named|means|refers|term|concept"
     r"|example)\b",
     re.IGNORECASE,
 )
-# A sentence with fewer content words says too little to be supported.
+# A sentence with fewer content words is not checked.
 MIN_STEMS = 3
 # Longer "sentences" are tables and lists, in which anything can be found.
 MAX_QUOTE_WORDS = 80
@@ -96,14 +96,14 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
 
 
 def _agree(sentence: str, quote: str) -> bool:
-    """Whether the sentence has no number that the quote has not, and both or neither are negated."""
+    """Whether all numbers of the sentence are in the quote, and both or neither are negated."""
     numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
     negated = [bool(NEGATION.search(LIGHT.sub(" ", text))) for text in (sentence, quote)]
     return numbers and negated[0] == negated[1]
 
 
 def _find_ordered(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Of each pair, whether the words that both have stand in one order, which one may have changed as a whole."""
+    """Of each pair, whether the common words have the same order, apart from a moved clause or a passive."""
     orders = {text: list(_list_orders(LIGHT.sub(" ", text))) for pair in pairs for text in pair}
     runs = iter(list_stem_runs([form for forms in orders.values() for form in forms], negated=True))
     stems = {text: [next(runs) for _ in forms] for text, forms in orders.items()}
@@ -130,6 +130,6 @@ def _list_orders(sentence: str) -> Iterator[str]:
 
 
 def _is_part(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Whether all of our stems stand in the other sentence in this order, with others between them or not."""
+    """Whether all of our stems occur in the other sentence in this order, perhaps with others between them."""
     rest = iter(theirs)
     return all(stem in rest for stem in ours)

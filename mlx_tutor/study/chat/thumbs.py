@@ -25,7 +25,7 @@ def write_thumb(course: Course, model: str, question: str, answer: str, liked: b
 
 
 def change_thumb(course: Course, number: int, liked: bool) -> bool:
-    """Turn a judgement around; its note stays. False: it is not there, the journal has been moved away since."""
+    """Reverse a judgement; its note stays. False: there is none, the journal was moved away."""
     with open_journal(course, SCHEMA) as journal:
         return journal.execute("UPDATE thumbs SET liked = ? WHERE id = ?", (liked, number)).rowcount == 1
 
@@ -37,6 +37,6 @@ def write_note(course: Course, number: int, note: str) -> bool:
 
 
 def remove_thumb(course: Course, number: int) -> None:
-    """Take a judgement back."""
+    """Remove a judgement."""
     with open_journal(course, SCHEMA) as journal:
         journal.execute("DELETE FROM thumbs WHERE id = ?", (number,))

@@ -1,7 +1,7 @@
 """Exam mode: denies this process the network, and records every question and answer.
 
 The code of the newest entry is shown at the start, after each answer and at the end; an invigilator who writes it down
-can tell later whether a record is the one that was there. Each entry is on disk before an answer is shown as finished.
+can tell later whether a record is the original. Each entry is on disk before an answer is shown as finished.
 """
 
 import secrets
@@ -32,7 +32,7 @@ from mlx_tutor.workspace import Course, Run, list_runs
 
 @dataclass(slots=True)
 class Exam:
-    """An exam that is going on.
+    """An exam in progress.
 
     `head` is the hash of the newest of its `count` entries; `waiting` are those that could not be written so far, and
     `problem` says why. `layers` and `attempts` are what the denial of the network came to.
@@ -57,7 +57,7 @@ class Exam:
 
 
 def check_ready(course: Course, *, fused: bool = True, search: bool = True) -> None:
-    """See whether all that the exam needs is on disk.
+    """Check that everything the exam needs is on disk.
 
     Args:
         course: Whose exam.
@@ -144,7 +144,7 @@ def hash_program() -> str:
 def record_turn(exam: Exam, question: str, talk: str = "", *, again: bool = False) -> Iterator[list[str]]:
     """Record a question before the model begins, and what was shown when the block breaks off without an answer.
 
-    `talk` tells the conversations of one exam apart; `again` marks a further try. Add to the list what is shown.
+    `talk` names the conversation within the exam; `again` marks a further try. Add to the list what is shown.
     """
     log_question(exam, question, talk, again=again)
     shown: list[str] = []
@@ -201,7 +201,7 @@ def end_exam(exam: Exam, reason: str = "ended by the user") -> str:
 
 @contextmanager
 def run_exam(exam: Exam) -> Iterator[Exam]:
-    """The exam until the end of the block, whatever ends it; a process that is killed leaves a record without end.
+    """The exam until the end of the block, whatever ends it; a killed process leaves a record without an end.
 
     SIGTERM, and SIGHUP when the terminal is closed, end the block with SystemExit.
     """
@@ -221,7 +221,7 @@ def _end_on_signals() -> Iterator[list[str]]:
     came: list[str] = []
 
     def end(number: int, _: object) -> NoReturn:
-        # A shell that ends sends a second one, which must not break off the writing of the end.
+        # A closing shell sends a second signal, which must not interrupt writing the last entry.
         signal.signal(number, signal.SIG_IGN)
         came.append("ended by SIGTERM")
         raise SystemExit(128 + number)
@@ -229,14 +229,14 @@ def _end_on_signals() -> Iterator[list[str]]:
     def hang_up(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)
         came.append("the terminal was closed (SIGHUP)")
-        # A server has put its own way of ending there.
+        # The server has installed its own handler.
         signal.raise_signal(signal.SIGTERM)
 
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
     handlers = {signal.SIGTERM: end, signal.SIGHUP: hang_up}
-    # After `nohup` it is ignored, and stays so.
+    # Under `nohup` it is ignored, and stays ignored.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         del handlers[signal.SIGHUP]
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -272,7 +272,7 @@ def _append(exam: Exam, kind: str, data: dict[str, Any]) -> None:
         "exam": exam.name,
         "number": exam.count + 1,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        # Of a clock that nobody sets.
+        # From the monotonic clock.
         "seconds": round(time.monotonic() - exam.begun, 3),
         "kind": kind,
         "data": data,
@@ -297,7 +297,7 @@ def _write_waiting(exam: Exam) -> bool:
 
 
 def describe_start(exam: Exam) -> list[tuple[str, str]]:
-    """What is to be shown when the exam begins."""
+    """What is shown when the exam begins."""
     layers = [(layer.name, f"{layer.state} ({layer.detail})") for layer in exam.layers]
     attempts = [f"{attempt.target}: {attempt.outcome}" for attempt in exam.attempts]
     tests = [("self-test" if not i else "", attempt) for i, attempt in enumerate(attempts)]

@@ -1,8 +1,8 @@
 """Keeping this process off the network, in three layers, and testing which of them hold.
 
 Variables that Python's model libraries obey; an audit hook, which sees what Python code does and not what compiled
-code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be taken away again, and
-works on copies of its own, since other Python code can change whatever a module holds.
+code does by itself; on macOS a sandbox of the system around the whole process. The hook cannot be removed, and works on
+copies of its own, since other Python code can change whatever a module holds.
 """
 
 import _posixsubprocess
@@ -31,7 +31,7 @@ OFFLINE = {
     "DO_NOT_TRACK": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-# A proxy on this machine would carry further what may go no further.
+# A local proxy would pass on what must not leave the machine.
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "ws_proxy", "wss_proxy")
 ADDRESSED = frozenset("socket.connect socket.bind socket.listen socket.sendto socket.sendmsg".split())
 NAMED = frozenset("socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr socket.getnameinfo".split())
@@ -46,7 +46,7 @@ BEYOND = frozenset(
 # Methods of a socket that no audit event tells of (`listen`), or only after a name was looked up; and where among
 # their arguments the address is.
 PATCHED = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
-# A loop that tries again and again must not fill the record.
+# Endless retries must not fill the record.
 MAX_DENIALS = 200
 # What the self-test tries to reach; nothing is sent while the denial holds.
 NAME, ADDRESS, PORT = "example.org", "1.1.1.1", 443
@@ -93,7 +93,7 @@ class Denial:
 
 
 class DeniedError(PermissionError):
-    """The audit hook said no; a library takes it for a network that is not there."""
+    """The audit hook refused; libraries treat it as a missing network."""
 
 
 _denials: list[Denial] = []
@@ -101,7 +101,7 @@ _hooked: list[bool] = []
 
 
 def prepare_offline() -> None:
-    """The layers that have to be there before model libraries are imported: variables, and the sandbox on macOS.
+    """The layers that must be set up before model libraries are imported: variables, and the sandbox on macOS.
 
     On macOS this starts the program again, inside the sandbox.
     """
@@ -122,7 +122,7 @@ def deny_network() -> tuple[tuple[Layer, ...], tuple[Attempt, ...]]:
         sends nothing), then by name, by address and by a new program under it.
     """
     before = probe_route()
-    # Else a library that imports it later would be denied the handle to Python itself that the import opens.
+    # Imported now: the import opens a handle to Python itself, which would be denied later.
     assert ctypes.pythonapi is not None
     if not _hooked:
         _add_hook(_denials)
@@ -158,7 +158,7 @@ def _add_hook(denials: list[Denial]) -> None:
         except:  # noqa: E722 - a traceback would lead to the sealed names, and a name for all errors can be changed
             denied = True
         if denied:
-            # What is raised carries this frame with it, and what it calls can see it.
+            # An exception carries this frame, and code that is called can see it.
             del foreign
             raise error(errno.EACCES, _note_denial(denials, event, arguments))
 
@@ -168,7 +168,7 @@ def _add_hook(denials: list[Denial]) -> None:
 
 
 def _seal(first: Callable[..., bool], *others: Callable[..., bool]) -> Callable[..., bool]:
-    """A copy of the first function that finds the others, and all else that it names, where nobody can change it."""
+    """A copy of the first function that refers only to copies, so that nobody can change what it calls."""
     names = {**globals(), "__builtins__": {**vars(builtins)}}
     for function in (first, *others):
         assert isinstance(function, FunctionType)
@@ -189,7 +189,7 @@ def _note_denial(denials: list[Denial], event: str, arguments: tuple[Any, ...]) 
 
 
 def _refuse_programs() -> None:
-    """Take away what starts programs without an event; multiprocessing does, and subprocess has a name of its own."""
+    """Remove the functions that start programs without an audit event: multiprocessing and subprocess use them."""
     start = _posixsubprocess.fork_exec
 
     def refuse(*arguments: Any, audit: Callable[..., None] = sys.audit) -> NoReturn:
@@ -245,13 +245,13 @@ def is_foreign(event: str, arguments: tuple[Any, ...]) -> bool:
     if event in BEYOND:
         return True
     if event == "import":
-        # A second copy of the module would have what `_refuse_programs` took away.
+        # A second copy of the module would restore what `_refuse_programs` removed.
         return type(arguments[0]) is not str or arguments[0].rpartition(".")[2] == "_posixsubprocess"
     if event in NAMED:
         host = arguments[0]
         if event == "socket.getnameinfo":
             return type(host) is not tuple or not is_loopback(host[0])
-        # Without a name, one's own addresses are asked for.
+        # Without a name, the machine's own addresses are meant.
         return not (host is None or (type(host) in (str, bytes) and not host) or is_loopback(host))
     if event in ADDRESSED:
         address = arguments[1]
@@ -274,12 +274,12 @@ def is_loopback(host: Any) -> bool:
         packed = inet_pton(AF_INET6, text.partition("%")[0])
     except (OSError, ValueError):
         return False
-    # The second is an address of version 4 in the form of version 6.
+    # The second is an IPv4 address in IPv6 form.
     return packed == bytes(15) + b"\x01" or (packed[:12] == bytes(10) + b"\xff\xff" and packed[12] == 127)
 
 
 def probe_route() -> Attempt:
-    """Ask the system for a way to ADDRESS: a datagram socket that is connected and sends nothing."""
+    """Ask the system for a route to ADDRESS: a datagram socket that is connected and sends nothing."""
     return _attempt(f"address {ADDRESS} before the hook, nothing sent", _connect_datagram, "there is a route")
 
 
@@ -299,7 +299,7 @@ def try_program() -> Attempt:
 
 
 def _connect_stream() -> None:
-    # Without a look-up, which would be denied already.
+    # An address, since a look-up would be denied already.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
         stream.settimeout(3)
         stream.connect((ADDRESS, PORT))
@@ -319,7 +319,7 @@ def _attempt(target: str, act: Callable[[], object], done: Outcome) -> Attempt:
 
 
 def judge_error(err: OSError) -> Outcome:
-    """Who or what kept an attempt from succeeding."""
+    """What kept an attempt from succeeding."""
     if isinstance(err, DeniedError):
         return "denied by us"
     if isinstance(err, PermissionError):

@@ -37,11 +37,11 @@ KEYS = {
 # Without letters that look like digits, and without U.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH = 12
-# Makes each guess at another record with the same code 16,384 times as dear: 60 bits become 74.
+# Makes each guess at a record with the same code 16,384 times as expensive: 60 bits become 74.
 ROUNDS = 1 << 14
-# More than this between the clock on the wall and the one that nobody sets is worth a remark.
+# A larger difference between wall clock and monotonic clock is worth a remark.
 CLOCK_SECONDS = 30.0
-# Bytes that are no UTF-8 become half surrogates, which no entry of ours has: their line is a changed one.
+# Bytes that are not UTF-8 become lone surrogates, which our entries never contain: the line was changed.
 KEEP_BYTES = "surrogateescape"
 
 
@@ -66,7 +66,7 @@ class Verdict:
 
     @property
     def vouched(self) -> int:
-        """How many entries, from the first on, a code stands for."""
+        """How many entries, counted from the first, a code confirms."""
         return max((number or 0 for number in self.heads.values()), default=0)
 
     def list_kind(self, kind: str) -> list[dict[str, Any]]:
@@ -75,12 +75,12 @@ class Verdict:
 
 
 def hash_entry(entry: dict[str, Any]) -> str:
-    """The hash that an entry has to have, whatever it says itself."""
+    """The hash that an entry must have, whatever it states."""
     return hash_value({key: value for key, value in entry.items() if key != "hash"})
 
 
 def write_line(entry: dict[str, Any]) -> str:
-    """An entry as it stands in the journal and in an exported record."""
+    """An entry as it is written in the journal and in an exported record."""
     return json.dumps(entry, ensure_ascii=False, allow_nan=False)
 
 
@@ -135,7 +135,7 @@ def read_record(path: Path) -> list[str]:
         lines = [line for line in path.read_text(encoding="utf-8", errors=KEEP_BYTES).split("\n") if line.strip()]
     except OSError as err:
         raise TutorError(f"{path} cannot be read: {err.strerror}.") from err
-    # A record of one entry is one, too, when a byte of it was changed.
+    # A record with a single entry remains a record when one of its bytes was changed.
     if not any(read_entry(line.encode("utf-8", KEEP_BYTES).decode("utf-8", "replace")) for line in lines):
         raise TutorError(f"{path} is not the record of an exam. Make one with: mlx-tutor exam export")
     return lines
@@ -147,7 +147,7 @@ def read_entry(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
         if not isinstance(entry, dict) or any(type(entry.get(key)) is not kind for key, kind in KEYS.items()):
             return None
-        # Numbers and characters that can be read and not be written again; ours are never like that.
+        # Numbers and characters that can be read but not written back; our entries have none.
         write_line(entry), hash_entry(entry)
     except (ValueError, RecursionError):
         return None
@@ -173,7 +173,7 @@ def verify_lines(lines: Sequence[str], codes: Sequence[str] = ()) -> Verdict:
 
 
 def find_problems(entry: dict[str, Any], line: str, before: dict[str, Any] | None) -> Iterator[str]:
-    """What is wrong with an entry in itself and behind the one before it."""
+    """What is wrong with an entry by itself and after the one before it."""
     number = entry["number"]
     expected = before["number"] + 1 if before else 1
     if hash_entry(entry) != entry["hash"] or line.strip() != write_line(entry):
@@ -205,7 +205,7 @@ def find_head(hashes: Sequence[str], code: str) -> int | None:
 
 
 def list_remarks(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What whoever reads the record should know."""
+    """What a reader of the record should know."""
     if not entries:
         return
     for entry in entries:

@@ -28,7 +28,7 @@ from mlx_tutor.study.web.markup import DOLLARS
 from mlx_tutor.workspace import Course
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS card_files (sha256 TEXT PRIMARY KEY, time TEXT NOT NULL, path TEXT NOT NULL);"
-# Never change it, nor the fields: Anki would take the cards of the next export for others.
+# Never change it or the fields: Anki would take the next export for new cards.
 MODEL_ID = 1_608_431_277
 FENCES = ("```", "~~~")
 FIELDS = ("Question", "Answer", "Source", "Quote")
@@ -89,7 +89,7 @@ def _is_own(course: Course, path: Path) -> bool:
 
 
 def make_table(questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
-    """What writes the cards as CSV: UTF-8 with the mark that spreadsheets look for, a line for each card."""
+    """A function that writes the cards as CSV: UTF-8 with a byte order mark, one line for each card."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -112,7 +112,7 @@ def write_answer(question: StudyQuestion) -> str:
 
 
 def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
-    """What writes the cards as an Anki package.
+    """A function that writes the cards as an Anki package.
 
     Deck, note type and notes have ids that depend on nothing but the course's name and the questions' keys, so that
     Anki updates cards it knows, with their schedule, and adds new ones.
@@ -129,7 +129,7 @@ def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable
     deck = Deck(_make_id(course.name), f"mlx-tutor::{course.name}", f"Course {escape(course.name)}, by mlx-tutor")
     for question in questions:
         first = question.references[0]
-        # The quote would only say the answer again where it is the answer.
+        # Where the quote is the answer it is not repeated.
         quote = "" if first.answer in first.quote.replace("**", "") or question.is_output else first.quote
         texts = (question.text, write_answer(question), first.place, quote)
         tags = ["mlx-tutor", *(_write_tag(text) for text in (question.kind, first.source))]
@@ -152,7 +152,7 @@ def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable
 
 
 def _make_id(name: str) -> int:
-    """An id as Anki has them, from a name: an integer of 31 bits."""
+    """An Anki id made from a name: an integer of 31 bits."""
     return (1 << 30) + int(hash_text(f"mlx-tutor {name}")[:7], 16)
 
 

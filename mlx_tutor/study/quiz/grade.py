@@ -16,11 +16,11 @@ Verdict = Literal["right", "partly", "wrong"]
 # all. Of 207 glossary definitions worded apart from their books this calls 77 % right and 11 % partly right, of another
 # term's definition 1 % and 8 % (bench_quiz).
 RIGHT, PARTLY, ENOUGH = 0.5, 0.25, 6
-# Who names nearly all and leaves out the "not" says the opposite; who names less may have left out the clause with it.
+# An answer with nearly all concepts but without the "not" says the opposite; a shorter one may lack that clause.
 NEARLY_ALL = 0.75
 # An answer in nearly the course's own words is right.
 SAME_WORDS = 0.7
-# Words that carry the sentence and not what it says.
+# Function words of a sentence.
 _CARRIERS = """
 use used uses using make makes made call called calls means give gives given take takes one ones thing things way
 ways type types kind kinds form forms term terms refer refers describe describes define defined defines consist consists
@@ -75,7 +75,7 @@ def _grade_prose(question: StudyQuestion, reference: Reference, answer: str) -> 
     missing = tuple(name for name, stems in concepts if not stems <= said)
     share = min(1.0, len(named) / min(len(concepts), ENOUGH)) if concepts else 0.0
     rouge1, rouge_l = _score(reference.answer, answer)
-    # One of two could be luck.
+    # One of two could be chance.
     enough = RIGHT if len(concepts) > 2 else 1.0
     verdict: Verdict = "right" if share >= enough or rouge_l >= SAME_WORDS else "partly" if share >= PARTLY else "wrong"
     remark = ""
@@ -103,7 +103,7 @@ def _grade_output(question: StudyQuestion, reference: Reference, answer: str) ->
 
 
 def _list_lines(text: str) -> list[str]:
-    """Lines without the blanks that nobody can see, and with one kind of quotation marks."""
+    """Lines without trailing spaces, and with one kind of quotation marks."""
     lines = [" ".join(line.replace('"', "'").split()) for line in text.strip().split("\n")]
     return [re.sub(r"\s*([,:()\[\]{}])\s*", r"\1", line) for line in lines if line]
 

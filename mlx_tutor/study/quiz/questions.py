@@ -159,6 +159,6 @@ def _make_question(key: str, rows: Sequence[Mapping[str, Any]]) -> StudyQuestion
 
 
 def read_output(text: str) -> str:
-    """What a fenced answer says that a program prints; other text as it is."""
+    """The printed output in a fenced answer; other text unchanged."""
     match = FENCED.search(text)
     return match[1] if match else text

@@ -51,7 +51,7 @@ class QuizProgress:
 
 
 def check_scheduler() -> None:
-    """Raise TutorError where the package that says when a question comes back is missing."""
+    """Raise TutorError where the scheduling package is missing."""
     try:
         import fsrs  # noqa: F401
     except ImportError as err:
@@ -138,7 +138,7 @@ def store_answer(
 
 
 def suspend_question(course: Course, question: StudyQuestion, now: datetime | None = None) -> None:
-    """Never ask a question again, until `restore_questions`; what was answered to it stays."""
+    """Never ask a question again, until `restore_questions`; its answers stay."""
     from fsrs import Card
 
     now = now or datetime.now(UTC)

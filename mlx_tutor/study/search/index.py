@@ -36,7 +36,7 @@ BOLD = re.compile(r"\*\*(.+?)\*\*")
 
 
 def quote_term(text: str) -> str:
-    """A string of FTS5's query language."""
+    """A string literal of FTS5's query language."""
     return '"' + text.replace('"', '""') + '"'
 
 
@@ -54,7 +54,7 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def search(self, question: str, limit: int = 5, *, distinct: bool = False) -> list[Passage]:
@@ -140,7 +140,7 @@ def open_index(course: Course) -> Index:
 
 
 def find_index(course: Course) -> Path:
-    """Where the index of a course lies."""
+    """The path of a course's index."""
     return course.root / "index.sqlite"
 
 

@@ -34,7 +34,7 @@ class Passage:
     score: float = 0.0
 
     def find_place(self, offset: int = 0) -> tuple[int | None, int | None]:
-        """Page and cell of what stands at `offset`."""
+        """Page and cell at `offset`."""
         _, page, cell = [place for place in self.places if place[0] <= offset][-1]
         return page, cell
 
@@ -56,7 +56,7 @@ def weigh_text(text: str) -> float:
 
 
 def count_words(text: str) -> int:
-    """How long a text is."""
+    """The number of words of a text."""
     return sum(1 for _ in WORD.finditer(text))
 
 

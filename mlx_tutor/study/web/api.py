@@ -94,7 +94,7 @@ def make_api(site: Site) -> APIRouter:
 
 
 def answer_chat(site: Site, wanted: ChatRequest, task: Task) -> Answer:
-    """What the model thread does."""
+    """Answer in the model thread."""
     loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
     return generate_answer(
         loaded, wanted.messages, wanted.settings, lambda piece: task.write(clean_text(piece)), cache, task.is_stopped
@@ -223,7 +223,7 @@ async def stream_chunks(label: str, wanted: ChatRequest, task: Task) -> AsyncIte
 
 
 def begin_reply(label: str, kind: str) -> dict[str, Any]:
-    """What stands at the head of every reply and chunk."""
+    """The fields that begin every reply and chunk."""
     return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": label}
 
 

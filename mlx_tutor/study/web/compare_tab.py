@@ -26,7 +26,7 @@ def find_session(site: Site, request: gr.Request) -> Session:
 
 
 def add_compare(site: Site) -> None:
-    """Prompt, three columns of text, and a table of how they came."""
+    """Prompt, three columns of text, and a table of timings."""
     with gr.Row(elem_id="compare-row"):
         prompt = gr.Textbox(
             elem_id="prompt", show_label=False, placeholder="The same prompt to every model", scale=8, max_lines=8
@@ -34,7 +34,7 @@ def add_compare(site: Site) -> None:
         start = gr.Button("Compare", variant="primary", elem_id="compare", scale=1, min_width=100)
         stop = gr.Button("Stop", elem_id="compare-stop", scale=1, min_width=80)
     status = gr.HTML(
-        draw_note("hint", "One model is in memory at a time: each is loaded, asked and put away."),
+        draw_note("hint", "One model is in memory at a time: each is loaded, asked and unloaded."),
         elem_id="compare-status",
         apply_default_css=False,
     )

@@ -21,7 +21,7 @@ class LimitedProtocol(H11Protocol):
         self.request_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it, and make room for it."""
+        """Accept a connection, and close an idle one where there are too many."""
         super().connection_made(transport)
         self._watch()
         if len(self.connections) > MAX_CONNECTIONS:
@@ -32,12 +32,12 @@ class LimitedProtocol(H11Protocol):
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Its time is no longer looked at."""
+        """Stop the clock of a lost connection."""
         super().connection_lost(exc)
         self._stop_watch()
 
     def data_received(self, data: bytes) -> None:
-        """Look at the time until the request is complete."""
+        """Run the clock until the request is complete."""
         super().data_received(data)
         self._watch()
 

@@ -115,7 +115,7 @@ def _name_first(name: str, listed: Sequence[object], most: int) -> str:
 
 
 def draw_cover(sections: Sequence[SectionCount]) -> str:
-    """A square for each section; its name and figures come with the pointer."""
+    """A square for each section; its name and figures are in the tooltip."""
     shares = [min(1.0, HUNDRED * s.rows / s.words / 10) if s.words else 0.0 for s in sections]
     return draw("cover", list(zip(sections, shares, strict=True)))
 

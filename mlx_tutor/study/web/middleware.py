@@ -126,13 +126,13 @@ class WrongGuesses:
         self._until: dict[str, float] = {}
 
     def note(self, client: str) -> None:
-        """A wrong one."""
+        """Remember a wrong password."""
         now = time.monotonic()
         self._until = {name: until for name, until in self._until.items() if until > now}
         self._until[_name_network(client)] = now + WRONG_SECONDS
 
     def is_waiting(self, client: str) -> bool:
-        """Whether no password of this client is looked at yet."""
+        """Whether passwords of this client are not checked yet."""
         return time.monotonic() < self._until.get(_name_network(client), 0.0)
 
 

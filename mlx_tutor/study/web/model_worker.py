@@ -70,7 +70,7 @@ class Task:
         return self._worker.count_ahead(self)
 
     async def follow(self) -> AsyncGenerator[None, None]:
-        """Come back whenever there is something new, and at the end; a follower who leaves stops the work.
+        """Yield whenever there is something new, and at the end; a follower who leaves stops the work.
 
         And once a second in any case, so that the follower sees when its own reader has left.
         """
@@ -90,7 +90,7 @@ class Task:
 
 
 class ModelWorker:
-    """Owner of the one loaded model. `load` is called in the worker's thread, again after the model was put away."""
+    """Owner of the one loaded model. `load` is called in the worker's thread, and again after `unload_model`."""
 
     def __init__(self, load: Callable[[], LoadedModel]) -> None:
         self._load = load

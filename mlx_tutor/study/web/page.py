@@ -148,7 +148,7 @@ class ChatHandlers:
         return find_session(self.site, request)
 
     async def ask(self, question: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Answer what stands in the box."""
+        """Answer the question in the box."""
         session = self.find(request)
         try:
             task = ask_site(self.site, session, question or "")
@@ -211,7 +211,7 @@ class ChatHandlers:
         return gr.skip()
 
     def undo(self, typed: str, request: gr.Request) -> tuple[Any, ...]:
-        """Take back the last turn; its question goes back into the box, unless something stands there."""
+        """Take back the last turn; its question goes back into the box, unless there is text in it."""
         session = self.find(request)
         if is_busy(session.chat):
             return gr.skip(), gr.skip(), "Stop the answer first.", gr.skip()
@@ -265,7 +265,7 @@ class ChatHandlers:
         return gr.update(visible=True), "", "Kept in the journal of the course. A note helps more:"
 
     def keep_note(self, note: str, request: gr.Request) -> tuple[Any, ...]:
-        """Why."""
+        """Keep the note on a judgement."""
         try:
             note_turn(self.site, self.find(request), note or "")
         except TutorError as err:

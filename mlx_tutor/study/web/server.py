@@ -145,7 +145,7 @@ def open_tunnel(access: AccessRules) -> str:
 
 
 def make_server(app: Any) -> uvicorn.Server:
-    """What answers; `run(sockets=[...])` until Ctrl-C."""
+    """The server; `run(sockets=[...])` serves until Ctrl-C."""
     config = uvicorn.Config(
         app,
         http=LimitedProtocol,
@@ -162,6 +162,6 @@ def make_server(app: Any) -> uvicorn.Server:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not what every open page leads to when the server ends: its listening is cut off."""
+    """Whether a log entry matters: open pages that are disconnected at the end do not."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, asyncio.CancelledError) and not record.getMessage().startswith("Cancel ")

@@ -152,7 +152,7 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
 def compare_site(site: Site, session: Session, prompt: str) -> Task:
     """Hand in a prompt for all models, as one turn; the result is a list of Comparison.
 
-    The worker's own model is put away first, and loaded again for the next question.
+    The worker's own model is unloaded first, and loaded again for the next question.
 
     Raises:
         TutorError: an empty prompt, a comparison under way, or too many waiting.
