@@ -1,6 +1,7 @@
 """Document -> Chunk: neighbouring blocks of one section, within a number of tokens."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Block, Chunk, Document
@@ -11,10 +12,16 @@ TOKENS_PER_WORD = 1.4
 
 def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
     """The chunks of a document; a block is never cut, so one longer than `chunk_tokens` is a chunk of its own."""
-    language = detect_language(document.prose) if document.language is None else document.language
+    language = find_language(document)
     for index, section in enumerate(document.sections):
         for number, blocks in enumerate(_pack_blocks(section.blocks, chunk_tokens)):
             yield Chunk(document.source, index, section.heading, blocks, number == 0, language)
+
+
+@lru_cache(maxsize=1 << 10)
+def find_language(document: Document) -> str:
+    """The language of a document (ISO 639-1), "" where it cannot be told; looked for where nobody has."""
+    return detect_language(document.prose) if document.language is None else document.language
 
 
 def _pack_blocks(blocks: Iterable[Block], chunk_tokens: int) -> Iterator[tuple[Block, ...]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mlx_tutor.dataset.build import read_rows
 from mlx_tutor.dataset.chunk import split_document
-from mlx_tutor.dataset.mining.concepts import collect_concepts
+from mlx_tutor.dataset.mining.concepts import Key, collect_concepts
 from mlx_tutor.dataset.mining.defining import collect_definitions, fold_term
 from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
 from mlx_tutor.dataset.split import SPLITS
@@ -16,12 +16,12 @@ from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import read_jsonl
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Section, describe_place
+from mlx_tutor.text import strip_bold
 from mlx_tutor.workspace import Course
 
 # Shorter paragraphs repeat by chance.
 MIN_REPEATED = 12
 MOST_CONCEPTS, MOST_BINS = 40, 12
-WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
 
 Cover = Literal["none", "few", "enough", "short"]
 
@@ -205,33 +205,17 @@ def count_concepts(documents: Sequence[Document], recipe: Recipe) -> list[Concep
     """The concepts of a course, those in most sections first; the longest name counts where one holds another."""
     chunks = [chunk for document in documents for chunk in split_document(document, recipe.dataset.chunk_tokens)]
     defined = collect_definitions(chunks)
-    # Each name in the form that is compared, and in the form that is shown.
-    names = {" ".join(WORD.findall(name)): shown for name, shown in collect_concepts(documents, defined).names.items()}
-    longest = max((len(name.split()) for name in names), default=0)
-    times: Counter[str] = Counter()
-    sections: Counter[str] = Counter()
+    concepts = collect_concepts(documents, defined)
+    times: Counter[Key] = Counter()
+    sections: Counter[Key] = Counter()
     for document in documents:
         for section in document.sections:
-            found = Counter(_find_names(WORD.findall(section.text.lower()), names, longest))
+            found = Counter(key for key, _, _ in concepts.index.find(strip_bold(section.text)))
             times.update(found)
             sections.update(found.keys())
-    order = sorted(sections, key=lambda name: (-sections[name], -times[name], name))
-    return [ConceptCount(names[name], times[name], sections[name], fold_term(names[name]) in defined) for name in order]
-
-
-def _find_names(words: Sequence[str], names: Mapping[str, str], longest: int) -> Iterable[str]:
-    """The names in a run of words, singular or plural. A search word by word: names are many, and texts long."""
-    i = 0
-    while i < len(words):
-        for size in range(min(longest, len(words) - i), 0, -1):
-            run = " ".join(words[i : i + size])
-            name = next((name for name in (run.removesuffix("s"), run) if name in names), None)
-            if name is not None:
-                yield name
-                i += size
-                break
-        else:
-            i += 1
+    order = sorted(sections, key=lambda key: (-sections[key], -times[key], key))
+    names = concepts.names
+    return [ConceptCount(names[key], times[key], sections[key], fold_term(names[key]) in defined) for key in order]
 
 
 def find_paragraphs(documents: Iterable[Document]) -> list[Repeat]:

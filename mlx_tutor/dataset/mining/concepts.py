@@ -1,52 +1,108 @@
-"""The concepts of a course, and which of them a text names."""
+"""The concepts of a course, and which of them a text names.
+
+What the course defines, prints in bold type or names in its headings is a concept when its text uses it as a name: more
+than once, as a noun, and not as the name of a person, a firm or a file.
+"""
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from os.path import commonprefix
+from itertools import combinations, pairwise
+from math import sqrt
 
+from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.mining.defining import Definition
-from mlx_tutor.dataset.mining.headings import read_heading
+from mlx_tutor.dataset.mining.headings import has_prose_below, read_heading
 from mlx_tutor.dataset.mining.language import could_be_concept, list_sentences
+from mlx_tutor.languages.table import read_language
+from mlx_tutor.languages.words import list_common_words, list_stopwords, stem_words
 from mlx_tutor.records import Document
 from mlx_tutor.text import strip_bold
 
 BOLD = re.compile(r"\*\*([^*\n]{3,60}?)[:.]?\*\*")
 MOST_RELATED = 4
-
-
+# In how many paragraphs two concepts must meet that never stand in one sentence; how often beside those where one
+# stands alone (cosine).
+LEAST_SHARED, LEAST_NEAR = 2, 0.2
+# How often the text has to use a name that it does not define; words in a heading that is a name.
+LEAST_USES, MOST_WORDS = 2, 4
+# Names of concepts whose plural is a verb more often than not.
+NO_PLURAL = frozenset({"means"})
 # Words that make a heading a phrase.
 NO_NAME = frozenset("the a an is are from into in by with to for on at as between".split())
-# Names of concepts whose plural is a verb more often than not.
-NO_PLURAL = frozenset({"mean"})
 # Simpson's, Bayes'.
 GENITIVE = re.compile(r"^[A-Z].+(?:['’]s|s['’])$")
+# Characters of Chinese and Japanese are words of their own.
+TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+(?:['’][^\W_]+)*(?:\+\+|#)?")
+# What may stand between two words of a name.
+JOINS = frozenset({"", " ", "-", "–", "--", "/", " (", "‑"})
 WORD = re.compile(r"[^\W\d_][\w’'-]*")
+ABBREVIATION = re.compile(r"[A-Z][A-Z0-9-]{1,6}s?")
+
+Key = tuple[str, ...]
+
+
+class Index:
+    """Keys by their first word: names are many, and texts long."""
+
+    def __init__(self, keys: Iterable[Key], language: str) -> None:
+        self.keys = frozenset(keys)
+        self.language = language
+        self.lengths: dict[str, list[int]] = defaultdict(list)
+        for first, length in sorted({(key[0], len(key)) for key in self.keys}, reverse=True):
+            self.lengths[first].append(length)
+
+    def find(self, text: str) -> Iterator[tuple[Key, int, int]]:
+        """Keys in a text from left to right with start and end, the longest where several begin; none overlap."""
+        tokens = list(TOKEN.finditer(text))
+        stems = [_stem(token.group(), self.language) for token in tokens]
+        i = 0
+        while i < len(tokens):
+            for length in self.lengths.get(stems[i], ()):
+                key = tuple(stems[i : i + length])
+                if len(key) == length and key in self.keys and _is_apart(text, tokens[i : i + length]):
+                    yield key, tokens[i].start(), tokens[i + length - 1].end()
+                    i += length
+                    break
+            else:
+                i += 1
+
+
+def _is_apart(text: str, tokens: Sequence[re.Match[str]]) -> bool:
+    """Whether words of a text stand side by side, and are no part of a longer word with hyphens."""
+    start, end = tokens[0].start(), tokens[-1].end()
+    joined = all(text[one.end() : other.start()] in JOINS for one, other in pairwise(tokens))
+    return (
+        joined
+        and not re.search(r"\w-$", text[max(0, start - 2) : start])
+        and not re.match(r"-\w|_", text[end : end + 2])
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Concepts:
-    """Names of concepts as they stand inside a sentence, by their lower-case form.
+    """Names of concepts as they stand inside a sentence, by the stems of their words.
 
-    `capitals` are the words, in lower case, that the course writes with a capital inside sentences, `articles` those
-    that it gives the terms that it defines, a space behind each, and `definitions` the best texts that define a term,
-    by its folded form.
+    `places` are the numbers of the paragraphs that name each, and `pairs` those that meet in a sentence; `capitals` are
+    the words, in lower case, that the course writes with a capital inside sentences, `articles` those that it gives the
+    terms that it defines, a space behind each, and `definitions` the best texts that define a term, by its folded form.
+    `language` is that of most of the course.
     """
 
-    names: dict[str, str]
-    pattern: re.Pattern[str] | None
+    names: Mapping[Key, str]
+    index: Index
     capitals: frozenset[str]
-    articles: dict[str, str]
+    articles: Mapping[str, str]
     definitions: Mapping[str, tuple[str, ...]]
+    places: Mapping[str, frozenset[int]]
+    pairs: frozenset[frozenset[str]]
+    language: str = "en"
 
     def find(self, text: str) -> list[str]:
-        """Concepts named in a text, in order of their first place."""
-        if self.pattern is None:
-            return []
-        found = (match.group(1).lower() for match in self.pattern.finditer(strip_bold(text)))
-        return list(dict.fromkeys(self.names[name] for name in found))
+        """Concepts named in a text, in order of their first place; of two that overlap the longer."""
+        found = (self.names[key] for key, _, _ in self.index.find(strip_bold(text)))
+        return list(dict.fromkeys(found))
 
     def find_longest(self, text: str) -> list[str]:
         """As `find`, without those that stand inside the name of another."""
@@ -54,63 +110,177 @@ class Concepts:
         return [name for name in found if not any(name != other and name in other for other in found)]
 
     def relate(self, text: str, *asked: str) -> tuple[str, ...]:
-        """Concepts that a text names beside the one that was asked about, singular and plural taken as one."""
-        known = " ".join(asked).lower()
-        related: dict[str, str] = {}
-        for name in self.find(text):
-            stem = name.lower().rstrip("s")
-            if stem not in known:
-                related.setdefault(stem, name)
-        return tuple(related.values())[:MOST_RELATED]
+        """At most four concepts that a text names and that the course names elsewhere too where it names what is asked.
+
+        With nothing asked, those of the text that meet elsewhere too.
+        """
+        found = self.find_longest(text)
+        topics = self.find(" ".join(asked)) if asked else found
+        known = {key for topic in (*asked, *topics) for key in cut_key(topic, self.language)} if asked else set()
+        near: dict[str, float] = {}
+        for name in found:
+            others = [self._weigh(name, topic) for topic in topics if topic != name]
+            if known.isdisjoint(cut_key(name, self.language)) and max(others, default=0.0) >= LEAST_NEAR:
+                near[name] = max(others)
+        best = set(sorted(near, key=lambda name: -near[name])[:MOST_RELATED])
+        return tuple(name for name in near if name in best)
+
+    def _weigh(self, one: str, other: str) -> float:
+        first, second = self.places.get(one, frozenset()), self.places.get(other, frozenset())
+        shared = len(first & second)
+        meet = shared >= LEAST_SHARED or frozenset((one, other)) in self.pairs
+        return shared / sqrt(len(first) * len(second)) if meet and shared else 0.0
 
     def lower(self, term: str) -> str:
         """`term` as it stands inside a sentence."""
-        return lower_words(term, self.capitals)
+        name = self.names.get(cut_key(term, self.language))
+        return name if name and name.lower() == term.lower() else lower_words(term, self.capitals, self.language)
 
     def refer(self, term: str) -> str:
         """`term` inside a sentence, with its article."""
         return self.articles.get(term.lower(), "") + self.lower(term)
 
 
+@dataclass(slots=True)
+class _Uses:
+    """How the prose of a course uses a candidate: spellings inside sentences, all uses, uses as a noun, paragraphs."""
+
+    spellings: Counter[str]
+    places: set[int]
+    total: int = 0
+    as_noun: int = 0
+
+
 def collect_concepts(documents: Sequence[Document], defined: Mapping[str, Sequence[Definition]]) -> Concepts:
-    """Bold terms, headings of a few words and defined terms of a course; `defined` as `collect_definitions` has it."""
-    capitals = find_names(documents)
-    terms: dict[str, str] = {}
+    """Defined terms, bold terms and headings of a few words of a course; `defined` as `collect_definitions` has it."""
+    words = Counter[str]()
     for document in documents:
-        for section in document.sections:
-            heading = read_heading(section.heading[-1]).name
-            bold = [match[1].strip() for match in BOLD.finditer(section.text)]
-            for term in [*([heading] if _names_concept(heading) else []), *bold]:
-                if could_be_concept(term):
-                    terms.setdefault(term.lower(), lower_words(term, capitals))
+        words[find_language(document)] += len(document.prose)
+    language = words.most_common(1)[0][0] if words else "en"
+    capitals = find_names(documents)
+    terms = [definition.term for found in defined.values() for definition in found]
+    candidates = _list_candidates(documents, terms, language)
+    uses, together = _count_uses(documents, candidates, language)
+    names: dict[Key, str] = {}
+    for key, (term, kind) in candidates.items():
+        name = _spell(term, uses[key], capitals, language)
+        if _is_name(name, kind, uses[key], language):
+            names[key] = name
+    places = {name: frozenset(uses[key].places) for key, name in names.items()}
+    pairs = frozenset(frozenset(names[key] for key in pair) for pair in together if pair <= names.keys())
     articles: dict[str, str] = {}
     for definition in (definition for found in defined.values() for definition in found):
         articles.setdefault(definition.term.lower(), definition.article)
-        if len(definition.term.split()) <= 3:
-            terms.setdefault(definition.term.lower(), lower_words(definition.term, capitals))
-    for name in NO_PLURAL:
-        terms.pop(f"{name}s", None)
-    pattern = re.compile(rf"(?<![\w-])({_join_terms(sorted(terms))})", re.IGNORECASE) if terms else None
     texts = {term: tuple(definition.text for definition in found) for term, found in defined.items()}
-    return Concepts(terms, pattern, capitals, articles, texts)
+    return Concepts(names, Index(names, language), capitals, articles, texts, places, pairs, language)
 
 
-def _join_terms(terms: Sequence[str], start: int = 0) -> str:
-    """A pattern for the longest of sorted terms, their first `start` characters left out.
+def _list_candidates(
+    documents: Sequence[Document], defined: Sequence[str], language: str
+) -> dict[Key, tuple[str, str]]:
+    """Terms by their key, with what makes them candidates: defined, heading or bold."""
+    found: dict[Key, tuple[str, str]] = {}
+    for term in defined:
+        if len(term.split()) <= MOST_WORDS:
+            found.setdefault(cut_key(term, language), (term, "defined"))
+    bold: list[str] = []
+    for document in documents:
+        for section in document.sections:
+            if not has_prose_below(section.heading, find_language(document)):
+                continue
+            heading = read_heading(section.heading[-1], find_language(document))
+            if heading.whole and _names_concept(heading.name, language):
+                found.setdefault(cut_key(heading.name, language), (heading.name, "heading"))
+            bold += [match[1].strip() for match in BOLD.finditer(section.text)]
+    for term in bold:
+        if could_be_concept(term, language):
+            found.setdefault(cut_key(term, language), (term, "bold"))
+    found.pop((), None)
+    return found
 
-    Terms that begin alike share that beginning: a list of thousands one after the other takes minutes for a book.
-    """
-    branches = []
-    ended = ""
-    for _, group in groupby(terms, lambda term: term[start : start + 1]):
-        alike = list(group)
-        if len(alike[0]) == start:
-            ended = r"(?![\w-])" if alike[0] in NO_PLURAL else r"(?=s?(?![\w-]))"
-            continue
-        end = len(commonprefix([alike[0], alike[-1]]))  # noqa: RUF071
-        branches.append(re.escape(alike[0][start:end]) + _join_terms(alike, end))
-    # What goes on is tried before what ends, so that "logistic regression" is not found as "logistic".
-    return f"(?:{'|'.join([*branches, ended] if ended else branches)})"
+
+def _count_uses(
+    documents: Sequence[Document], candidates: Mapping[Key, object], language: str
+) -> tuple[dict[Key, _Uses], set[frozenset[Key]]]:
+    """How the prose uses each candidate, and which two meet in a sentence."""
+    pairs: set[frozenset[Key]] = set()
+    uses = {key: _Uses(Counter(), set()) for key in candidates}
+    index = Index(candidates, language)
+    number = 0
+    for document in documents:
+        for block in (block for section in document.sections for block in section.blocks if block.kind == "text"):
+            number += 1
+            for sentence in list_sentences(block, language) or block.text.split("\n"):
+                plain = strip_bold(sentence)
+                found = list(index.find(plain))
+                pairs |= {frozenset(pair) for pair in combinations({key for key, _, _ in found}, 2)}
+                for key, start, end in found:
+                    use = uses[key]
+                    use.total += 1
+                    use.places.add(number)
+                    use.as_noun += _stands_as_noun(plain, start, end, language)
+                    if start > 2:
+                        use.spellings[plain[start:end]] += 1
+    return uses, pairs
+
+
+def _stands_as_noun(text: str, start: int, end: int, language: str) -> bool:
+    """Whether a word stands behind an article and before no other word that could be its noun."""
+    table = read_language(language)
+    before = text[:start].rstrip("“\"'‘ ").rsplit(maxsplit=1)[-1:]
+    after = re.match(r"\s+([^\W\d_]+)", text[end:])
+    follows = after is not None and after[1].lower() not in list_stopwords(language)
+    articles = table.words["concept_article"] if table else frozenset()
+    return not follows and (not articles or (before != [] and before[0].lower() in articles))
+
+
+def _spell(term: str, uses: _Uses, capitals: frozenset[str], language: str) -> str:
+    """A term as the course writes it inside its sentences, mostly; in German in the nominative, where it has that."""
+    if language == "de":
+        forms = Counter({term: 1}) + uses.spellings
+        return min(forms, key=lambda form: (_count_endings(form), -forms[form]))
+    same = Counter({text: count for text, count in uses.spellings.items() if text.lower() == term.lower()})
+    return same.most_common(1)[0][0] if same else lower_words(term, capitals, language)
+
+
+def _count_endings(form: str) -> int:
+    """How many words of a German name seem to have the ending of another case: -en, -em or -es, a noun's -n."""
+    *before, last = form.split()
+    return sum(word.endswith(("en", "em", "es")) for word in before) + last.endswith("n")
+
+
+def _is_name(name: str, kind: str, uses: _Uses, language: str) -> bool:
+    """Whether a term names a concept by how the text uses it; one that the course defines mostly does."""
+    words = name.split()
+    if language == "de" and (words[-1][0].islower() or (words[0][0].islower() and words[0].endswith(("en", "em")))):
+        return False
+    if len(words) == 1 and name.lower() in list_common_words(language):
+        return kind == "defined" and uses.as_noun > 0
+    if kind == "defined":
+        return True
+    if uses.total < LEAST_USES or (kind == "bold" and language == "en" and NO_NAME & set(name.lower().split())):
+        return False
+    if kind == "heading" or ABBREVIATION.fullmatch(name):
+        return True
+    # Firms, people and programs have capitals; in German all nouns do.
+    proper = language != "de" and all(word[0].isupper() for word in words if len(word) > 3)
+    return not proper and (len(words) > 1 or language in ("de", "zh") or uses.as_noun > 0)
+
+
+def cut_key(term: str, language: str) -> Key:
+    """The words of a term without their endings."""
+    return tuple(_stem(match.group(), language) for match in TOKEN.finditer(term))
+
+
+def _stem(word: str, language: str) -> str:
+    low = word.lower().removesuffix("’s").removesuffix("'s")
+    if language != "en":
+        return stem_words([low], language)[0]
+    # Stemmers make one of "operator" and "operation": in English the plural is enough.
+    if len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is")) and low not in NO_PLURAL:
+        low = f"{low[:-3]}y" if low.endswith("ies") else low[:-1]
+    # The same for class, classes and base, bases.
+    return re.sub(r"(?<=[sxz])e$|(?<=[cs]h)e$", "", low)
 
 
 def find_names(documents: Sequence[Document]) -> frozenset[str]:
@@ -119,18 +289,20 @@ def find_names(documents: Sequence[Document]) -> frozenset[str]:
     for document in documents:
         for section in document.sections:
             for block in section.blocks:
-                for sentence in list_sentences(block):
+                for sentence in list_sentences(block, find_language(document)):
                     for word in WORD.findall(strip_bold(sentence))[1:]:
                         capitals[word.lower()] += 1 if word[0].isupper() else -1
     return frozenset(word for word, count in capitals.items() if count > 0)
 
 
-def lower_words(term: str, names: frozenset[str]) -> str:
+def lower_words(term: str, names: frozenset[str], language: str = "en") -> str:
     """`term` as it stands inside a sentence: small, but for names and abbreviations."""
+    # German tells its nouns by their capitals: what is small there is so in the term.
+    if language == "de":
+        return term
     words = term.split(" ")
     keep = [
-        word.lower() in names or any(c.isupper() for c in word[1:]) or GENITIVE.search(word) or word in "BCDFGIRXYZ"
-        for word in words
+        word.lower() in names or _has_capitals(word) or GENITIVE.search(word) or word in "BCDFGIRXYZ" for word in words
     ]
     # The first half of a name that only begins sentences: Monte Carlo.
     if len(words) > 1 and words[0] not in ("A", "An", "The") and words[1][:1].isupper() and keep[1]:
@@ -138,7 +310,18 @@ def lower_words(term: str, names: frozenset[str]) -> str:
     return " ".join(word if kept else word.lower() for word, kept in zip(words, keep, strict=True))
 
 
-def _names_concept(heading: str) -> bool:
-    """Whether a heading is short enough for a name, and no phrase."""
+def _has_capitals(word: str) -> bool:
+    """Whether a capital inside a word makes it an abbreviation or a brand: CNNs, NumPy, but not Cross-Entropy."""
+    return (
+        any(c.isupper() for part in word.split("-") for c in part[1:])
+        or re.search(r"^[A-Z]-|-[A-Z]$", word) is not None
+    )
+
+
+def _names_concept(heading: str, language: str) -> bool:
+    """Whether a heading is short enough for a name, and names one thing."""
+    table = read_language(language)
     words = heading.lower().split()
-    return 1 <= len(words) <= 4 and not NO_NAME & set(words)
+    two = table.words["concept_and"] if table else frozenset()
+    short = 1 <= len(words) <= (MOST_WORDS if language != "zh" else 1) and not two & set(words)
+    return short and not (language == "en" and NO_NAME & set(words)) and could_be_concept(heading, language)

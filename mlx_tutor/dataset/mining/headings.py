@@ -5,7 +5,7 @@ words of `heading_beside`, so that "Exercise physiology" stays a topic and "Revi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -85,7 +85,12 @@ def name_question(chunk: Chunk) -> str | None:
 
 def has_prose(chunk: Chunk) -> bool:
     """Whether a chunk is course text: not below exercises, solutions, objectives, references and the like."""
-    return not any(read_heading(heading, chunk.language).role in NO_PROSE for heading in chunk.heading)
+    return has_prose_below(chunk.heading, chunk.language)
+
+
+def has_prose_below(path: Sequence[str], language: str) -> bool:
+    """As `has_prose`, of a path of headings."""
+    return not any(read_heading(heading, language).role in NO_PROSE for heading in path)
 
 
 def is_exercise(heading: str, language: str = "en") -> bool:
