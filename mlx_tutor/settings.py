@@ -125,8 +125,13 @@ class ExtractSettings:
 class DatasetSettings:
     seed: int = setting(0, "orders and splits the rows", low=0)
     chunk_tokens: int = setting(320, "longest piece of a section that one row is about", low=64, high=4096)
-    valid: float = setting(0.1, "share of the sections kept for validation", low=0.02, high=0.4)
-    test: float = setting(0.1, "share of the sections kept for the test", low=0.02, high=0.4)
+    valid: float = setting(0.1, "share of the sections kept for validation", low=0.001, high=0.4)
+    test: float = setting(
+        0.1,
+        "share of the sections kept for the test; 0: none, and `evaluate` measures validation rows",
+        low=0.0,
+        high=0.4,
+    )
     section_share: float = setting(0.25, "largest share of the mined rows that one section may have", low=0.0, high=1.0)
     page_share: float = setting(0.25, "largest share of them that one page or cell may have", low=0.0, high=1.0)
     method_share: float = setting(0.6, "largest share of them that one method may have", low=0.0, high=1.0)

@@ -81,10 +81,10 @@ def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
 
 def name_next_command(job: Job, run: "Run") -> str:
     """What to type next, in the way that this command was typed."""
-    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.dataset.build import read_measured_rows
     from mlx_tutor.workspace import list_courses, list_runs
 
-    question = pick_question(read_rows(job.course, "test"))
+    question = pick_question(read_measured_rows(job.course)[0])
     course = len(list_courses(job.course.workspace)) > 1
     chosen = list_runs(job.course)[-1] != run
     if os.environ.get("MLX_TUTOR_MAKE"):

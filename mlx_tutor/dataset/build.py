@@ -352,6 +352,16 @@ def read_rows(course: Course, split: str, *, thinking: bool = False) -> list[dic
     return rows
 
 
+def read_measured_rows(course: Course, *, thinking: bool = False) -> tuple[list[dict[str, Any]], str]:
+    """The rows that models are measured on, and the split they are of: `valid` where the recipe keeps no test.
+
+    Raises:
+        DatasetError: as `read_rows`.
+    """
+    rows = read_rows(course, "test", thinking=thinking)
+    return (rows, "test") if rows else (read_rows(course, "valid", thinking=thinking), "valid")
+
+
 def check_dataset(course: Course) -> None:
     """Raise DatasetError when there is too little to train on."""
     train, valid = len(read_rows(course, "train")), len(read_rows(course, "valid"))

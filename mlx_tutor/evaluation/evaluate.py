@@ -1,4 +1,4 @@
-"""Losses of base, adapter and fused model on the test split."""
+"""Losses of base, adapter and fused model on the test split; on validation where the recipe keeps no test."""
 
 import math
 import time
@@ -37,12 +37,13 @@ class ModelLoss:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Losses on `rows` of the `total_rows` rows of the test split: the same rows and tokens for every model.
+    """Losses on `rows` of the `total_rows` rows of `split`: the same rows and tokens for every model.
 
     `retention` is the share of the training's gain that the fused model keeps; None without one, or without a gain.
     """
 
     run: str
+    split: str
     rows: int
     total_rows: int
     tokens: int
@@ -105,10 +106,12 @@ def evaluate_run(
     test_rows: Sequence[dict[str, Any]],
     on_event: Callable[[str], None],
     on_progress: Callable[[str, float, float], None] = lambda doing, done, total: None,
+    *,
+    split: str = "test",
 ) -> EvaluationReport:
     """Measure base, adapter and, when there is one, the fused model; writes `adapters/<run>/evaluation.json`.
 
-    All of them start from what the layers below the adapter make of the rows, computed once.
+    `split` says which one `test_rows` are of. All of them start from what the layers below the adapter make of the rows, computed once.
 
     Raises:
         DatasetError: no test row that fits.
@@ -156,6 +159,7 @@ def evaluate_run(
             mx.clear_cache()
     report = EvaluationReport(
         run=run.name,
+        split=split,
         rows=len(tokens.rows),
         total_rows=tokens.total,
         tokens=tokens.supervised,

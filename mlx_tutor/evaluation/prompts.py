@@ -130,8 +130,8 @@ def list_concepts(rows: Sequence[dict[str, Any]], count: int = CONCEPTS) -> list
     return [name for name, _ in found.most_common(count)]
 
 
-def pick_test_prompts(rows: Sequence[dict[str, Any]], count: int) -> list[Prompt]:
-    """At most `count` test rows as prompts, spread over the file; named by their line in test.jsonl."""
+def pick_test_prompts(rows: Sequence[dict[str, Any]], count: int, split: str = "test") -> list[Prompt]:
+    """At most `count` rows of a split as prompts, spread over the file; named by their line in it."""
     prompts = []
     for index in spread(len(rows), count) if rows else []:
         row = rows[index]
@@ -140,7 +140,7 @@ def pick_test_prompts(rows: Sequence[dict[str, Any]], count: int) -> list[Prompt
         # The last turn is the assistant's, as `read_rows` has checked.
         messages = tuple({"role": turn["role"], "content": turn["content"]} for turn in row["messages"])
         task = str((row.get("qa_pair") or {}).get("type", ""))
-        prompts.append(Prompt(f"test-{index + 1}", task, messages[:-1], messages[-1]["content"], place))  # type: ignore[arg-type]
+        prompts.append(Prompt(f"{split}-{index + 1}", task, messages[:-1], messages[-1]["content"], place))  # type: ignore[arg-type]
     if not prompts:
-        raise DatasetError("The test split has no rows. Build the dataset again: mlx-tutor build")
+        raise DatasetError(f"The {split} split has no rows. Build the dataset again: mlx-tutor build")
     return prompts

@@ -23,6 +23,10 @@ from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run
 
 
+# The recipe keeps no test.
+CHOSEN_ON = ", though the best adapter was chosen on them"
+
+
 def write_report(run: Run) -> Path:
     """Write `adapters/<run>/report.html` from what lies beside it, fuse.json and the journal; returns its path."""
     fuse = read_json(run.fused / "fuse.json") if run.is_fused else None
@@ -70,7 +74,8 @@ def render_report(
     first, last = result["models"][0], result["models"][-1]
     trained, measured = (item["finished"][:16].replace("T", " ") for item in (record, evaluation))
     share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
-    losses = f"{share[0].upper()}{share[1:]} of the test split, {result['tokens']:,} answer tokens; nats a token."
+    split = "test" if result.get("split", "test") == "test" else "validation"
+    losses = f"{share[0].upper()}{share[1:]} of the {split} split, {result['tokens']:,} answer tokens; nats a token."
     parts: tuple[tuple[str, Callable[[Any], Any]], ...] = (
         ("learned", prepare_learned),
         ("guards", prepare_guards),
@@ -81,8 +86,8 @@ def render_report(
         record=record,
         trained=trained,
         measured=measured,
-        lead=f"On {result['rows']} test rows that training never saw, the answer loss went from {first['loss']:.3f} "
-        f"({first['label']}) to {last['loss']:.3f} ({last['label']}).",
+        lead=f"On {result['rows']} {split} rows that training never saw{CHOSEN_ON if split == 'validation' else ''}, "
+        f"the answer loss went from {first['loss']:.3f} ({first['label']}) to {last['loss']:.3f} ({last['label']}).",
         training=list_training(record, rows),
         curve=None if curve is None else base64.b64encode(curve).decode("ascii"),
         losses=tabulate_losses(result),

@@ -56,12 +56,12 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
 
 def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed: int) -> dict[str, Any]:
     """The measures of the generated answers, from the file or made now."""
-    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.dataset.build import read_measured_rows
     from mlx_tutor.dataset.messages import has_format
     from mlx_tutor.evaluation.measure import hash_answers, measure_answers, read_answers
     from mlx_tutor.stages.model import find_base
 
-    rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
+    rows, _ = read_measured_rows(job.course, thinking=job.recipe.model.thinking)
     base = find_base(job, run)
     answers = read_answers(run, hash_answers(run, base, job.recipe, rows, limit, seed, text))
     if answers is not None:

@@ -279,17 +279,19 @@ def describe_retention(retention: float | None) -> str:
 
 
 def run_evaluate(job: Job, run: Run) -> Outcome:
-    """Losses of base, adapter and fused on the test split."""
-    from mlx_tutor.dataset.build import read_rows
+    """Losses of base, adapter and fused on the test split, or on validation where there is no test."""
+    from mlx_tutor.dataset.build import read_measured_rows
     from mlx_tutor.evaluation.evaluate import evaluate_run, is_evaluation_current
 
     base = find_base(job, run)
-    rows = read_rows(job.course, "test", thinking=job.recipe.model.thinking)
+    rows, split = read_measured_rows(job.course, thinking=job.recipe.model.thinking)
     if is_evaluation_current(run, base, job.recipe, rows):
         result = read_json(run.adapter / "evaluation.json")["result"]
         return finish(job, Outcome("evaluate", describe_evaluation(result), result, up_to_date=True))
     with job.screen.follow(f"evaluating {run.name}") as on_progress:
-        report = evaluate_run(run, base, job.recipe, rows, lambda text: job.screen.say(f"  {text}"), on_progress)
+        report = evaluate_run(
+            run, base, job.recipe, rows, lambda text: job.screen.say(f"  {text}"), on_progress, split=split
+        )
     result = asdict(report)
     outcome = Outcome(
         "evaluate", describe_evaluation(result), result, seconds=report.seconds, peak_memory_gb=report.peak_memory_gb
@@ -303,4 +305,5 @@ def describe_evaluation(result: Mapping[str, Any]) -> str:
     # Older records have no retention.
     kept = "" if result.get("retention") is None else f", fused keeps {describe_retention(result['retention'])}"
     share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
-    return f"{result['run']}: test loss {losses} ({share}{kept})"
+    split = "test" if result.get("split", "test") == "test" else "without test rows, validation"
+    return f"{result['run']}: {split} loss {losses} ({share}{kept})"

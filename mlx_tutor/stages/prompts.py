@@ -41,19 +41,20 @@ def add_passages(job: Job, models: Sequence[ModelSpec], prompts: "Sequence[Promp
 
 def list_prompts(job: Job, name: str, from_test: int | None) -> "list[Prompt]":
     """Prompts of a set, a file or the test rows; says so when the model was trained on one."""
-    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.dataset.build import read_measured_rows, read_rows
     from mlx_tutor.evaluation.prompts import list_concepts, list_scenarios, pick_test_prompts, read_prompts
 
     course = job.course
     if from_test is not None:
-        return pick_test_prompts(read_rows(course, "test", thinking=job.recipe.model.thinking), from_test)
+        rows, split = read_measured_rows(course, thinking=job.recipe.model.thinking)
+        return pick_test_prompts(rows, from_test, split)
     splits = ("train", "valid", "test")
-    rows = {
+    dealt = {
         split: read_rows(course, split) if (course.dataset / f"{split}.jsonl").is_file() else [] for split in splits
     }
-    concepts = list_concepts([row for split in splits for row in rows[split]]) if name in list_scenarios() else []
+    concepts = list_concepts([row for split in splits for row in dealt[split]]) if name in list_scenarios() else []
     found = read_prompts(name, job.recipe.course.system_prompt, concepts)
-    trained = {turn["content"] for row in rows["train"] for turn in row["messages"] if turn["role"] == "user"}
+    trained = {turn["content"] for row in dealt["train"] for turn in row["messages"] if turn["role"] == "user"}
     if known := [prompt.id for prompt in found if prompt.text in trained]:
         job.screen.warn(f"The course's training rows ask the same as these prompts: {', '.join(known)}.")
     return found

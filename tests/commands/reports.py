@@ -30,11 +30,11 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def read_source(workspace: Path) -> str:
-    return (workspace / "adapters" / "demo" / "report.html").read_text(encoding="utf-8")
+def read_source(workspace: Path, run: str = "demo") -> str:
+    return (workspace / "adapters" / run / "report.html").read_text(encoding="utf-8")
 
 
-def read_page(workspace: Path) -> Tags:
-    page = Tags(read_source(workspace))
+def read_page(workspace: Path, run: str = "demo") -> Tags:
+    page = Tags(read_source(workspace, run))
     assert page.open == []
     return page

@@ -124,13 +124,25 @@ def test_without_a_fused_model_base_and_adapter_are_measured(invoke: Invoke, fin
     assert "Fused model" not in read_page(finished).text
 
 
-def test_without_test_rows(invoke: Invoke, finished: Path) -> None:
-    rows = finished / "corpora" / "demo" / "dataset" / "test.jsonl"
-    rows.write_text("")
-    result = invoke("evaluate", "--generate")
-    assert result.exit_code == 1
-    assert "No test row" in result.stderr and len(result.stderr.splitlines()) == 1
-    rows.unlink()
+def test_without_test_rows_validation_is_measured_and_it_is_said(invoke: Invoke, finished: Path) -> None:
+    dataset = finished / "corpora" / "demo" / "dataset"
+    result = invoke("run", "--set", "dataset.test=0")
+    assert result.exit_code == 0, result.output
+    assert (dataset / "test.jsonl").read_text() == ""
+    rows = len((dataset / "valid.jsonl").read_text().splitlines())
+    assert "without test rows, validation loss base" in result.output
+    record = json.loads((finished / "adapters" / "demo-2" / "evaluation.json").read_text())["result"]
+    assert (record["split"], record["rows"]) == ("valid", rows)
+    assert invoke("evaluate", "--generate", "--limit", "2").exit_code == 0
+    page = read_page(finished, "demo-2").text
+    assert "validation rows that training never saw, though the best adapter was chosen on them" in page
+    assert "of the validation split" in page
+    compared = invoke("compare", "--from-test", "1", "--json")
+    assert compared.exit_code == 0 and json.loads(compared.stdout)["prompts"][0]["id"].startswith("valid-")
+
+
+def test_a_missing_split_says_what_to_do(invoke: Invoke, finished: Path) -> None:
+    (finished / "corpora" / "demo" / "dataset" / "test.jsonl").unlink()
     result = invoke("evaluate", "--generate")
     assert result.exit_code == 1
     assert "mlx-tutor build" in result.stderr
