@@ -77,6 +77,10 @@ class Screen:
         # JSON escapes only the control characters below a space.
         print(CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
+    def give_text(self, text: str) -> None:
+        """A result for other programs, on stdout, as it is."""
+        print(strip_controls(text), end="")
+
     def _print(self, console: Console, part: RenderableType) -> None:
         # In a pipe, a wrapped path could not be copied as one line.
         console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)

@@ -10,6 +10,7 @@ from mlx_tutor.commands.options import common_options
 from mlx_tutor.files import read_json
 from mlx_tutor.records import describe_bits, describe_parameters
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Run, find_run, list_runs
 
 LONGEST_VALUE = 32
@@ -20,8 +21,9 @@ SHOWN = ("iterations", "best_iteration", "base_loss", "best_loss", "train_loss",
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--markdown", is_flag=True, help="Print the comparison of several runs as a Markdown table.")
 @common_options("course", "json")
-def command(options: Options, names: tuple[str, ...]) -> None:
+def command(options: Options, names: tuple[str, ...], markdown: bool) -> None:
     """List the runs of a course, or compare some of them.
 
     Newest last; those of sweeps come first. With one NAME, show that run and its loss curve; with several, compare
@@ -33,10 +35,12 @@ def command(options: Options, names: tuple[str, ...]) -> None:
     """
     job = open_job(options)
     runs = [find_run(job.course, name) for name in names]
+    if markdown and len(runs) < 2:
+        raise click.UsageError("--markdown needs several runs to compare: mlx-tutor runs NAME NAME --markdown")
     if len(runs) == 1:
         show_run(job, runs[0])
     elif runs:
-        compare_runs(job, runs)
+        compare_runs(job, runs, markdown=markdown)
     else:
         list_all(job)
 
@@ -100,7 +104,7 @@ def write_setting(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
-def compare_runs(job: Job, runs: Sequence[Run]) -> None:
+def compare_runs(job: Job, runs: Sequence[Run], *, markdown: bool = False) -> None:
     """Several runs side by side: what differs in their recipes, and what they came to."""
     from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
 
@@ -121,7 +125,11 @@ def compare_runs(job: Job, runs: Sequence[Run]) -> None:
         ["rows", *(str(result["train_rows"]) for result in results)],
         ["fused", *(write_bits(entry["fused"]) for entry in entries)],
     ]
-    job.screen.show(draw_rows(["", *(run.name for run in runs)], rows))
+    headings = ["", *(run.name for run in runs)]
+    if markdown:
+        job.screen.give_text(Table(headings, rows).to_markdown())
+        return
+    job.screen.show(draw_rows(headings, rows))
     if not differences:
         job.screen.show("Their settings are the same; the rows or the base may differ.")
 

@@ -169,11 +169,11 @@ def render_markdown(record: Mapping[str, Any]) -> str:
     style = tabulate_style(models)
     lines = [
         f"# {_join([model['label'] for model in models])}, compared",
-        *("", *_write_rows(tabulate_models(models))),
-        *("", *_write_rows(replace(style, columns=("style", *style.columns[1:])))),
+        *("", tabulate_models(models).to_markdown()),
+        replace(style, columns=("style", *style.columns[1:])).to_markdown(),
     ]
     if record["sharing"]:
-        lines += ["", record["sharing"]]
+        lines += [record["sharing"]]
     for prompt in record["prompts"]:
         lines += ["", f"## {_name(prompt)}", ""]
         lines += [*_quote(prompt["messages"][-1]["content"])]
@@ -184,11 +184,6 @@ def render_markdown(record: Mapping[str, Any]) -> str:
             lines += ["", f"**{found['label']}** ({note})", "", *_quote(found["answer"]["text"])]
     lines += ["", "## Settings", "", *(f"- {name}: {' '.join(value.split())}" for name, value in list_settings(record))]
     return "\n".join(lines) + "\n"
-
-
-def _write_rows(content: Table) -> list[str]:
-    table = [content.columns, ["---"] * len(content.columns), *content.rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in table]
 
 
 def _quote(text: str) -> list[str]:

@@ -22,7 +22,6 @@ from mlx_tutor.records import describe_end, describe_parameters, describe_share,
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run
 
-
 # The recipe keeps no test.
 CHOSEN_ON = ", though the best adapter was chosen on them"
 

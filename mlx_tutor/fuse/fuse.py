@@ -28,6 +28,7 @@ from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import describe_bits, describe_share
 from mlx_tutor.settings import FuseSettings
+from mlx_tutor.tables import Table
 from mlx_tutor.training.batches import TokenRow
 from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.rows import TokenRows, tokenize_rows
@@ -284,8 +285,7 @@ def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
 
 def _write_card(run: Run, report: FuseReport) -> str:
     record = run.read()
-    headings, rows = list_trials(asdict(report))
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
+    table = Table(*list_trials(asdict(report))).to_markdown()
     return f"""---
 base_model: {record["base"]}
 library_name: mlx
@@ -299,7 +299,6 @@ Answer loss on the validation split, in nats a token: base {report.loss_base:.3f
 this model {report.loss_fused:.3f}. {report.summary()}.
 
 {table}
-
 Sizes were sought on some of the validation rows and decided on {describe_share(report.rows, report.total_rows)}; the
 last row of the table is this model, as written. Bits: the mean over the layers with an adapter; layers: how many of
 them have how many. Kept: the share of the training's gain in loss.

@@ -5,15 +5,17 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import RecipeError
-from mlx_tutor.files import read_json, write_json, write_text
+from mlx_tutor.files import disk_errors, read_json, write_json, write_text
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import write_count
 from mlx_tutor.settings import SweepSettings
+from mlx_tutor.tables import Table
 from mlx_tutor.training.curve import draw_curves, read_metrics
 from mlx_tutor.workspace import Course, Run
 
@@ -154,10 +156,30 @@ def read_failures(course: Course) -> dict[str, str]:
     return failures
 
 
+def _keep_earlier(folder: Path, rows: Sequence[SweepRow]) -> None:
+    path = folder / "sweep.json"
+    old = read_json(path) if path.is_file() else {"rows": []}
+    now = [row.settings for row in rows]
+    if all(row["settings"] in now for row in old["rows"]):
+        return
+    # Sweeps of an older version have no date of their own.
+    date = old.get("finished") or datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    kept = folder / f"{date[:16].replace(':', '')} {' '.join(old['rows'][0]['settings'])}".replace("T", " ")
+    with disk_errors(folder):
+        kept.mkdir(exist_ok=True)
+        for file in folder.glob("sweep.*"):
+            file.rename(kept / file.name)
+
+
 def write_sweep(course: Course, rows: Sequence[SweepRow], failures: dict[str, str]) -> Path:
-    """Write sweep.csv, sweep.md, sweep.png and sweep.json; returns their folder."""
+    """Write sweep.csv, sweep.md, sweep.png and sweep.json; returns their folder.
+
+    An earlier sweep that tried something else is kept beside it, in a folder named by its date and settings.
+    """
     folder = find_sweep(course)
-    write_json(folder / "sweep.json", {"rows": [asdict(row) for row in rows], "failures": failures})
+    _keep_earlier(folder, rows)
+    entry = {"rows": [asdict(row) for row in rows], "failures": failures, "finished": datetime.now(UTC).isoformat()}
+    write_json(folder / "sweep.json", entry)
     if not rows:
         return folder
     entries = [{**row.settings, **{k: v for k, v in asdict(row).items() if k != "settings"}} for row in rows]
@@ -166,10 +188,8 @@ def write_sweep(course: Course, rows: Sequence[SweepRow], failures: dict[str, st
     writer.writeheader()
     writer.writerows(entries)
     write_text(folder / "sweep.csv", text.getvalue())
-    headings = write_headings(rows[0])
-    lines = [headings, ["---:"] * len(headings)]
-    lines += [[f"**{cell.removeprefix('* ')}**" if row.best else cell for cell in write_cells(row)] for row in rows]
-    write_text(folder / "sweep.md", "".join(f"| {' | '.join(line)} |\n" for line in lines))
+    lines = [[f"**{cell.removeprefix('* ')}**" if row.best else cell for cell in write_cells(row)] for row in rows]
+    write_text(folder / "sweep.md", Table(write_headings(rows[0]), lines, numbers=True).to_markdown())
     trained = [row for row in rows if row.valid_loss is not None]
     if trained:
         curves = [(row.setting, read_metrics(Run(course.workspace, row.run))) for row in trained]

@@ -69,6 +69,12 @@ def test_a_sweep_leaves_a_table_curves_and_the_best(invoke: Invoke, finished: Pa
     assert result.stderr.count("training demo-sweep-") == 1
     assert (finished / "adapters" / "demo-sweep-2" / "adapters.safetensors").stat().st_mtime_ns == before
     assert re.search(r"^ \* 0\.0\d+ .* demo-sweep-\d $", result.stdout, re.MULTILINE)
+    # Another sweep keeps this one's table, named by its date and settings.
+    assert invoke("sweep", "--set", "sweep.rank=[2]", "--set", "train.iters=6").exit_code == 0
+    [earlier] = [path for path in folder.iterdir() if path.is_dir()]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d{4} learning_rate", earlier.name)
+    assert "| **0.01** |" in (earlier / "sweep.md").read_text() and (earlier / "sweep.png").is_file()
+    assert "| **2** |" in (folder / "sweep.md").read_text()
     # Without a name, commands still take the newest run that was trained alone.
     assert json.loads(invoke("fuse", "--json").stdout)["result"]["run"] == "demo"
     assert invoke("fuse", "--run", "demo-sweep-2").exit_code == 0
@@ -102,3 +108,7 @@ def test_runs_are_compared_by_the_settings_that_differ(invoke: Invoke, finished:
     assert re.search(r"train\.rank +4 +2", table)
     assert re.search(r"train\.learning_rate +0\.003 +0\.01", table)
     assert re.search(r"validation loss +\d\.\d{3} to \d\.\d{3} +\d\.\d{3} to", table)
+    assert re.search(r"training loss +\d\.\d{3} +\d\.\d{3}", table) and re.search(r"trained +\d+k of \d+k", table)
+    lines = invoke("runs", "demo", "demo-3", "--markdown").stdout.splitlines()
+    assert lines[:2] == ["|  | demo | demo-3 |", "| --- | --- | --- |"] and "| train.rank | 4 | 2 |" in lines
+    assert invoke("runs", "demo", "--markdown").exit_code == 2
