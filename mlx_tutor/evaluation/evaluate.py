@@ -111,7 +111,8 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Measure base, adapter and, when there is one, the fused model; writes `adapters/<run>/evaluation.json`.
 
-    `split` says which one `test_rows` are of. All of them start from what the layers below the adapter make of the rows, computed once.
+    `split` says which one `test_rows` are of. All models start from what the layers below the adapter make of the rows,
+    computed once.
 
     Raises:
         DatasetError: no test row that fits.
