@@ -13,6 +13,7 @@ from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.firewall import FirewallReport
 from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_once
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
+from mlx_tutor.dataset.mining.arguments import make_arguments
 from mlx_tutor.dataset.mining.code import make_code_rows
 from mlx_tutor.dataset.mining.completion import make_completions
 from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
@@ -22,8 +23,10 @@ from mlx_tutor.dataset.mining.explain import make_explanations
 from mlx_tutor.dataset.mining.formulas import make_formula_rows
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.mining.headings import has_prose
+from mlx_tutor.dataset.mining.lists import make_lists
 from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
 from mlx_tutor.dataset.mining.relations import make_relations
+from mlx_tutor.dataset.mining.statements import make_statements
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
@@ -39,13 +42,16 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 18
+MAKER = 19
 # Of course text alone, not of what stands below exercises, solutions, objectives or references.
 MAKERS = (
     make_definitions,
     make_explanations,
+    make_arguments,
+    make_lists,
     make_readings,
     make_relations,
+    make_statements,
     make_sentences,
     make_completions,
     make_code_rows,

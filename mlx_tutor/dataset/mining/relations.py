@@ -1,111 +1,97 @@
-"""Rows from reasons, consequences and contrasts between sentences (after AdaptLLM, arXiv 2309.09530).
+"""Rows from reasons and differences that one sentence states (after AdaptLLM, arXiv 2309.09530)."""
 
-Neighbouring sentences are looked at in pairs, and a row is made only where both can stand alone.
-"""
-
-import re
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import pairwise
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.headings import name_context
-from mlx_tutor.dataset.mining.language import (
-    DANGLING,
-    POINTS_BACK,
-    is_whole_sentence,
-    list_sentences,
-    tells_story,
-)
+from mlx_tutor.dataset.mining.language import list_sentences, pick, tells_story
+from mlx_tutor.dataset.mining.prose import LONGEST_SUBJECT, find_subject, is_clear, lower_first, match_any, stands_alone
+from mlx_tutor.dataset.passage import find_passage, read_from
+from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
-BECAUSE = re.compile(r"^(?P<effect>[A-Z][^,;:“”]{25,160}),? because (?P<cause>(?!of\b)[^,;:“”]{15,200})\.$")
-SUBORDINATE = re.compile(r"^(?:even|if|when|although|though|while|since|as|unless|once|where|because)\b", re.IGNORECASE)
-WHEREAS = re.compile(r"^(?P<one>[A-Z][^,;:“”]{25,160}), (?:whereas|while) (?P<other>[^,;:“”]{15,200})\.$")
-
-
-def _begin(words: str) -> re.Pattern[str]:
-    return re.compile(rf"^(?:{words}),? (?P<rest>.{{25,240}}[.])$")
-
-
-# Kind of row, how the second of two neighbouring sentences begins, and the question about the first.
-PAIRS = (
-    (
-        "consequence",
-        _begin("Therefore|Thus|Hence|Consequently|As a result(?! of)|For this reason|Accordingly"),
-        "The course says: “{}” What follows from this?",
-    ),
-    (
-        "contrast",
-        _begin(
-            "However|But|In contrast(?! to)|By contrast|On the other hand|On the contrary|Conversely|Instead(?! of)"
-        ),
-        "The course says: “{}” What does it set against this?",
-    ),
-)
+# Words of a reason.
+LEAST_CAUSE = 3
 
 
 def make_relations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """Reasons and contrasts inside a sentence, and what the next sentence makes of it; the heading says what about."""
-    topic = name_context(chunk)
-    about = f"On {concepts.lower(topic)}: " if topic else ""
-    for qa, method, evidence in _find_relations(chunk, concepts):
-        question = f"{about}{qa.question[0].lower()}{qa.question[1:]}" if about else qa.question
-        yield replace(qa, question=question), method, evidence
-
-
-def _find_relations(chunk: Chunk, concepts: Concepts) -> Iterator[tuple[QaPair, str, str]]:
+    """Why something is so, and how two things differ, where a sentence says it."""
+    table = read_language(chunk.language)
+    if table is None:
+        return
     for block in chunk.blocks:
-        sentences = list_sentences(block)
-        for sentence in sentences:
-            yield from _make_reason(sentence, concepts)
-            yield from _make_contrast(sentence, concepts)
-        for first, second in pairwise(sentences):
-            yield from _make_pair(first, second, concepts, block.text)
+        for sentence in list_sentences(block, chunk.language):
+            if not is_clear(sentence, table):
+                continue
+            if "reason" in table.questions:
+                yield from _make_reason(chunk, sentence, concepts, table, seed)
+            if "difference" in table.questions:
+                yield from _make_difference(chunk, sentence, concepts, table, seed)
 
 
-def _make_reason(sentence: str, concepts: Concepts) -> Iterator[tuple[QaPair, str, str]]:
-    match = BECAUSE.match(strip_bold(sentence))
-    if (
-        match is None
-        or not is_whole_sentence(sentence)
-        or SUBORDINATE.match(match["effect"])
-        or POINTS_BACK.search(match["effect"])
-        or match["effect"].endswith(" not")
-        or DANGLING.match(match["cause"])
-    ):
+def _make_reason(
+    chunk: Chunk, sentence: str, concepts: Concepts, table: Language, seed: int
+) -> Iterator[tuple[QaPair, str, str]]:
+    plain = strip_bold(sentence)
+    match = match_any(("because", "because_first"), plain, table)
+    if match is None or tells_story(sentence):
         return
-    question = f"What is the reason that {_inside(match['effect'])}?"
-    yield QaPair(question, (), f"Because {match['cause']}.", "reason", concepts.relate(sentence)), "reason", sentence
-
-
-def _make_contrast(sentence: str, concepts: Concepts) -> Iterator[tuple[QaPair, str, str]]:
-    match = WHEREAS.match(strip_bold(sentence))
-    if match is None or not is_whole_sentence(sentence) or DANGLING.match(match["other"]) or tells_story(sentence):
+    effect, cause = lower_first(match["effect"], concepts), match["cause"]
+    # "As" may stand before a comparison too.
+    compares = match.re is table.patterns.get("because_first") and not find_subject(cause, table, LONGEST_SUBJECT)
+    if compares or not _is_effect(effect, table) or not _is_cause(cause, table):
         return
-    question = f"The course says that {_inside(match['one'])}. What does it contrast this with?"
-    answer = f"{match['other'][0].upper()}{match['other'][1:]}."
-    yield QaPair(question, (), answer, "contrast", concepts.relate(sentence)), "contrast", sentence
+    claim = f"{effect[0].upper()}{effect[1:]}"
+    question = pick(table.questions["reason"], seed, effect).format(effect=effect, claim=claim)
+    # With a pronoun at its beginning, the reason is understood only behind what it is a reason for.
+    is_short = "because" in table.questions and not table.patterns["refers"].match(cause)
+    answer = table.questions["because"][0].format(cause=cause) if is_short else plain
+    qa = QaPair(question, (), answer, "reason", concepts.relate(sentence))
+    passage = find_passage(chunk, [sentence])
+    if passage:
+        yield read_from(qa, passage, concepts), "reason in passage", sentence
+    else:
+        yield qa, "reason", sentence
 
 
-def _make_pair(first: str, second: str, concepts: Concepts, text: str) -> Iterator[tuple[QaPair, str, str]]:
-    """What the second sentence concludes from the first, or sets against it."""
-    if not is_whole_sentence(first) or first.endswith("?"):
+def _is_effect(effect: str, table: Language) -> bool:
+    """Whether a clause says something that can be asked about alone."""
+    before = any(table.patterns[name].match(effect) for name in ("goes_on", "objects"))
+    points = any(table.patterns[name].search(effect) for name in ("no_effect", "points_back"))
+    return not before and not points and bool(find_subject(effect, table, LONGEST_SUBJECT))
+
+
+def _is_cause(cause: str, table: Language) -> bool:
+    """Whether a clause is a reason that holds outside its text."""
+    return len(cause.split()) >= LEAST_CAUSE and not table.patterns["no_cause"].search(cause)
+
+
+def _make_difference(
+    chunk: Chunk, sentence: str, concepts: Concepts, table: Language, seed: int
+) -> Iterator[tuple[QaPair, str, str]]:
+    plain = strip_bold(sentence)
+    patterns = table.patterns
+    if match := match_any(("unlike",), plain, table):
+        one, other = match["one"], find_subject(match["rest"], table)
+    elif match := match_any(("against", "against_first"), plain, table):
+        one, other = find_subject(match["one"], table), find_subject(match["other"], table)
+    else:
         return
-    for kind, pattern, question in PAIRS:
-        match = pattern.match(strip_bold(second))
-        if match is None or DANGLING.match(match["rest"]) or tells_story(first) or tells_story(match["rest"]):
-            continue
-        start = text.index(first)
-        evidence = text[start : text.index(second, start) + len(second)]
-        answer = match["rest"][0].upper() + match["rest"][1:]
-        qa = QaPair(question.format(strip_bold(first)), (), answer, kind, concepts.relate(evidence))
-        yield qa, kind, evidence
+    if not one or not other or not stands_alone(sentence, table) or tells_story(sentence):
+        return
+    one, other = lower_first(one, concepts), lower_first(other, concepts)
+    if not (_knows(one, concepts) and _knows(other, concepts)) and not _share(one, other):
+        return
+    if any(patterns["refers"].match(name) or patterns["goes_on"].match(name) for name in (one, other)) or one == other:
+        return
+    question = pick(table.questions["difference"], seed, plain).format(one=one, other=other)
+    yield QaPair(question, (), plain, "contrast", concepts.relate(sentence)), "difference", sentence
 
 
-def _inside(clause: str) -> str:
-    """A main clause as it stands after "that"."""
-    first, _, rest = clause.partition(" ")
-    keep = (first.isupper() and len(first) > 1) or any(c.isupper() for c in first[1:])
-    return clause if keep else f"{first[0].lower() + first[1:]} {rest}"
+def _knows(name: str, concepts: Concepts) -> bool:
+    return bool(concepts.find(name))
+
+
+def _share(one: str, other: str) -> bool:
+    """Whether two names have their last word in common: training set, test set."""
+    return one.rsplit(maxsplit=1)[-1].lower() == other.rsplit(maxsplit=1)[-1].lower()

@@ -18,8 +18,8 @@ from mlx_tutor.workspace import Course
 
 # Kinds of rows whose answer is one among many good ones: no grade of them would be fair.
 OPEN_ENDED = frozenset(
-    "explain|summary|title|keywords|connection|completion|consequence|code|code completion|summarization|brainstorming"
-    "|creative_writing|about".split("|")
+    "explain|summary|title|keywords|connection|completion|statement|list|code|code completion|summarization"
+    "|brainstorming|creative_writing|about".split("|")
 )
 # Longer answers hold more than one point.
 MAX_WORDS = 60

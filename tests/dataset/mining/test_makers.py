@@ -58,61 +58,17 @@ def test_sentences_that_define_nothing_give_no_definition(text: str) -> None:
     )
 
 
-def test_neighbouring_sentences_give_reason_consequence_and_contrast() -> None:
-    rows = make_rows(VARIANCE)
-    assert pick_rows(rows, "consequence") == [
-        (
-            "On variance: the course says: “Large distances dominate it because they enter as squares.” "
-            "What follows from this?",
-            "A single outlier can double the variance of a small sample.",
-        )
-    ]
-    assert pick_rows(rows, "contrast") == [
-        (
-            "On variance: the course says that the mean stays near the centre. What does it contrast this with?",
-            "The outlier stands far outside.",
-        )
-    ]
-    text = "# A\n\n## Scaling\n\nFeatures should be scaled first because the penalty treats all weights alike.\n"
-    assert pick_rows(make_rows(text), "reason") == [
-        (
-            "On scaling: what is the reason that features should be scaled first?",
-            "Because the penalty treats all weights alike.",
-        )
-    ]
-
-
-def test_examples_with_numbers_and_pointing_words_give_no_relation() -> None:
-    text = """# A
-
-## B
-
-The loaf rises from 2 to 3 euros, whereas the ticket falls from 5 to 4 euros. The rule is then confirmed because the
-evidence against it is not collected. The basket costs 44 euros. Therefore, the index is 110 in this year for all.
-"""
-    rows = make_rows(text)
-    assert [pick_rows(rows, method) for method in ("reason", "consequence", "contrast")] == [[], [], []]
-
-
-def test_a_section_is_explained_in_its_own_sentences() -> None:
-    [row] = [row for row in make_rows(VARIANCE) if row.qa_pair.type == "explain"]
-    assert row.qa_pair.answer == "The variance is the mean squared distance of the values from their mean."
-    assert row.qa_pair.thought_process[0] == "It grows with the square of the unit."
-    assert row.messages[2]["content"].startswith("Step by step:\n1. It grows with the square of the unit.\n2. ")
-    assert "\n\nAnswer: The variance is" in row.messages[2]["content"]
-
-
 def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(row.qa_pair.type in ("title", "summary") for row in make_rows(VARIANCE)) == 1
     monkeypatch.setattr(reading, "MOST_PER_CHUNK", 9)
     rows = [row for row in make_rows(VARIANCE) if row.qa_pair.context]
     methods = {row.origin.method for row in rows}
-    assert methods >= {"definition in passage", "explanation in passage", "summary", "title"}
+    assert methods >= {"definition in passage", "argument in passage", "summary", "title"}
     for row in rows:
         user, system = row.messages[1]["content"], row.messages[0]["content"]
         assert row.qa_pair.context in user and user.endswith(f"Question: {row.qa_pair.question}")
         assert system.startswith("Tutor.\n\nAnswer from the passages")
-        if row.origin.method != "title":
+        if row.origin.method not in ("title", "argument in passage"):
             assert row.qa_pair.answer in row.qa_pair.context
     # One wording of the question stays without: the form is learned for plain questions too.
     definitions = [row for row in make_rows(VARIANCE) if row.qa_pair.type == "concept"]
@@ -129,30 +85,6 @@ def test_from_memory_only_where_the_course_says_one_thing() -> None:
     rows = [row.qa_pair for row in make_rows(text) if row.qa_pair.type == "concept"]
     known = [qa for qa in rows if "variance" in qa.question]
     assert known and all(qa.context for qa in known) and not any(qa.thought_process for qa in rows)
-
-
-POINTS = """# A
-
-## Careful patches
-
-- Write a test before the change that it is about.
-- Read your own patch as you would read a stranger's.
-- Say in the message why, since the patch says what.
-"""
-
-
-def test_key_points_quote_their_passage_where_it_says_more() -> None:
-    [row] = [row for row in make_rows(POINTS) if row.qa_pair.type == "summary"]
-    assert row.origin.method == "key points" and not row.qa_pair.context
-    more = "Good programmers have habits that cost them nothing and save others much, and all of these can be learned."
-    [row] = [row for row in make_rows(POINTS.replace("- Write", f"{more}\n\n- Write")) if "point" in row.origin.method]
-    assert row.origin.method == "key points in passage"
-    assert row.qa_pair.context.startswith(more) and row.qa_pair.answer.strip() in row.qa_pair.context
-
-
-@pytest.mark.parametrize("point", ["What would you write in the message?", "and a note on what was left alone."])
-def test_questions_and_ends_of_sentences_are_no_key_points(point: str) -> None:
-    assert not [row for row in make_rows(f"{POINTS}- {point}\n") if row.qa_pair.type == "summary"]
 
 
 def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
