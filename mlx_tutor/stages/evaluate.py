@@ -46,7 +46,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
         def support(answer: str, question: str) -> tuple[int, int]:
             asked = split_question(question)[1]
             passages = [*index.search(asked, SEARCHED), *index.search(answer, SEARCHED)] if answer else []
-            sources, checked = find_support(answer, asked, list(dict.fromkeys(passages)))
+            sources, checked = find_support(answer, asked, list(dict.fromkeys(passages)), index.language)
             firm = [s for s in sources if measure_repetition(s.sentence, 1) <= MOST_REPEATED]
             return len(firm), checked
 

@@ -118,7 +118,7 @@ def cite_answer(
         on_text(hider.finish())
         answer = replace(answer, text=hide_code(answer.text), thoughts=hide_code(answer.thoughts))
     answered = time.perf_counter()
-    sources, checked = find_support(answer.text, question, found)
+    sources, checked = find_support(answer.text, question, found, index.language if index else "en")
     if index is not None and sources:
         sources = keep_verbatim(sources, read_documents(index.course))
     return CitedAnswer(

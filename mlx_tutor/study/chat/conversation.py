@@ -180,7 +180,7 @@ def plan_turn(
     style: str | None = None,
 ) -> Plan:
     """Search the course, and fit question, passages and as many of the newest turns as may stay into the context."""
-    topic = find_topic(question, turns)
+    topic = find_topic(question, turns, index.language if index else "en")
     query = question if topic == question else f"{topic} {question}"
     found = index.search(query, SEARCHED) if index is not None else []
     room = context_length(loaded.config) - recipe.generate.max_tokens
@@ -218,9 +218,9 @@ def _name(passage: Passage) -> tuple[str, int, str]:
     return passage.source, passage.section, passage.text
 
 
-def find_topic(question: str, turns: Sequence[Turn]) -> str:
-    """The last question that is complete by itself, which may be this one; recognized by English words."""
-    own = len(list_stems([BACKWARD.sub(" ", question)])[0])
+def find_topic(question: str, turns: Sequence[Turn], language: str = "en") -> str:
+    """The last question that is complete by itself, which may be this one."""
+    own = len(list_stems([BACKWARD.sub(" ", question)], language)[0])
     refers_back = not own or (own <= OWN_WORDS and BACKWARD.search(question))
     return turns[-1].topic if turns and refers_back else question
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from mlx_tutor.languages.table import match_labels
 from mlx_tutor.study.search.passages import Passage, count_words, place_sentences
-from mlx_tutor.study.search.words import NEGATION, list_stem_runs
+from mlx_tutor.study.search.words import find_negation, list_stem_runs
 from mlx_tutor.text import strip_bold
 
 # Words without content of their own; a leading "No," answers the question and negates nothing.
@@ -59,20 +59,23 @@ class Source:
     sentence: str
 
 
-def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tuple[tuple[Source, ...], int]:
+def find_support(
+    answer: str, question: str, passages: Sequence[Passage], language: str = "en"
+) -> tuple[tuple[Source, ...], int]:
     """For each sentence of an answer, the sentence of the passages that supports it best; and how many were checked.
 
     A sentence is checked when it has at least MIN_STEMS content words. Repeating the question proves nothing: a word of
     the sentence must be new, unless the question asks yes or no.
     """
-    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer))]
+    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer), language)]
     quotes = [
         (passage, offset, sentence)
         for passage in passages
-        for offset, sentence in place_sentences(passage.text)
+        for offset, sentence in place_sentences(passage.text, language)
         if not sentence.endswith("?") and count_words(sentence) <= MAX_QUOTE_WORDS
     ]
-    stems = list_stem_runs([LIGHT.sub(" ", text) for text in (question, *said, *(quote for _, _, quote in quotes))])
+    texts = (question, *said, *(quote for _, _, quote in quotes))
+    stems = list_stem_runs([LIGHT.sub(" ", text) for text in texts], language)
     asked = set() if POLAR.match(question) else set(stems[0])
     answer_stems, quote_stems = stems[1 : 1 + len(said)], stems[1 + len(said) :]
     checked = [number for number, words in enumerate(answer_stems) if len(set(words)) >= MIN_STEMS]
@@ -82,9 +85,9 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
         for number in checked
         if not asked >= set(answer_stems[number])
         for place, found in enumerate(quote_stems)
-        if not Counter(answer_stems[number]) - Counter(found) and _agree(said[number], quotes[place][2])
+        if not Counter(answer_stems[number]) - Counter(found) and _agree(said[number], quotes[place][2], language)
     ]
-    ordered = _find_ordered([(said[number], quotes[place][2]) for number, place in candidates])
+    ordered = _find_ordered([(said[number], quotes[place][2]) for number, place in candidates], language)
     best: dict[int, Source] = {}
     for (number, place), fits in zip(candidates, ordered, strict=True):
         if fits and number not in best:
@@ -95,17 +98,17 @@ def find_support(answer: str, question: str, passages: Sequence[Passage]) -> tup
     return tuple(best.values()), len(checked)
 
 
-def _agree(sentence: str, quote: str) -> bool:
+def _agree(sentence: str, quote: str, language: str) -> bool:
     """Whether all numbers of the sentence are in the quote, and both or neither are negated."""
     numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
-    negated = [bool(NEGATION.search(LIGHT.sub(" ", text))) for text in (sentence, quote)]
+    negated = [bool(find_negation(LIGHT.sub(" ", text), language)) for text in (sentence, quote)]
     return numbers and negated[0] == negated[1]
 
 
-def _find_ordered(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+def _find_ordered(pairs: Sequence[tuple[str, str]], language: str) -> list[bool]:
     """Of each pair, whether the common words have the same order, apart from a moved clause or a passive."""
     orders = {text: list(_list_orders(LIGHT.sub(" ", text))) for pair in pairs for text in pair}
-    runs = iter(list_stem_runs([form for forms in orders.values() for form in forms], negated=True))
+    runs = iter(list_stem_runs([form for forms in orders.values() for form in forms], language, negated=True))
     stems = {text: [next(runs) for _ in forms] for text, forms in orders.items()}
     return [
         any(_is_part(form, stems[quote][0]) for form in stems[sentence])

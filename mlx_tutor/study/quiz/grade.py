@@ -9,7 +9,7 @@ from mlx_tutor.evaluation.metrics import score_rouge
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.chat.support import NUMBER
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, find_term, read_output
-from mlx_tutor.study.search.words import NEGATION, SMALL_WORDS, TERM, fold, list_stems
+from mlx_tutor.study.search.words import TERM, find_negation, fold, list_small_words, list_stems
 
 Verdict = Literal["right", "partly", "wrong"]
 # Share of the key concepts that makes an answer right, and partly right; of a long reference, ENOUGH concepts count as
@@ -28,7 +28,7 @@ example many much more most other others each every any some all such same certa
 because since whether while during through within without however therefore get gets set per
 method methods problem process technique approach presence state situation
 """
-CARRIERS = SMALL_WORDS | frozenset(_CARRIERS.split())
+CARRIERS = frozenset(_CARRIERS.split())
 QUOTED = re.compile(r"“[^”]*”")
 
 
@@ -69,8 +69,9 @@ def grade_answer(question: StudyQuestion, answer: str) -> Grade:
 
 def _grade_prose(question: StudyQuestion, reference: Reference, answer: str) -> Grade:
     asked = find_term(question.text) or QUOTED.sub(" ", question.text)
-    concepts = list_concepts(reference.answer, question.concepts, asked)
-    said = list_stems([answer])[0]
+    language = question.language
+    concepts = list_concepts(reference.answer, question.concepts, asked, language)
+    said = list_stems([answer], language)[0]
     named = tuple(name for name, stems in concepts if stems <= said)
     missing = tuple(name for name, stems in concepts if not stems <= said)
     share = min(1.0, len(named) / min(len(concepts), ENOUGH)) if concepts else 0.0
@@ -81,7 +82,7 @@ def _grade_prose(question: StudyQuestion, reference: Reference, answer: str) -> 
     remark = ""
     if verdict != "wrong":
         lost = sorted(set(NUMBER.findall(reference.answer)) - set(NUMBER.findall(answer)))
-        negated, negates = (bool(NEGATION.search(text)) for text in (reference.answer, answer))
+        negated, negates = (bool(find_negation(text, language)) for text in (reference.answer, answer))
         if lost:
             verdict, remark = "partly", f"the number {lost[0]} is missing"
         elif negates and not negated:
@@ -113,7 +114,9 @@ def _score(reference: str, answer: str) -> tuple[float, float]:
     return scores["rouge1"][0], scores["rougeL"][0]
 
 
-def list_concepts(reference: str, related: Sequence[str], asked: str) -> list[tuple[str, set[str]]]:
+def list_concepts(
+    reference: str, related: Sequence[str], asked: str, language: str = "en"
+) -> list[tuple[str, set[str]]]:
     """The key concepts of an answer, each with the stems that name it, in the order of the text.
 
     They are the course's concepts that stand in it, of one word or several, and the other content words; nothing of
@@ -131,12 +134,13 @@ def list_concepts(reference: str, related: Sequence[str], asked: str) -> list[tu
             places.append((match.start(), match.end(), match.group()))
     # A run without spaces between words is as many concepts as the index has words in it.
     names = [piece for _, _, name in sorted(places) for piece in _cut_name(name)]
-    stems = list_stems([asked, *names])
+    stems = list_stems([asked, *names], language)
+    carriers = CARRIERS | list_small_words(language)
     telling: dict[frozenset[str], str] = {}
     carrying: dict[frozenset[str], str] = {}
     for name, found in zip(names, stems[1:], strict=True):
         if new := frozenset(found - stems[0]):
-            (carrying if name.lower() in CARRIERS else telling).setdefault(new, name)
+            (carrying if name.lower() in carriers else telling).setdefault(new, name)
     return [(name, set(found)) for found, name in (telling or carrying).items()]
 
 

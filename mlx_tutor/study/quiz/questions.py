@@ -14,7 +14,7 @@ from mlx_tutor.languages.defining import find_asked
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.search.passages import count_words
-from mlx_tutor.workspace import Course
+from mlx_tutor.workspace import Course, find_language
 
 # Kinds of rows whose answer is one among many good ones: no grade of them would be fair.
 OPEN_ENDED = frozenset(
@@ -60,6 +60,7 @@ class StudyQuestion:
     text: str
     references: tuple[Reference, ...]
     concepts: tuple[str, ...]
+    language: str = "en"
 
     @property
     def is_output(self) -> bool:
@@ -83,7 +84,8 @@ def list_questions(course: Course) -> list[StudyQuestion]:
             f"Course {course.name!r} has no row with a short answer to ask for. "
             "Notes with whole sentences that define terms and give reasons make such rows."
         )
-    return [_make_question(key, rows) for key, rows in groups.items()]
+    language = find_language(course)
+    return [_make_question(key, rows, language) for key, rows in groups.items()]
 
 
 def is_askable(row: Mapping[str, Any]) -> bool:
@@ -133,7 +135,7 @@ def _write_key(row: Mapping[str, Any]) -> str:
     return hash_value([qa["type"], asked or qa["question"]])[:16]
 
 
-def _make_question(key: str, rows: Sequence[Mapping[str, Any]]) -> StudyQuestion:
+def _make_question(key: str, rows: Sequence[Mapping[str, Any]], language: str) -> StudyQuestion:
     references: dict[str, Reference] = {}
     concepts: dict[str, None] = {}
     for row in rows:
@@ -155,7 +157,7 @@ def _make_question(key: str, rows: Sequence[Mapping[str, Any]]) -> StudyQuestion
         )
     first = rows[0]["qa_pair"]
     text = clean_text(first["question"]).strip()
-    return StudyQuestion(key, first["type"], text, tuple(references.values()), tuple(concepts))
+    return StudyQuestion(key, first["type"], text, tuple(references.values()), tuple(concepts), language)
 
 
 def read_output(text: str) -> str:

@@ -17,19 +17,19 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_file, hash_value, write_file
 from mlx_tutor.study.search.passages import Passage, list_passages, weigh_text
-from mlx_tutor.study.search.words import TOKENIZER, fold, list_trigrams, read_question
-from mlx_tutor.workspace import Course
+from mlx_tutor.study.search.words import fold, list_trigrams, pick_tokenizer, read_question
+from mlx_tutor.workspace import Course, find_language
 
 # Raise it when passages, tables or tokens change: then every index is made again.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 # BM25 weights of the columns heading, terms (what stands in bold: mostly what is defined there) and text.
 WEIGHTS = (2.0, 8.0, 1.0)
 # Share of a word's trigrams that a word of the course must have to count as another spelling of it.
 LIKENESS = 0.6
-SCHEMA = f"""
-CREATE TABLE meta (key TEXT);
+SCHEMA = """
+CREATE TABLE meta (key TEXT, language TEXT);
 CREATE TABLE passages (id INTEGER PRIMARY KEY, source TEXT, section INTEGER, heading TEXT, text TEXT, places TEXT);
-CREATE VIRTUAL TABLE words USING fts5 (heading, terms, text, content='', tokenize='{TOKENIZER}');
+CREATE VIRTUAL TABLE words USING fts5 (heading, terms, text, content='', tokenize='{tokenizer}');
 CREATE VIRTUAL TABLE spellings USING fts5 (word, tokenize='trigram');
 """
 BOLD = re.compile(r"\*\*(.+?)\*\*")
@@ -46,6 +46,8 @@ class Index:
     def __init__(self, course: Course) -> None:
         self.course = course
         self._connection = _connect(course)
+        # That most of the course is in; "" where it is not known.
+        self.language = str(self._connection.execute("SELECT language FROM meta").fetchone()[0])
 
     def __enter__(self) -> "Index":
         return self
@@ -78,7 +80,7 @@ class Index:
             return self._search(question, limit, distinct)
 
     def _search(self, question: str, limit: int, distinct: bool) -> list[Passage]:
-        words, subject = read_question(question)
+        words, subject = read_question(question, self.language)
         known = [term for word in words for term in self._find_spellings(word)]
         if not known:
             return []
@@ -153,15 +155,16 @@ def build_index(course: Course) -> None:
     """Write the index anew, in one step; raises CorpusError when it cannot be written."""
     path = find_index(course)
     documents = read_documents(course)
-    key = _make_key(course)
+    key, language = _make_key(course), find_language(course)
 
     def write(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
         with closing(sqlite3.connect(temporary)) as connection:
             # The file is thrown away when anything goes wrong, so it needs no journal.
-            connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {SCHEMA}")
-            _fill(connection, list_passages(documents))
-            connection.execute("INSERT INTO meta VALUES (?)", (key,))
+            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+            connection.executescript(SCHEMA.format(tokenizer=pick_tokenizer(language)))
+            _fill(connection, list_passages(documents), language)
+            connection.execute("INSERT INTO meta VALUES (?, ?)", (key, language))
             connection.commit()
 
     try:
@@ -172,11 +175,11 @@ def build_index(course: Course) -> None:
         ) from err
 
 
-def _fill(connection: sqlite3.Connection, passages: Iterable[Passage]) -> None:
+def _fill(connection: sqlite3.Connection, passages: Iterable[Passage], language: str) -> None:
     vocabulary: set[str] = set()
     for number, passage in enumerate(passages, 1):
         heading = " / ".join(passage.heading)
-        columns = [fold(column) for column in (heading, " / ".join(BOLD.findall(passage.text)), passage.text)]
+        columns = [fold(column, language) for column in (heading, " / ".join(BOLD.findall(passage.text)), passage.text)]
         for column in columns:
             vocabulary.update(re.findall(r"[^\W\d_]{4,}", column))
         connection.execute(

@@ -39,11 +39,11 @@ class Passage:
         return page, cell
 
 
-def place_sentences(text: str) -> Iterator[tuple[int, str]]:
+def place_sentences(text: str, language: str = "en") -> Iterator[tuple[int, str]]:
     """The sentences of a text, each an exact piece of it, with their offsets; a line break ends one too."""
     position = 0
     for part in text.split("\n"):
-        for sentence in split_sentences(part.lstrip(". ")) if part.strip(". ") else ():
+        for sentence in split_sentences(part.lstrip(". "), language) if part.strip(". ") else ():
             start = text.index(sentence, position)
             position = start + len(sentence)
             yield start, sentence

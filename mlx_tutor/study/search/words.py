@@ -3,10 +3,15 @@
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import closing
+from functools import cache
 
-TOKENIZER = "porter unicode61 remove_diacritics 2"
+from mlx_tutor.languages.table import read_language
+from mlx_tutor.languages.words import STEMMERS, list_stopwords, stem_words
+
+# The porter stemmer is English; words of other languages come stemmed.
+TOKENIZER, PLAIN_TOKENIZER = "porter unicode61 remove_diacritics 2", "unicode61 remove_diacritics 2"
 # More words than this are no question; the longest ones say most.
 MAX_TERMS = 24
 # Scripts without spaces between words, and Korean, which glues particles to them: every two neighbouring characters
@@ -40,8 +45,40 @@ not no yes s t re ve ll d please also between
 SMALL_WORDS = frozenset(_SMALL_WORDS.split())
 
 
-def fold(text: str) -> str:
-    """`text` as the index sees it: lower case without accents, runs without spaces as pairs of characters."""
+def is_stemmed(language: str) -> bool:
+    """Whether words are stemmed before the index has them: in every language with a stemmer but English."""
+    return language in STEMMERS and language != "en"
+
+
+def pick_tokenizer(language: str) -> str:
+    """The tokenizer of SQLite's FTS5 for what `fold` gives."""
+    return PLAIN_TOKENIZER if is_stemmed(language) else TOKENIZER
+
+
+@cache
+def list_small_words(language: str) -> frozenset[str]:
+    """Words that say nothing of what a text is about: of English an own list, as questions were measured with it."""
+    return list_stopwords(language) if is_stemmed(language) else SMALL_WORDS
+
+
+def find_negation(text: str, language: str = "en") -> re.Match[str] | None:
+    """The first word that negates; told by English ones where the language has no table."""
+    return _read_negation(language).search(text)
+
+
+@cache
+def _read_negation(language: str) -> re.Pattern[str]:
+    table = read_language(language)
+    return table.patterns.get("negation", NEGATION) if table else NEGATION
+
+
+def fold(text: str, language: str = "en") -> str:
+    """`text` as the index sees it: lower case without accents, runs without spaces as pairs of characters.
+
+    Words of a language with a stemmer are stemmed, but for English ones: the tokenizer stems those.
+    """
+    if is_stemmed(language):
+        text = TERM.sub(lambda word: stem_words([word.group()], language)[0], text)
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -58,42 +95,55 @@ def list_trigrams(word: str) -> set[str]:
     return {word[i : i + 3] for i in range(len(word) - 2)}
 
 
-def read_question(question: str) -> tuple[list[str], str]:
+def read_question(question: str, language: str = "en") -> tuple[list[str], str]:
     """The words of a question that tell what it is about, and its bare subject ("law of demand").
 
     Words of asking ("what is", "explain") are dropped, and small words, unless written in capitals. A question of
     nothing else keeps all its words.
     """
     text = unicodedata.normalize("NFC", question)
-    bare = ASKING_UNSPACED.sub(" ", ASKING.sub("", MEANING.sub(r"\1", text), count=1))
+    bare = text if is_stemmed(language) else ASKING.sub("", MEANING.sub(r"\1", text), count=1)
+    bare = ASKING_UNSPACED.sub(" ", bare)
     subject = TERM.findall(bare) or TERM.findall(text)
     shouted = text.isupper()
-    telling = [w for w in subject if w.lower() not in SMALL_WORDS or (w.isupper() and len(w) > 1 and not shouted)]
-    terms = list(dict.fromkeys(term for word in telling or subject for term in fold(word).split()))
+    small = list_small_words(language)
+    if is_stemmed(language):
+        table = read_language(language)
+        small = small | (table.words.get("asking", frozenset()) if table else frozenset())
+        # The words of asking stand before and behind the subject.
+        subject = _strip_words(subject, small) or subject
+    telling = [w for w in subject if w.lower() not in small or (w.isupper() and len(w) > 1 and not shouted)]
+    terms = list(dict.fromkeys(term for word in telling or subject for term in fold(word, language).split()))
     if len(terms) > MAX_TERMS:
         terms = sorted(terms, key=len, reverse=True)[:MAX_TERMS]
-    return terms, fold(" ".join(subject)) if 1 < len(subject) <= 6 else ""
+    return terms, fold(" ".join(subject), language) if 1 < len(subject) <= 6 else ""
 
 
-def list_stems(texts: Sequence[str]) -> list[set[str]]:
+def _strip_words(words: list[str], small: Set[str]) -> list[str]:
+    telling = [i for i, word in enumerate(words) if word.lower() not in small]
+    return words[telling[0] : telling[-1] + 1] if telling else []
+
+
+def list_stems(texts: Sequence[str], language: str = "en") -> list[set[str]]:
     """The stems of the content words of each text, as the index has them; numbers count as words."""
-    return [set(stems) for stems in list_stem_runs(texts)]
+    return [set(stems) for stems in list_stem_runs(texts, language)]
 
 
-def list_stem_runs(texts: Sequence[str], *, negated: bool = False) -> list[list[str]]:
+def list_stem_runs(texts: Sequence[str], language: str = "en", *, negated: bool = False) -> list[list[str]]:
     """What `list_stems` gives, in the order of the text.
 
     With `negated`, the stem behind a negation has a "!" before it.
     """
+    small = list_small_words(language)
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(
-            f"CREATE VIRTUAL TABLE words USING fts5 (text, content='', tokenize='{TOKENIZER}');"
+            f"CREATE VIRTUAL TABLE words USING fts5 (text, content='', tokenize='{pick_tokenizer(language)}');"
             "CREATE VIRTUAL TABLE stems USING fts5vocab (words, instance);"
         )
         for number, text in enumerate(texts):
-            marked = NEGATION.sub(f" {NEGATED} ", text) if negated else text
-            content = (word for word in TERM.findall(marked) if word.lower() not in SMALL_WORDS)
-            connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, fold(" ".join(content))))
+            marked = _read_negation(language).sub(f" {NEGATED} ", text) if negated else text
+            content = " ".join(word for word in TERM.findall(marked) if word.lower() not in small)
+            connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, fold(content, language)))
         stems: list[list[str]] = [[] for _ in texts]
         for stem, number in connection.execute("SELECT term, doc FROM stems ORDER BY doc, offset"):
             if stems[number] and stems[number][-1] == NEGATED:

@@ -50,9 +50,9 @@ def test_a_leading_no_answers_the_question_and_negates_nothing() -> None:
 def test_stems_are_asked_for_twice_however_many_sentences_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def count(texts: Sequence[str], *, negated: bool = False) -> list[list[str]]:
+    def count(texts: Sequence[str], language: str, *, negated: bool = False) -> list[list[str]]:
         calls.append(len(texts))
-        return list_stem_runs(texts, negated=negated)
+        return list_stem_runs(texts, language, negated=negated)
 
     monkeypatch.setattr(support, "list_stem_runs", count)
     said = [f"A queue of kind {i} gives back its oldest element first." for i in range(20)]
