@@ -53,6 +53,7 @@ class Block:
 
     `text` has no hard line wraps; code and output keep their lines and carry no fences. `page` counts from
     1 in a PDF, `cell` from 1 in a notebook. `language` is that of code, in small letters, where it is known.
+    `role` is `exercise 3` or `solution 3` in what the file itself marks as the third exercise, or its solution.
     """
 
     kind: BlockKind
@@ -60,6 +61,7 @@ class Block:
     page: int | None = None
     cell: int | None = None
     language: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
 from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.mining.statements import make_statements
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
+from mlx_tutor.dataset.mining.worked import make_worked_rows
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.repeats import Repeat
@@ -109,6 +110,7 @@ def make_examples(
         for chunk in chunks
         for row in _mine_chunk(chunk, concepts, recipe.dataset.seed, taught, thin)
     ]
+    rows += [Mined(*row) for row in make_worked_rows(documents, concepts)]
     for row in settle_answers(rows, concepts):
         origin = find_origin(row.chunk, row.method, row.evidence)
         # The place of a passage that wants a title must not name it.

@@ -14,7 +14,7 @@ def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
     """The chunks of a document; a block is never cut, so one longer than `chunk_tokens` is a chunk of its own."""
     language = find_language(document)
     for index, section in enumerate(document.sections):
-        for number, blocks in enumerate(_pack_blocks(section.blocks, chunk_tokens)):
+        for number, blocks in enumerate(_pack_blocks(_list_prose(section.blocks), chunk_tokens)):
             yield Chunk(document.source, index, section.heading, blocks, number == 0, language)
 
 
@@ -22,6 +22,11 @@ def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
 def find_language(document: Document) -> str:
     """The language of a document (ISO 639-1), "" where it cannot be told; looked for where nobody has."""
     return detect_language(document.prose) if document.language is None else document.language
+
+
+def _list_prose(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks that are no exercise and no solution: those give rows of their own."""
+    return (block for block in blocks if block.role is None)
 
 
 def _pack_blocks(blocks: Iterable[Block], chunk_tokens: int) -> Iterator[tuple[Block, ...]]:

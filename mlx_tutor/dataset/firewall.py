@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from mlx_tutor.dataset.chunk import find_language
+from mlx_tutor.dataset.mining.tasks import find_tasks
+from mlx_tutor.dataset.mining.worked import POINTS, write_pieces
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, describe_place
 from mlx_tutor.text import cut_shingles, split_sentences, strip_bold
@@ -18,11 +21,6 @@ LEAST_WORDS = 8
 LEAST_QUESTION_WORDS = 3
 NUMBER = r"(?:\(?\d+(?:\.\d+)*[.):]|\(?[a-h]\)|(?:question|q|exercise|problem|task)\s*\d*[a-h]?\s*[.:)])"
 ASKED = re.compile(rf"^\W*{NUMBER}\s*(?P<text>\S.*)$", re.IGNORECASE | re.DOTALL)
-ANSWERED = re.compile(
-    r"^\W*(?:model |sample |suggested )?(?:answer|solution|a)\s*\d*[a-h]?\s*[.:)]\W*?\s*(?P<text>\S.*)$",
-    re.IGNORECASE | re.DOTALL,
-)
-POINTS = re.compile(r"\s*[\[(]\s*\d+\s*(?:points?|marks?|pts?|%)\s*[\])]\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +141,9 @@ def _describe_origin(origin: Origin) -> str:
 
 
 def find_exam_pairs(document: Document) -> Iterator[tuple[QaPair, int, Block]]:
-    """Questions of an exam that has its answers below them: the pair, its section, and the block with the answer.
-
-    A question has a number or ends with a question mark; its answer begins with "Answer:" or "Solution:".
-    """
-    for index, section in enumerate(document.sections):
-        heading = section.heading[-1] if section.heading else ""
-        asked = heading if heading.rstrip().endswith("?") or ASKED.match(heading) else ""
-        for block in section.blocks:
-            for line in block.text.split("\n") if block.kind == "text" else ():
-                answer = ANSWERED.match(line)
-                if answer is not None and asked:
-                    yield QaPair(_clean_question(asked), (), strip_bold(answer["text"]), "exam", ()), index, block
-                    asked = ""
-                elif line.rstrip().endswith(("?", ")", "]")) or ASKED.match(line):
-                    asked = line
-
-
-def _clean_question(text: str) -> str:
-    match = ASKED.match(text)
-    return POINTS.sub(" ", strip_bold(match["text"] if match else text)).strip()
+    """Questions of an exam that has its answers in it: the pair, its section, and the block with the answer."""
+    for task in find_tasks(document, find_language(document)):
+        question = POINTS.sub(" ", write_pieces(task.question)).strip()
+        if question:
+            pair = QaPair(question, (), write_pieces(task.solution), "exam", (), strip_bold(task.shared))
+            yield pair, task.solution[0].section, task.solution[0].block

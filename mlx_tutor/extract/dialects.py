@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mlx_tutor.extract.roles import read_label, read_names
+
 # A formula is this with its number between; something that was left out is GONE.
 MARK, END_MARK, GONE = "\ue000", "\ue001", "\ue002"
 MARKED = re.compile(f"{MARK}(\\d+){END_MARK}")
@@ -36,6 +38,8 @@ OPTION = re.compile(
     rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
     re.MULTILINE,
 )
+CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*[^:\s].*$", re.MULTILINE)
+END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
 # Behind code that is meant for one output format of Pandoc.
 RAW = re.compile(r"\{=\w+\}")
 # It separates lists and is nothing.
@@ -50,6 +54,8 @@ class Prepared:
 
     formulas: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    # Of each container that is open, whether it is an exercise or a solution; None where the ends do not fit.
+    containers: list[bool] | None = field(default_factory=list)
 
     def hide(self, formula: str, written: str) -> str:
         """The mark for a formula."""
@@ -67,6 +73,8 @@ def prepare(text: str, prepared: Prepared) -> str:
     """Plain Markdown from Markdown of any dialect; its formulas go to `prepared`."""
     if not prepared.formulas:
         text = re.sub(f"[{MARK}{END_MARK}{GONE}]", "\ufffd", text)
+    if len(CONTAINER.findall(text)) != len(END_CONTAINER.findall(text)):
+        prepared.containers = None
     return "".join(part if is_code else _Scanner(part, prepared).scan() for is_code, part in _split_code(text))
 
 
@@ -146,6 +154,8 @@ class _Scanner:
             title = match["title"].strip()
             bar = match["quote"]
             return match.end(), f"{bar} {title}\n{bar}" if title else bar
+        if match["container"] is not None and not match["container"].strip() and not match["bar"].strip():
+            return match.end(), self._close_container()
         if match["container"] is not None:
             return match.end(), self._open_container(match["container"], match["bar"])
         if opener.startswith(":::"):
@@ -197,11 +207,21 @@ class _Scanner:
         return match.end(), self.prepared.hide("<!--", "<!--")
 
     def _open_container(self, info: str, bar: str) -> str:
-        """A container is what it contains, under its title."""
+        """A container is what it contains, under its title; it may be an exercise or a solution."""
         found = TITLE.search(info)
         title = (found[1] or found[2] or "").strip() if found else ""
+        names = re.findall(r"[.#]?[^\W\d_][\w-]*", re.sub(r"[\w-]+=(?:\"[^\"]*\"|\S+)", "", info).partition("}")[0])
+        role = read_label(title) or read_names(names if info.startswith("{") else names[:1])
+        if self.prepared.containers is not None:
+            self.prepared.containers.append(role is not None and not bar.strip())
+            if self.prepared.containers[-1]:
+                said = title if title and read_label(title) is None and role == "exercise" else ""
+                return f'\n\n<div class="{role}">\n\n{said}\n\n'
         titled = title and not info.strip().startswith("{figure}")
         return f"{bar}{BREAK}\n{bar}{title}\n{bar}" if titled else f"{bar}{BREAK}\n{bar}"
+
+    def _close_container(self) -> str:
+        return "\n\n</div>\n\n" if self.prepared.containers and self.prepared.containers.pop() else BREAK
 
     def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:
         opener, start = match[0], match.start()

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from mlx_tutor.extract.roles import read_names
+
 # Languages that knitr, Quarto and Jupyter run; any other name in braces is a directive of MyST.
 ENGINES = frozenset(
     "r python python3 ipython ipython3 julia bash sh zsh sql ojs observable stan rcpp c cpp c++ java js javascript "
@@ -31,11 +33,15 @@ CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%t
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a fence holds; `language` of code is None where it is not said."""
+    """What a fence holds; `language` of code is None where it is not said.
 
-    kind: Literal["code", "formula", "prose", "nothing"]
+    `role` is that of prose in an exercise or a solution, whose beginning and end may be two fences.
+    """
+
+    kind: Literal["code", "formula", "prose", "open", "close", "nothing"]
     text: str
     language: str | None = None
+    role: str | None = None
 
 
 def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
@@ -57,8 +63,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         classes = re.findall(r"(?<!\S)\.([\w+#-]+)", inside)
         return Fence("code", _drop_options(content), name_language(classes[0]) if classes else None)
     if name in ENGINES:
-        kind: Literal["code", "prose"] = "prose" if name == "asis" else "code"
-        return Fence(kind, _drop_options(content), name_language(name))
+        return Fence("prose" if name == "asis" else "code", _drop_options(content), name_language(name))
     content = OPTIONS.sub("", content)
     if name == "math":
         return Fence("formula", " ".join(f"{argument} {content}".split()))
@@ -67,6 +72,13 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         return Fence("code", _drop_options(content), name_language(named or (default if name == "code-cell" else "")))
     if name in NO_PROSE:
         return Fence("nothing", "")
+    if role := read_names([name]):
+        # What a solution is called by is the label of its exercise.
+        title = "" if role == "solution" else argument
+        kind: Literal["open", "close", "prose"] = (
+            "open" if name.endswith("-start") else "close" if name.endswith("-end") else "prose"
+        )
+        return Fence(kind, title if kind == "open" else f"{title}\n\n{content}", role=role)
     return Fence("prose", content if name in ("figure", "figure-md") else f"{argument}\n\n{content}")
 
 

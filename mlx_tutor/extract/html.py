@@ -13,6 +13,7 @@ from typing import Any
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
 from mlx_tutor.extract.navigation import END_LINK, LINK, LINKS, is_navigation
+from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
 from mlx_tutor.files import mend_surrogates
@@ -131,6 +132,8 @@ class _Walker:
     depth: int = 0
     # What the next paragraph explains.
     term: str = ""
+    # The exercise or solution that is open.
+    role: str | None = None
 
     def walk(self, element: Any) -> None:
         """Add an element and what it contains, without the text behind it."""
@@ -141,6 +144,8 @@ class _Walker:
             self.text.append(f" {element.text_content()} ")
         elif name in INLINE:
             self.text.append(self._write_inline(element, name))
+        elif not self.lists and (kind := find_role(element)) and not (kind == "exercise" and self.role):
+            self._walk_role(element, kind)
         elif re.fullmatch(r"h[1-6]", name):
             self._add_heading(element, int(name[1]))
         elif name == "pre":
@@ -157,6 +162,21 @@ class _Walker:
             if name == "dt" and (term := self._take_text().rstrip(": ")):
                 self.term += f"{term}: "
             self._end_text()
+
+    def _walk_role(self, element: Any, kind: str) -> None:
+        """An exercise, or the solution of the last one; what only says so is left out."""
+        self.flush()
+        self.builder.exercises += kind == "exercise"
+        before, self.role = self.role, f"{kind} {self.builder.exercises}"
+        self.depth += 1
+        self.text.append(element.text or "")
+        for child in element:
+            if not is_title(child):
+                self.walk(child)
+            self.text.append(child.tail or "")
+        self.depth -= 1
+        self.flush()
+        self.role = before
 
     def _walk_children(self, element: Any) -> None:
         self.depth += 1
@@ -232,12 +252,15 @@ class _Walker:
 
     def _add(self, kind: Any, text: str, language: str | None = None) -> None:
         finish = self.finish_code if kind == "code" else self.finish
-        self.builder.add_block(Block(kind, finish(text), self.page, self.cell, language))
+        self.builder.add_block(Block(kind, finish(text), self.page, self.cell, language, self.role))
 
     def _add_heading(self, element: Any, level: int) -> None:
         self.flush()
         self._walk_children(element)
-        if heading := self._take_text().replace("**", ""):
+        heading = self._take_text().replace("**", "")
+        if heading and self.role:
+            self._add("text", heading)
+        elif heading:
             self.builder.add_heading(level, self.finish(heading))
 
     def _add_list(self, element: Any, name: str) -> None:

@@ -112,6 +112,8 @@ def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None, la
 
 def _render(text: str, env: dict[str, Any]) -> str:
     text = prepare(text, env["prepared"])
+    # Of those that begin and end with a fence each, none may stay open.
+    env["pairs"] = len(re.findall(r"\{\w+-start\}", text)) == len(re.findall(r"\{\w+-end\}", text))
     env["closed"] = {name.lower() for name in re.findall(r"</([A-Za-z][\w:.-]*)", text)}
     html: str = make_parser().render(text, env)
     return html
@@ -210,8 +212,15 @@ class _Renderer(RendererHTML):
         found = read_fence(token.info, token.content, env["language"])
         if found.kind == "formula":
             return f"<p>$$ {escape(found.text)} $$</p>\n"
+        inner = f' class="{found.role}"' if found.role else ""
+        if found.kind in ("open", "close") and not env["pairs"]:
+            return ""
+        if found.kind == "open":
+            return f"<div{inner}>\n" + (f"<p>{escape(found.text)}</p>\n" if found.text else "")
+        if found.kind == "close":
+            return "</div>\n"
         if found.kind == "prose" and env["depth"] < DEEPEST:
-            return f"<div>{_render(found.text, {**env, 'depth': env['depth'] + 1})}</div>\n"
+            return f"<div{inner}>{_render(found.text, {**env, 'depth': env['depth'] + 1})}</div>\n"
         language = f' class="language-{escape(found.language)}"' if found.language else ""
         return f"<pre><code{language}>{escape(found.text)}</code></pre>\n" if found.text.strip() else ""
 

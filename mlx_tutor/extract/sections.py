@@ -13,6 +13,8 @@ class SectionBuilder:
     sections: list[Section] = field(default_factory=list)
     path: list[tuple[int, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    # Exercises that the file marks as such, so far.
+    exercises: int = 0
 
     def add_heading(self, level: int, text: str) -> None:
         """Begin a section; `level` counts from 1, and deeper headings are closed."""

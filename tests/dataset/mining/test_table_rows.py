@@ -10,6 +10,8 @@ RIVERS = """# Rivers
 
 ## Rivers of the north
 
+A river is water that runs to the sea, and how long it is can only be told by those who have walked along all of it.
+
 These are the rivers of the region that were measured in the same week of the year:
 
 | River | Length | Source |
