@@ -20,7 +20,7 @@ from mlx_tutor.records import Document
 from mlx_tutor.workspace import Course
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 15
+EXTRACTOR = 16
 # Kinds of pages that give no text.
 LOST = ("scanned", "unreadable", "broken")
 
