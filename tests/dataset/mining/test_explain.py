@@ -41,6 +41,8 @@ A glaze has three parts:
 - a glass former such as silica
 - a flux that lowers the melting point
 - alumina, which keeps the glaze on the pot
+
+The potter dips porcelain and stoneware into the same glazes here.
 """
 GERMAN = """# Töpfern
 
