@@ -35,6 +35,8 @@ OPTION = re.compile(
     # A comment of MyST; a percent sign that a line break parted from its number is none.
     r"|(?<![\d}]\n)^%(?!%).*$"
     r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
+    # Attributes that kramdown puts behind what they are of, and its references to figures without a name.
+    r"|(?<=[*_`)\]])\{:[^}\n]*\}| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
     rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
     re.MULTILINE,
 )

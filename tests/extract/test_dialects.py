@@ -137,6 +137,17 @@ def test_what_is_above_the_text(tmp_path: Path, text: str, title: str, right: li
     assert read_markdown(tmp_path / "a.md")[0] == title
 
 
+def test_attributes_of_kramdown_and_its_nameless_references(tmp_path: Path) -> None:
+    text = (
+        'A **stamen**{: data-type="term" .bold} bears pollen ([\\[link\\]](#fig-3)). See *anther*{:.x}, `x`{:.y}.\n\n'
+        "![A flower](a.jpg){: #fig-3}\n\nA set {: x} of braces."
+    )
+    found = texts(tmp_path, text)
+    assert found[0] == "A **stamen** bears pollen. See anther, `x`."
+    assert found[-1] == "A set {: x} of braces."
+    assert not any("fig-3" in part for part in found)
+
+
 def test_headings_without_their_attributes(tmp_path: Path) -> None:
     path = tmp_path / "a.qmd"
     path.write_text("# Heat {#sec-heat .unnumbered}\n\n## The $Q$ of `x`\n\nText.")
