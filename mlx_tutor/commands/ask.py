@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlx_tutor.commands.options import common_options
+from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.stages.ask import show_answer, warn_changes, warn_passages
 from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.job import Options, open_job
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("question")
-@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
-@click.option("--base", is_flag=True, help="Ask the base model.")
-@click.option("--adapter", metavar="NAME", help="Ask the base with the adapter of this run.")
+@model_options("Ask")
 @common_options("course", "run", "overrides", "json")
 def command(options: Options, question: str, no_search: bool, base: bool, adapter: str | None) -> None:
     """Answer a question from the course, with its sources.
@@ -30,8 +28,6 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
 
     Example: mlx-tutor ask "What is heteroscedasticity?"
     """
-    if sum((base, adapter is not None, options.run is not None)) > 1:
-        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     job = open_job(options)
 
     from mlx_tutor.models import context_length, load_spec

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlx_tutor.commands.options import common_options
+from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import write_text
 from mlx_tutor.stages.ask import show_reply, warn_changes, warn_passages
@@ -62,9 +62,7 @@ class ChatSession:
 
 
 @click.command()
-@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
-@click.option("--base", is_flag=True, help="Talk with the base model.")
-@click.option("--adapter", metavar="NAME", help="Talk with the base with the adapter of this run.")
+@model_options("Talk with")
 @click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
 @common_options("course", "run", "overrides")
 def command(options: Options, no_search: bool, base: bool, adapter: str | None, exam: bool) -> None:
@@ -77,8 +75,6 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
 
     Example: mlx-tutor chat
     """
-    if sum((base, adapter is not None, options.run is not None)) > 1:
-        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     if exam:
         prepare_offline()
     job = open_job(options)

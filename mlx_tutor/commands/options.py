@@ -34,3 +34,25 @@ def common_options(*names: str) -> Callable[[Callable[..., None]], Callable[...,
         return command
 
     return decorate
+
+
+def model_options(verb: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --no-search, --base and --adapter; at most one of --base, --adapter and --run may name a model."""
+    added = (
+        click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course."),
+        click.option("--base", is_flag=True, help=f"{verb} the base model."),
+        click.option("--adapter", metavar="NAME", help=f"{verb} the base with the adapter of this run."),
+    )
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(**values: Any) -> None:
+            if sum((values["base"], values["adapter"] is not None, values["run"] is not None)) > 1:
+                raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
+            function(**values)
+
+        for option in reversed(added):
+            command = option(command)
+        return command
+
+    return decorate

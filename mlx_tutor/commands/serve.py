@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlx_tutor.commands.options import common_options
+from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.errors import ServeError
 from mlx_tutor.stages.ask import warn_changes
 from mlx_tutor.stages.choose import choose_model, find_model_pair, list_models
@@ -33,9 +33,7 @@ WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
 @click.option("--password", envvar="MLX_TUTOR_PASSWORD", metavar="TEXT", help="Asked for, with any user name.")
 @click.option("--share", is_flag=True, help="Public link through Gradio's servers; needs a password.")
 @click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
-@click.option("--no-search", is_flag=True, help="Let the model answer alone, without the course.")
-@click.option("--base", is_flag=True, help="Serve the base model.")
-@click.option("--adapter", metavar="NAME", help="Serve the base with the adapter of this run.")
+@model_options("Serve")
 @common_options("course", "run", "overrides")
 def command(
     options: Options,
@@ -56,8 +54,6 @@ def command(
 
     Example: mlx-tutor serve
     """
-    if sum((base, adapter is not None, options.run is not None)) > 1:
-        raise click.UsageError("--base, --adapter and --run each name a model: give one of them.")
     if exam:
         prepare_offline()
     job = open_job(options)

@@ -19,7 +19,7 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import ModelSpec, describe_share
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.lower import LowerLayers, find_first_adapted, is_same_below, open_lower
-from mlx_tutor.training.rows import tokenize_rows
+from mlx_tutor.training.rows import TokenRows, tokenize_rows
 from mlx_tutor.workspace import Run
 
 # Raise it when a measure, a check or one of their questions changes: then every evaluation is stale.
@@ -120,6 +120,38 @@ def evaluate_run(
     """
     begun = time.perf_counter()
     mx.reset_peak_memory()
+    tokens, losses = _measure_models(run, base, recipe, test_rows, on_event, on_progress)
+    report = EvaluationReport(
+        run=run.name,
+        split=split,
+        rows=len(tokens.rows),
+        total_rows=tokens.total,
+        tokens=tokens.supervised,
+        dropped=tokens.dropped,
+        models=tuple(losses),
+        retention=measure_retention(*(model.loss for model in losses)) if run.is_fused else None,
+        seconds=time.perf_counter() - begun,
+        peak_memory_gb=mx.get_peak_memory() / 1e9,
+    )
+    record = {
+        "result": asdict(report),
+        "inputs": _hash_losses(run, base, recipe, test_rows),
+        "environment": describe_environment(),
+        "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+    write_json(run.adapter / "evaluation.json", record)
+    return report
+
+
+def _measure_models(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    test_rows: Sequence[dict[str, Any]],
+    on_event: Callable[[str], None],
+    on_progress: Callable[[str, float, float], None],
+) -> tuple[TokenRows, list[ModelLoss]]:
+    """The rows that were measured, and the losses on them, one model in memory at a time."""
     count = 3 if run.is_fused else 2
     settings = recipe.train
     if test_rows:
@@ -158,23 +190,4 @@ def evaluate_run(
             measure("fused", fused, lower if same else None)
             del fused
             mx.clear_cache()
-    report = EvaluationReport(
-        run=run.name,
-        split=split,
-        rows=len(tokens.rows),
-        total_rows=tokens.total,
-        tokens=tokens.supervised,
-        dropped=tokens.dropped,
-        models=tuple(losses),
-        retention=measure_retention(*(model.loss for model in losses)) if run.is_fused else None,
-        seconds=time.perf_counter() - begun,
-        peak_memory_gb=mx.get_peak_memory() / 1e9,
-    )
-    record = {
-        "result": asdict(report),
-        "inputs": _hash_losses(run, base, recipe, test_rows),
-        "environment": describe_environment(),
-        "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
-    }
-    write_json(run.adapter / "evaluation.json", record)
-    return report
+    return tokens, losses
