@@ -91,7 +91,7 @@ def read_jsonl(path: Path) -> list[Any]:
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as err:
-            raise TutorError(f"{path}, line {number} is not valid JSON ({err}). Mend or delete the line.") from err
+            raise TutorError(f"{path}, line {number} is not valid JSON ({err}). Correct or delete the line.") from err
     return rows
 
 

@@ -84,7 +84,7 @@ def _check_folder(path: Path) -> Path:
     if not any(path.glob("model*.safetensors")):
         missing.append("model.safetensors")
     if missing:
-        raise ModelError(f"{path} is not a whole model: {', '.join(missing)} missing. Fetch or convert it again.")
+        raise ModelError(f"{path} is incomplete: {', '.join(missing)} missing. Fetch or convert it again.")
     return path
 
 

@@ -152,7 +152,7 @@ def test_missing_models_are_named_with_what_to_do(tmp_path: Path, monkeypatch: p
     with pytest.raises(ModelError, match=r"No model folder \./nothing"):
         resolve_model("./nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"not a whole model: config.json"):
+    with pytest.raises(ModelError, match=r"is incomplete: config.json"):
         resolve_model(str(tmp_path / "empty"))
 
 

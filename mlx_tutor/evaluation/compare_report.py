@@ -26,7 +26,9 @@ SILENT = ("none", "neither")
 def check_report(path: Path) -> None:
     """Raise TutorError when no report can be written there; called before any model is asked."""
     if path.suffix not in SUFFIXES:
-        raise TutorError(f"{path} is no report. Name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+        raise TutorError(
+            f"{path} is not a report file. Name one that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        )
     if not path.parent.is_dir():
         raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
     if path.exists():

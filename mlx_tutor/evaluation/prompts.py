@@ -99,7 +99,7 @@ def _check_row(row: Any, path: Path, line: int) -> dict[str, Any]:
     text = row.get("prompt") if isinstance(row, dict) else None
     if not isinstance(text, str) or not text.strip():
         example = json.dumps({"id": "1", "task": "define", "prompt": "What is a mean?"})
-        raise DatasetError(f"{path}, row {line}: no prompt there. A row looks like this: {example}")
+        raise DatasetError(f"{path}, row {line}: no prompt found. A row looks like this: {example}")
     found: dict[str, Any] = row
     return found
 

@@ -293,7 +293,7 @@ def store_score(course: Course, rater: str, pair: int, answer: int, criterion: s
         TutorError: not a score, or a pair that was never shown to this rater.
     """
     if not LOWEST <= score <= HIGHEST:
-        raise TutorError(f"{score} is no score. Give {LOWEST} to {HIGHEST}.")
+        raise TutorError(f"{score} is not a score. Give {LOWEST} to {HIGHEST}.")
     with _open(course) as connection:
         order = _read_orders(connection, rater).get(pair)
         if order is None:

@@ -23,4 +23,4 @@ def find_packaged() -> Path | None:
         path = Path(str(entry.locate()))
         if entry.name == FILE and path.is_file() and path.stat().st_size == entry.size:
             return path
-    raise ModelError(f"The package {PACKAGE} is only half installed: {FILE} is not whole.")
+    raise ModelError(f"The package {PACKAGE} is incomplete: {FILE} is damaged.")

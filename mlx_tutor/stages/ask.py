@@ -22,12 +22,12 @@ def warn_changes(job: Job) -> None:
 def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
     """Warn when the model gets nothing of the course to answer from."""
     if not found:
-        job.screen.warn("Nothing in your course is about this question; the model answers from itself alone.")
+        job.screen.warn("Nothing in your course is about this question; the model answers from its own knowledge.")
     elif not given:
         job.screen.warn(
             f"No passage of your course fits beside this question into the model's context "
             f"({context} tokens, {job.recipe.generate.max_tokens} of them kept for the "
-            "answer); the model answers from itself alone. Lower generate.max_tokens, or take a larger model."
+            "answer); the model answers from its own knowledge. Lower generate.max_tokens, or take a larger model."
         )
 
 

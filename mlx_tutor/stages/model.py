@@ -83,7 +83,7 @@ def train_run(job: Job, run: Run, base: Path, inputs: dict[str, str]) -> Outcome
         job.screen.say(f"training {run.name} on {recipe.model.base}")
     else:
         done, total = checkpoint.state["progress"]["iteration"], checkpoint.state["iterations"]
-        job.screen.say(f"going on with {run.name} at step {done} of {total}")
+        job.screen.say(f"resuming {run.name} at step {done} of {total}")
     given = job.options.hosts
     with job.screen.watch_training(run.name) as on_event:
 

@@ -123,7 +123,7 @@ def find_ports(count: int) -> int:
             except OSError:
                 continue
             return first
-    raise TrainingError(f"No {count} ports in a row are free on this machine.")
+    raise TrainingError(f"No {count} ports in a row are free on this machine. Close other programs, and try again.")
 
 
 def check_share(settings: TrainSettings, hosts: Sequence[Any]) -> None:

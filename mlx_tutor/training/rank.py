@@ -105,7 +105,9 @@ def run_rank(request: dict[str, Any], read_rows: ReadRows) -> None:
         group = mx.distributed.init()
         rank = group.rank()
         if group.size() != request["ranks"]:
-            raise TrainingError(f"mlx brought {group.size()} of {request['ranks']} hosts together.")
+            raise TrainingError(
+                f"Only {group.size()} of {request['ranks']} hosts connected. Check that they reach each other."
+            )
         if rank == 0:
             say(rank, process=os.getpid())
             Thread(target=stop_with, args=(request["launcher"],), daemon=True).start()

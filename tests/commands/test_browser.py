@@ -253,7 +253,7 @@ def test_an_example_retry_undo_and_clear(page: Browsing) -> None:
     click(page, "#clear")
     wait_for(lambda: not list_answers(page) and not find_all(page, "#sources details"))
     click(page, "#retry")
-    wait_for(lambda: "Nothing was asked yet" in read(page, "#status"))
+    wait_for(lambda: "Nothing has been asked yet" in read(page, "#status"))
 
 
 def test_the_queue_is_seen_and_left(page: Browsing) -> None:

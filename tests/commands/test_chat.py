@@ -46,7 +46,7 @@ def test_each_line_of_a_pipe_is_a_question(finished: Path) -> None:
 def test_the_conversation_is_kept_and_taken_back(finished: Path) -> None:
     result = talk(MODE, MEDIAN, "/undo", "/retry", "/save kept.md", "/clear", "/undo", "/quit", "Not asked")
     assert [line.partition(":")[0] for line in list_errors(result)] == ["Error"]
-    assert "Nothing was asked yet" in list_errors(result)[0]
+    assert "Nothing has been asked yet" in list_errors(result)[0]
     assert result.exit_code == 1
     assert f"Taken back: {MEDIAN}" in result.stdout
     assert result.stdout.count(f"Question: {MODE}") == 2 and "Not asked" not in result.stdout
@@ -99,9 +99,9 @@ def test_turns_that_no_longer_fit_are_named(finished: Path) -> None:
         ("/x\x1b[31m", "Unknown command /x[31m."),
         ("/", "Unknown command /. /help"),
         ("/style loud", "No style 'loud'. Styles: socratic, steps, direct, analogy, off."),
-        ("/retry", "Nothing was asked yet"),
-        ("/sources", "Nothing was asked yet"),
-        ("/save x.md", "Nothing was asked yet"),
+        ("/retry", "Nothing has been asked yet"),
+        ("/sources", "Nothing has been asked yet"),
+        ("/save x.md", "Nothing has been asked yet"),
         ("???", "The question is empty"),
         ("mode " * 20_000, "context holds 1024"),
         (b"\x00\x1b", "The question is empty"),

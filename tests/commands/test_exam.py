@@ -206,7 +206,7 @@ def test_what_the_commands_say_of_nothing(invoke: Invoke, finished: Path) -> Non
     assert json.loads(invoke("exam", "list", "--json").stdout) == []
     assert "has no exam yet" in expect_problem(invoke, "exam", "export")
     assert "cannot be read" in expect_problem(invoke, "exam", "verify", "none.jsonl")
-    assert "is no code of an exam" in expect_problem(invoke, "exam", "verify", "none.jsonl", "--head", "x")
+    assert "is not an exam code" in expect_problem(invoke, "exam", "verify", "none.jsonl", "--head", "x")
     assert invoke("exam").exit_code == 2
 
 

@@ -105,7 +105,7 @@ def test_a_rank_that_dies_ends_all_with_one_line_that_says_how_to_go_on(built: P
     assert not (built / "adapters" / "demo" / "run.json").exists()
     code, out, err = run_program(*shlex.split(said[1]), "--json")
     assert code == 0, err
-    assert re.search(r"going on with demo at step \d+ of 80", err)
+    assert re.search(r"resuming demo at step \d+ of 80", err)
     assert json.loads(out)["result"]["stopped"] == "finished"
 
 
@@ -118,7 +118,7 @@ def test_a_stop_is_saved_and_one_machine_alone_goes_on_from_it(invoke: Invoke, b
     record = json.loads((built / "adapters" / "demo" / "run.json").read_text())
     assert record["result"]["stopped"] == "interrupted"
     result = invoke("train", *LONG)
-    assert f"going on with demo at step {record['result']['iterations']} of 80" in result.stderr
+    assert f"resuming demo at step {record['result']['iterations']} of 80" in result.stderr
     assert invoke("train", "--run", "alone", *LONG).exit_code == 0
     assert read_curve(built, "demo") == read_curve(built, "alone")
 

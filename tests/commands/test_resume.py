@@ -38,7 +38,7 @@ def test_a_stopped_training_says_how_to_go_on_and_the_same_command_does(built: P
     with start_training(built, f'"iteration": {saved // 5 * 5 + 15},', *found[1].split()) as process:
         process.kill()
         _, err = process.communicate(timeout=60)
-    assert f"going on with demo at step {saved} of 100000" in err
+    assert f"resuming demo at step {saved} of 100000" in err
     assert not (built / "adapters" / "demo" / "run.json").exists()
     code, out, err = run_program("runs")
     assert code == 0

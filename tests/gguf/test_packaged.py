@@ -54,7 +54,7 @@ def test_half_a_package_says_how_to_get_the_rest(install: Install, content: byte
     with pytest.raises(ModelError) as caught:
         resolve_model("smollm2")
     line = str(caught.value)
-    assert "\n" not in line and "only half installed" in line
+    assert "\n" not in line and "is incomplete" in line
     assert "mlx-tutor pull smollm2" in line and "pip install" in line and "model.base=starter" in line
 
 

@@ -100,7 +100,7 @@ class Conversation:
     def find_last(self) -> Turn:
         """The newest turn; raises TutorError when there is none."""
         if not self.turns:
-            raise TutorError("Nothing was asked yet.")
+            raise TutorError("Nothing has been asked yet.")
         return self.turns[-1]
 
     def undo(self) -> Turn:

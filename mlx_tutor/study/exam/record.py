@@ -96,7 +96,9 @@ def read_code(text: str) -> str:
     letters = "".join(c for c in text.upper() if not c.isspace() and c not in "-–—.")
     letters = letters.translate(str.maketrans("OIL", "011"))
     if len(letters) != CODE_LENGTH or not set(letters) <= set(ALPHABET):
-        raise TutorError(f"{text!r} is no code of an exam: it has {CODE_LENGTH} letters and digits, as 7K3F-9QXM-2B4T.")
+        raise TutorError(
+            f"{text!r} is not an exam code, which has {CODE_LENGTH} letters and digits, such as 7K3F-9QXM-2B4T."
+        )
     return _group(letters)
 
 

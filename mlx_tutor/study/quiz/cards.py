@@ -63,7 +63,7 @@ def write_cards(course: Course, questions: Sequence[StudyQuestion], path: Path) 
         TutorError: another suffix, a file there that is not as an export left it, or genanki is missing.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise TutorError(f"{path} is no kind of cards. Name a file that ends in {' or '.join(SUFFIXES)}.")
+        raise TutorError(f"{path} is not a card file. Name one that ends in {' or '.join(SUFFIXES)}.")
     if path.is_dir() or not path.parent.is_dir():
         raise TutorError(f"{path} cannot be written: there is no such folder, or a folder has that name.")
     if (path.exists() or path.is_symlink()) and not _is_own(course, path):

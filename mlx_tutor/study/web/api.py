@@ -109,7 +109,7 @@ def read_chat(body: Any, site: Site) -> ChatRequest:
         raise UnknownModelError(_describe_unknown(site, str(body.get("model"))))
     for name, neutral in NEUTRAL.items():
         if body.get(name) is not None and body[name] not in neutral:
-            raise ServeError(f"{name} is not offered here.")
+            raise ServeError(f"{name} is not supported here.")
     settings = replace(site.recipe.generate, **read_numbers(body))
     options = body.get("stream_options") or {}
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
@@ -158,7 +158,7 @@ def read_content(content: Any, number: int) -> str:
         parts = [p.get("text") if isinstance(p, dict) and p.get("type") == "text" else None for p in content]
         content = "\n".join(parts) if all(isinstance(part, str) for part in parts) else None  # type: ignore[arg-type]
     if not isinstance(content, str):
-        raise ServeError(f"messages[{number}]: content has to be text; nothing else is offered here.")
+        raise ServeError(f"messages[{number}]: content has to be text; nothing else is supported here.")
     return clean_text(content)
 
 

@@ -336,5 +336,5 @@ def _describe_dropped(task: Task) -> str:
     if plan.dropped:
         parts.append("The beginning of this conversation no longer fits into the model's context and is left out.")
     if plan.found and not (plan.given or plan.recalled):
-        parts.append("No passage of the course fits beside this question; the model answers from itself alone.")
+        parts.append("No passage of the course fits beside this question; the model answers from its own knowledge.")
     return " ".join(parts)

@@ -91,7 +91,7 @@ class RateHandlers:
         session.rater = clean_text(rater or "").strip()[:MAX_NAME]
         try:
             if not session.rater:
-                raise ServeError("Say who rates.")
+                raise ServeError("Enter your name first.")
             # In a thread: a locked journal is waited for, and the other pages shall not wait with it.
             if not await asyncio.to_thread(read_pairs, course, self.rating.run):
                 task = self.site.worker.submit(self.prepare)

@@ -90,7 +90,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         taken = socket.socket(family, kind, protocol)
     except OSError as err:
-        raise ServeError(f"{host!r} is no address of this machine ({err.strerror}). Try 127.0.0.1.") from err
+        raise ServeError(f"{host!r} is not an address of this machine ({err.strerror}). Try 127.0.0.1.") from err
     try:
         # Without it, a port stays closed for a minute after the last server.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

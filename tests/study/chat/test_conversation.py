@@ -260,7 +260,7 @@ def test_retry_says_something_else_and_undo_brings_back_what_was_dropped(loaded:
     assert plan_turn(loaded, None, conversation.turns, "Why?", RECIPE).first == 0
     conversation.clear()
     for act in (conversation.undo, conversation.find_last):
-        with pytest.raises(TutorError, match="Nothing was asked yet"):
+        with pytest.raises(TutorError, match="Nothing has been asked yet"):
             act()
 
 

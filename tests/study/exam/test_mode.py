@@ -180,7 +180,7 @@ def test_codes_are_typed_as_people_do() -> None:
     assert code == "PTH9-Y877-TJP1"
     assert read_code(code.lower().replace("-", " ").replace("0", "o").replace("1", "l")) == code
     for wrong in ("", "PTH9-Y877-TJP", "PTH9-Y877-TJP1A", "UUUU-UUUU-UUUU", "ÄÄÄÄ-ÄÄÄÄ-ÄÄÄÄ"):
-        with pytest.raises(TutorError, match="is no code of an exam"):
+        with pytest.raises(TutorError, match="is not an exam code"):
             read_code(wrong)
 
 
