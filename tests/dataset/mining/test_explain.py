@@ -30,7 +30,7 @@ bends at a known heat and shows the potter how hot the kiln is inside.
 ### Two kinds of clay
 
 **Earthenware** is fired at a low heat, whereas **stoneware** is fired at a high heat. Stoneware holds water without a
-glaze because its grains melt into each other. **Porcelain** is not porous. The clay of a brick is cheap, and
+glaze because its grains melt into each other. Some stoneware is white. The clay of a brick is cheap, and
 it comes from the
 nearest pit that a brickmaker can find.
 
@@ -41,8 +41,6 @@ A glaze has three parts:
 - a glass former such as silica
 - a flux that lowers the melting point
 - alumina, which keeps the glaze on the pot
-
-The potter dips porcelain and stoneware into the same glazes here.
 """
 GERMAN = """# Töpfern
 
@@ -168,21 +166,19 @@ def test_the_points_of_a_summary_are_those_of_what_it_sums_up() -> None:
 
 def judge(sentence: str) -> set[tuple[str, str]]:
     """Statement and judgement of a passage with this sentence in it, whichever comes first."""
-    text = _replace("**Porcelain** is not porous.", sentence)
+    text = _replace("Some stoneware is white.", sentence)
     rows = [row for seed in range(12) for row in make_rows(text, seed) if row.qa_pair.type == "statement"]
     assert all(row.origin.evidence.replace("**", "") in row.qa_pair.context for row in rows)
     return {(row.qa_pair.question.partition("“")[2].partition("”")[0], row.origin.method.split()[1]) for row in rows}
 
 
 def test_a_statement_is_contradicted_by_the_text_that_denies_it() -> None:
-    assert ("Porcelain is porous under its glaze.", "contradicted") in judge(
-        "**Porcelain** is not porous under its glaze."
+    assert ("Stoneware is porous under its glaze.", "contradicted") in judge("Stoneware is not porous under its glaze.")
+    assert ("Stoneware is softer than common earthenware.", "contradicted") not in judge(
+        "Some stoneware is harder than common earthenware."
     )
-    assert ("Porcelain is softer than common stoneware.", "contradicted") not in judge(
-        "Some **porcelain** is harder than common stoneware."
-    )
-    assert ("Porcelain is weaker than common stoneware.", "contradicted") in judge(
-        "**Porcelain** is stronger than common stoneware."
+    assert ("Stoneware is weaker than common earthenware.", "contradicted") in judge(
+        "Stoneware is stronger than common earthenware."
     )
 
 
@@ -195,21 +191,23 @@ def test_two_things_exchanged_are_contradicted() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "If **porcelain** is not fired twice, it breaks.",
-        "**Porcelain** is not only porous but white.",
-        "Not all **porcelain** is white in the light.",
-        "**Porcelain** may be porous near the rim.",
+        "If stoneware is not fired twice, it breaks.",
+        "Stoneware is not only porous but white.",
+        "Not all stoneware is white in the light.",
+        "Stoneware may be porous near the rim.",
     ],
 )
 def test_what_holds_in_part_is_never_contradicted(sentence: str) -> None:
     assert not [
-        statement for statement, label in judge(sentence) if label == "contradicted" and "orcelain" in statement
+        statement
+        for statement, label in judge(sentence)
+        if label == "contradicted" and statement.startswith("Stoneware") and "whereas" not in statement
     ]
 
 
 def test_a_supported_statement_is_a_main_clause_of_the_passage() -> None:
-    found = judge("**Porcelain** is fired twice in a hot kiln because the second fire melts the glaze.")
-    assert ("Porcelain is fired twice in a hot kiln.", "supported") in found
+    found = judge("Stoneware is fired twice in a hot kiln because the second fire melts the glaze.")
+    assert ("Stoneware is fired twice in a hot kiln.", "supported") in found
 
 
 def test_questions_steps_and_answers_are_in_the_language_of_the_course() -> None:
