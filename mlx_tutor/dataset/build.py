@@ -15,6 +15,7 @@ from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.arguments import make_arguments
 from mlx_tutor.dataset.mining.code import make_code_rows
+from mlx_tutor.dataset.mining.comparisons import make_comparisons, make_corrections, make_distinctions
 from mlx_tutor.dataset.mining.completion import make_completions
 from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
 from mlx_tutor.dataset.mining.defining import collect_definitions
@@ -58,6 +59,8 @@ MAKERS = (
     make_code_rows,
     make_table_rows,
     make_formula_rows,
+    make_distinctions,
+    make_corrections,
 )
 
 
@@ -111,6 +114,7 @@ def make_examples(
         for row in _mine_chunk(chunk, concepts, recipe.dataset.seed, taught, thin)
     ]
     rows += [Mined(*row) for row in make_worked_rows(documents, concepts)]
+    rows += [Mined(*row) for row in make_comparisons(chunks, concepts, recipe.dataset.seed)]
     for row in settle_answers(rows, concepts):
         origin = find_origin(row.chunk, row.method, row.evidence)
         # The place of a passage that wants a title must not name it.

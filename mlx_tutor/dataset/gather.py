@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
-from mlx_tutor.dataset.split import mix_rows, split_examples
+from mlx_tutor.dataset.split import mix_rows, part_comparisons, split_examples
 from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, write_metadata
 from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
 from mlx_tutor.dataset.tables.read import find_path, find_table, name_source
@@ -111,6 +111,7 @@ def deal_examples(
         taught = [document for document in documents if document.source not in settings.holdout]
         rest += make_refusals(taught, rest, recipe)
     splits = split_examples(rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike)
+    repeated += part_comparisons(splits)
     if held:
         splits["test"] = mix_rows(held, settings.seed)
     splits["train"] = add_general(splits["train"], settings.general, recipe)

@@ -4,13 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from mlx_tutor.dataset.balance import normalize
 from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.records import Example, Place
+from mlx_tutor.text import split_sentences
 
 SPLITS = ("train", "valid", "test")
 # Share of a split that one large section may take.
 LARGEST_SHARE = 0.25
+# Words by which answers are found inside others.
+BEGIN = 4
 
 
 def split_examples(
@@ -56,6 +60,32 @@ def split_examples(
         split = empty[0] if len(empty) >= left else max(suited, key=lambda split: missing[split])
         dealt[split] += sections[key]
     return {split: mix_rows(rows, seed) for split, rows in dealt.items()}
+
+
+def part_comparisons(splits: Mapping[str, list[Example]]) -> list[tuple[Example, str]]:
+    """Take rows out that join two definitions, one of which is the answer of a row in another split; returns them."""
+    answers: dict[tuple[str, ...], list[tuple[list[str], str]]] = defaultdict(list)
+    for split, rows in splits.items():
+        for row in rows:
+            words = normalize(split_sentences(row.qa_pair.answer)[0] if row.qa_pair.answer else "").split()
+            if row.qa_pair.type != "comparison" and len(words) > BEGIN:
+                answers[tuple(words[:BEGIN])].append((words, split))
+    dropped = []
+    for split, rows in splits.items():
+        kept = []
+        for row in rows:
+            said = normalize(row.qa_pair.answer).split() if row.qa_pair.type == "comparison" else []
+            leaks = any(
+                other != split and said[i : i + len(words)] == words
+                for i in range(len(said))
+                for words, other in answers.get(tuple(said[i : i + BEGIN]), ())
+            )
+            if leaks:
+                dropped.append((row, "compares what another split asks for"))
+            else:
+                kept.append(row)
+        rows[:] = kept
+    return dropped
 
 
 def mix_rows(rows: Sequence[Example], seed: int) -> list[Example]:

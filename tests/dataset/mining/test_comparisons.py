@@ -1,0 +1,116 @@
+"""Rows that compare two terms, and those that set a mistake right."""
+
+import pytest
+
+from mlx_tutor.dataset.curate import curate_examples
+from mlx_tutor.dataset.split import part_comparisons
+from mlx_tutor.languages.table import list_languages, read_language
+from tests.dataset.rows import make_rows, pick_rows
+
+SLEEP = """# Winter
+
+## How animals get through the winter
+
+A **daily torpor** is a state of rest in which the body cools down for some hours. It saves food in a cold night.
+
+A **seasonal torpor** is a state of rest in which the body stays cool for weeks on end. Hedgehogs are known for it.
+
+A **winter coat** is a thick layer of hair that grows in autumn and is lost in spring.
+"""
+
+
+def test_two_defined_terms_of_one_kind_are_compared() -> None:
+    [(question, answer)] = pick_rows(make_rows(SLEEP), "comparison")
+    assert "daily torpor" in question and "seasonal torpor" in question and "coat" not in question
+    assert answer == (
+        "A daily torpor is a state of rest in which the body cools down for some hours, whereas a seasonal torpor is a "
+        "state of rest in which the body stays cool for weeks on end."
+    )
+
+
+def test_terms_of_different_kinds_are_compared_only_where_the_text_does() -> None:
+    apart = "# W\n\n## Roofs\n\nA **gutter** is a channel that leads rain off a roof.\n\n"
+    apart += "A **gargoyle** is a stone spout that throws rain away from a wall.\n"
+    assert pick_rows(make_rows(apart), "comparison") == []
+    together = apart + "\nThe gutter is hidden behind the edge of the roof, whereas the gargoyle is there to be seen.\n"
+    [(question, _)] = pick_rows(make_rows(together), "comparison")
+    assert "gutter" in question and "gargoyle" in question
+
+
+def test_a_comparison_never_tells_what_another_split_asks_for() -> None:
+    kept, _ = curate_examples(make_rows(SLEEP), lambda messages: 1, 100)
+    [compared] = [row for row in kept if row.qa_pair.type == "comparison"]
+    first = [row for row in kept if row.qa_pair.answer.startswith("A daily torpor is a state") and row is not compared]
+    splits = {"train": [compared], "test": list(first), "valid": []}
+    assert [row for row, _ in part_comparisons(splits)] == [compared] and splits == {
+        "train": [],
+        "test": first,
+        "valid": [],
+    }
+    splits = {"train": [*first, compared], "test": [], "valid": []}
+    assert part_comparisons(splits) == [] and splits["train"][-1] is compared
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "asked", "answer"),
+    [
+        ("en", "The main difference between a hedge and a fence is that a hedge keeps growing.",
+         "a hedge", "A hedge keeps growing."),
+        ("en", "Unlike a fence, a hedge needs water in summer.", "a hedge", "A hedge needs water in summer."),
+        ("de", "Der Unterschied zwischen einer Hecke und einem Zaun besteht darin, dass eine Hecke ständig wächst.",
+         "einer Hecke", "Darin, dass eine Hecke ständig wächst."),
+        ("es", "A diferencia de una valla, un seto necesita agua.", "un seto", "Un seto necesita agua."),
+        ("fr", "La différence entre une haie et une clôture est que la haie continue de pousser.",
+         "une haie", "La haie continue de pousser."),
+    ],
+)  # fmt: skip
+def test_a_difference_that_the_text_names_is_asked_for(language: str, sentence: str, asked: str, answer: str) -> None:
+    rows = pick_rows(make_rows(f"# G\n\n## Garten\n\n{sentence}\n", language=language), "distinction")
+    assert [(asked in question, said) for question, said in rows] == [(True, answer)]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Unlike most of them, a hedge is cheap to keep over many years.",
+        "Unlike a fence, it is cheap to keep over many years.",
+        "The difference between the two is that this one keeps growing.",
+        "Unlike a fence, a hedge is 3 times as dear in its first 2 years.",
+    ],
+)
+def test_a_difference_of_what_only_the_context_names_is_not_asked_for(sentence: str) -> None:
+    assert pick_rows(make_rows(f"# G\n\n## Gardens\n\n{sentence}\n"), "distinction") == []
+
+
+def correct(text: str) -> list[tuple[str, str]]:
+    lead = (
+        "Young trees want care in their first years, and most of it is given to the roots and to the soil around them. "
+    )
+    return pick_rows(make_rows(f"# G\n\n## Watering trees\n\nWatering trees takes time. {lead}{text}\n"), "correction")
+
+
+def test_a_common_mistake_is_told_with_what_is_right() -> None:
+    mistake = "A common mistake is to water the trunk of a tree."
+    right = "The fine roots that drink lie out below the rim of the crown."
+    [(question, answer)] = correct(f"{mistake} {right}")
+    assert "watering trees" in question.lower() and answer == f"{mistake} {right}"
+    assert correct(mistake) == []
+
+
+def test_a_belief_that_the_text_calls_wrong_is_denied() -> None:
+    [(question, answer)] = correct(
+        "Many people believe that moss kills old trees. In fact, moss only sits on the bark."
+    )
+    assert question == "Is it true that moss kills old trees?" and answer == "No. Moss only sits on the bark."
+    assert correct("Many people believe that moss kills old trees. Lawns are another matter for gardeners.") == []
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_a_table_with_questions_that_compare_has_what_they_need(code: str) -> None:
+    table = read_language(code)
+    assert table is not None
+    if "comparison" in table.questions:
+        assert {"comparison_sets", "comparison_article"} <= table.patterns.keys() and table.words["comparison_head"]
+        assert "comparison_answer" in table.questions
+    for kind in ("distinction_is", "distinction_unlike", "mistake_is", "mistake_believed", "mistake_confused"):
+        assert (kind in table.questions) == (kind in table.patterns)
