@@ -7,20 +7,24 @@ when both have the same number and no other exercise has it. What is not certain
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import groupby, pairwise
 from typing import Literal
 
 from mlx_tutor.dataset.mining.headings import read_heading
-from mlx_tutor.languages.table import list_languages, read_language
+from mlx_tutor.dataset.mining.labels import (
+    ANSWERS,
+    ASKS,
+    NUMBERED,
+    find_inner_solution,
+    is_question,
+    is_shared,
+    match_solution,
+    match_task,
+    names_solutions,
+)
 from mlx_tutor.records import Block, Document
 
 Kind = Literal["exercise", "example", "solution"]
-NUMBER = r"\d+(?:[.-]\d+)*[a-z]?|[IVX]+(?=[.:)\s])"
-OPENING, ENDING = r"[\s>*_\#-]*", r"(?:[.:)–—：。-]+\**|\*+|$)[\s*_.:：]*(?P<text>.*)$"
-NUMBERED = re.compile(rf"^\**\(?(?P<number>{NUMBER})[.):]\**\s+(?P<text>\S.*)$", re.DOTALL)
-ASKS = re.compile(r"^\W*Q(?:uestion)?\s?\d*[.:]\**\s*(?P<text>\S.*)$", re.DOTALL)
-ANSWERS = re.compile(r"^\W*A(?:nswer)?\s?\d*:\**\s*(?P<text>\S.*)$", re.DOTALL)
 # Pieces that go on with the paragraph before them.
 GOES_ON = re.compile(r"^(?:\$\$|\\begin|[a-z]|- |\d+[.)] )")
 
@@ -57,7 +61,7 @@ def find_tasks(document: Document, language: str) -> Iterator[Task]:
     reader = _Reader(language)
     reader.read(document)
     solved = [task for task in reader.tasks if task.is_solved]
-    if _match_solution_word(document.source, language):
+    if names_solutions(document.source, language):
         solved += [task for task in reader.tasks if not task.is_solved and _solve_by_code(task)]
     yield from (trimmed for task in solved if (trimmed := _trim(task)).question and trimmed.solution)
     yield from _pair_numbers([task for task in reader.tasks if not task.is_solved], reader.solutions)
@@ -74,17 +78,9 @@ def _solve_by_code(task: Task) -> bool:
     return True
 
 
-def _match_solution_word(source: str, language: str) -> bool:
-    """Whether the name of a file says that it has solutions."""
-    words = re.split(r"[\W_]+", source.rpartition("/")[2].lower())
-    tables = [read_language(language), read_language("en")]
-    patterns = [table.patterns["worked_solution"] for table in tables if table and "worked_solution" in table.patterns]
-    return any(pattern.fullmatch(word) for pattern in patterns for word in words)
-
-
 def pair_documents(asked: Document, solved: Document, language: str) -> Iterator[Task]:
     """The exercises of a document with the solutions, under the same numbers, of another one."""
-    one, other = _Reader(language), _Reader(language, only_solutions=True)
+    one, other = _Reader(language, "exercise"), _Reader(language, "solution")
     one.read(asked)
     other.read(solved)
     yield from _pair_numbers([task for task in one.tasks if not task.is_solved], other.solutions)
@@ -113,18 +109,10 @@ def _find_marked(document: Document, language: str) -> Iterator[Task]:
                 yield task
 
 
-def is_shared(text: str, language: str) -> bool:
-    """Whether a paragraph says that it belongs to the exercises below it."""
-    tables = [read_language(language), read_language("en")]
-    return any(
-        table.patterns["worked_shared"].search(text) for table in tables if table and "worked_shared" in table.patterns
-    )
-
-
 def _split_inside(task: Task) -> Task:
     """A marked exercise whose solution only has a label of its own inside."""
     for i, piece in enumerate(task.question):
-        if i and (match := _match_solution(piece.text, "")) is not None:
+        if i and (match := match_solution(piece.text, "")) is not None:
             rest = [replace(piece, text=match["text"])] if match["text"] else []
             return replace(task, question=task.question[:i], solution=[*rest, *task.question[i + 1 :]])
     return task
@@ -158,9 +146,9 @@ def _trim(task: Task) -> Task:
 class _Reader:
     """Goes through a document once and collects exercises, solved or not, and solutions that stand elsewhere."""
 
-    def __init__(self, language: str, *, only_solutions: bool = False) -> None:
+    def __init__(self, language: str, kind: Literal["course", "exercise", "solution"] = "course") -> None:
         self.language = language
-        self.only_solutions = only_solutions
+        self.kind = kind
         self.tasks: list[Task] = []
         self.solutions: list[Task] = []
         self.open: Task | None = None
@@ -171,15 +159,17 @@ class _Reader:
         self.last: Piece | None = None
 
     def read(self, document: Document) -> None:
+        groups = {"exercise", "solution"}
         for index, section in enumerate(document.sections):
-            roles = {read_heading(heading, self.language).role for heading in section.heading}
+            roles: set[str] = {read_heading(heading, self.language).role for heading in section.heading}
+            roles |= {self.kind}
             self._read_heading(index, section.heading, roles)
             self.shared = ""
             for block in section.blocks:
                 if block.role is None:
                     if self.in_mark:
-                        self._close(bounded=True)
-                    for text in _cut_lines(block, self.language, in_group=bool(roles & {"exercise", "solution"})):
+                        self._close()
+                    for text in _cut_lines(block, self.language, in_group=bool(groups & roles)):
                         self._read_piece(Piece(index, block, text), section.heading, roles)
                 else:
                     self._read_marked(Piece(index, block, block.text))
@@ -191,11 +181,11 @@ class _Reader:
         is_solution = (piece.block.role or "").startswith("solution")
         if is_solution and self.open is not None and self.open.question and not self.in_solution:
             self._solve()
-            self.in_mark = True
+            self.in_mark = self.open.is_bounded = True
         if is_solution and self.in_mark:
             self._add(piece)
         else:
-            self._close(bounded=True)
+            self._close(piece.section)
 
     def _solve(self) -> None:
         if self.open is not None:
@@ -204,12 +194,12 @@ class _Reader:
     def _read_heading(self, index: int, path: tuple[str, ...], roles: Set[str]) -> None:
         heading, depth = path[-1].strip("*# "), len(path)
         block = Block("text", heading)
-        if match := _match_solution(heading, self.language):
+        if match := match_solution(heading, self.language):
             # Below a list of exercises, "Solutions" are not those of the last one.
             if self.open is not None and not match["number"] and depth < (self.open.depth or len(self.open.place) + 1):
-                self._close(bounded=True)
+                self._close()
             self._begin_solution(match["number"] or "", path, Piece(index, block, ""))
-        elif (match := _match_task(heading, self.language)) or (
+        elif (match := match_task(heading, self.language)) or (
             (match := NUMBERED.match(heading))
             and "exercise" in {read_heading(h, self.language).role for h in path[:-1]}
         ):
@@ -217,7 +207,7 @@ class _Reader:
         elif self.open is not None and depth > self.open.depth > 0:
             self._add(Piece(index, block, heading))
         else:
-            self._close(bounded=True)
+            self._close()
             self.last = Piece(index, block, heading)
 
     def _read_piece(self, piece: Piece, path: tuple[str, ...], roles: Set[str]) -> None:
@@ -227,15 +217,15 @@ class _Reader:
                 self._solve()
                 self._add(replace(piece, text=match["text"]))
                 return
-            if match := _match_solution(piece.text, self.language):
+            if match := match_solution(piece.text, self.language):
                 self._begin_solution(match["number"] or "", path, replace(piece, text=match["text"]))
                 return
-            if match := _match_task(piece.text, self.language) or ASKS.match(piece.text):
+            if match := match_task(piece.text, self.language) or ASKS.match(piece.text):
                 self._begin_task(match, path, replace(piece, text=match["text"]), 0)
                 return
             numbered = NUMBERED.match(piece.text)
             inside_heading = self.open is not None and self.open.depth > 0
-            if numbered and not inside_heading and ("solution" in roles or self.only_solutions):
+            if numbered and not inside_heading and "solution" in roles:
                 self._wait(Task("solution", numbered["number"], path, 0), replace(piece, text=numbered["text"]))
                 return
             if numbered and not inside_heading and "exercise" in roles:
@@ -244,16 +234,16 @@ class _Reader:
         self._add(piece)
 
     def _begin_task(self, match: re.Match[str], path: tuple[str, ...], piece: Piece, depth: int) -> None:
-        self._close(bounded=True)
+        self._close(piece.section)
         groups = match.groupdict()
         number = groups.get("number") or ""
         kind: Kind = "example" if groups.get("example") else "exercise"
-        if self.only_solutions or any(read_heading(h, self.language).role == "solution" for h in path):
+        if self.kind == "solution" or any(read_heading(h, self.language).role == "solution" for h in path):
             self._wait(Task("solution", number, path, depth), piece)
             return
         self.open, self.in_solution = Task(kind, number, path, depth, shared=self.shared), False
         self.tasks.append(self.open)
-        inner = _find_inner_solution(piece.text, self.language)
+        inner = find_inner_solution(piece.text, self.language)
         if inner is None:
             self._add(piece)
             return
@@ -265,11 +255,11 @@ class _Reader:
         task = self.open
         if task is not None and task.kind == "solution" and number in ("", task.number) and task.solution:
             # A solution that begins with its exercise.
-            self._close(bounded=True)
+            self._close(piece.section)
             self.solutions = [other for other in self.solutions if other is not task]
             self.open = Task("exercise", task.number, task.place, task.depth, question=task.solution)
             self.tasks.append(self.open)
-        if self.open is None and number == "" and self.last is not None and _asks(self.last.text):
+        if self.open is None and number == "" and self.last is not None and is_question(self.last.text):
             asked = NUMBERED.match(self.last.text)
             question = replace(self.last, text=asked["text"]) if asked else self.last
             self.open = Task("exercise", asked["number"] if asked else "", path, 0, question=[question])
@@ -280,11 +270,11 @@ class _Reader:
         elif number:
             self._wait(Task("solution", number, path, len(path)), piece)
         else:
-            self._close(bounded=True)
+            self._close(piece.section)
 
     def _wait(self, solution: Task, piece: Piece) -> None:
         """A solution that stands apart from its exercise, which its number will find."""
-        self._close(bounded=True)
+        self._close(piece.section)
         if solution.number:
             self.open, self.in_solution = solution, True
             self.solutions.append(solution)
@@ -293,20 +283,17 @@ class _Reader:
     def _add(self, piece: Piece) -> None:
         self.last = piece if self.open is None else None
         if is_shared(piece.text, self.language) and piece.block.kind == "text":
-            self._close(bounded=True)
+            self._close(piece.section)
             self.shared = piece.text
         if self.open is not None and piece.text:
             (self.open.solution if self.in_solution else self.open.question).append(piece)
 
-    def _close(self, *, bounded: bool) -> None:
-        if self.open is not None and bounded:
-            self.open.is_bounded = True
+    def _close(self, section: int = -1) -> None:
+        """End what is open; where another label of its section ends it, all up to there is a part of it."""
+        if self.open is not None:
+            last = next(reversed(self.open.solution or self.open.question), None)
+            self.open.is_bounded |= last is not None and last.section == section
         self.open, self.in_solution, self.in_mark = None, False, False
-
-
-def _asks(text: str) -> bool:
-    """Whether a paragraph or heading is a question by its number or its mark."""
-    return "\n" not in text and (NUMBERED.match(text) is not None or text.rstrip(" *)").endswith(("?", "？")))
 
 
 def _cut_lines(block: Block, language: str, *, in_group: bool) -> list[str]:
@@ -317,61 +304,11 @@ def _cut_lines(block: Block, language: str, *, in_group: bool) -> list[str]:
     begins = [
         i
         for i, line in enumerate(lines)
-        if _match_task(line, language)
-        or _match_solution(line, language)
+        if match_task(line, language)
+        or match_solution(line, language)
         or ASKS.match(line)
         or ANSWERS.match(line)
         or (in_group and NUMBERED.match(line))
     ]
     bounds = sorted({0, *begins, len(lines)})
     return ["\n".join(lines[a:b]) for a, b in pairwise(bounds)]
-
-
-def _match_task(text: str, language: str) -> re.Match[str] | None:
-    """The label of an exercise or example: "Exercise 3.", "Aufgabe 2 (4 Punkte)", "**Example:**"."""
-    match = _list_patterns(language)[0].match(text)
-    if match is None or not (
-        match["number"] or re.search(r"[.:：]|\*\*", match["end"] or "") or text == match["label"]
-    ):
-        return None
-    # "Exercise 3 shows" is no label.
-    return None if match["end"] == "" and match["text"][:1].islower() else match
-
-
-def _match_solution(text: str, language: str) -> re.Match[str] | None:
-    return _list_patterns(language)[1].match(text)
-
-
-def _find_inner_solution(text: str, language: str) -> re.Match[str] | None:
-    """The label of a solution in the middle of a paragraph."""
-    return _list_patterns(language)[2].search(text)
-
-
-@cache
-def _list_patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Labels of exercises and examples, of solutions, and of solutions inside a paragraph, also those of English."""
-    codes = list_languages() if not language else (language, "en")
-    tables = [table for code in codes if (table := read_language(code)) and "worked_solution" in table.patterns]
-
-    def join(kind: str) -> str:
-        return "|".join(table.patterns[f"worked_{kind}"].pattern for table in tables)
-
-    tasks, examples, solutions = join("exercise"), join("example"), join("solution")
-    number = rf"(?P<number>{NUMBER})?"
-    points = r"(?:\s*[(\[][^)\]\n]{1,60}[)\]])?"
-    small = r"(?:to|of|for|zu|zur|de|del|du|di|do|da|van|bij|à|à\sl['’])"
-    return (
-        re.compile(
-            rf"^{OPENING}(?P<label>(?:{tasks})|(?P<example>{examples}))(?:\s*(?:n[ro]?[.°º]|№))?\s*{number}{points}\s*"
-            rf"(?P<end>[.:)–—：。-]+\**|\*+|$|(?<=\d)\s)[\s*_.:：]*(?P<text>.*)$",
-            re.IGNORECASE | re.VERBOSE | re.DOTALL,
-        ),
-        re.compile(
-            rf"^{OPENING}(?:{solutions})(?:\s+{small})?(?:\s+(?:the|der|la|le|el))?(?:\s*(?:{tasks}|{examples}))?\s*{number}{points}\s*{ENDING}",
-            re.IGNORECASE | re.VERBOSE | re.DOTALL,
-        ),
-        re.compile(
-            rf"(?<=[.?!:)])\s+\**(?:{solutions})\**\s?[.:：]\**\s+",
-            re.IGNORECASE | re.VERBOSE,
-        ),
-    )

@@ -19,6 +19,7 @@ POINTS = re.compile(
     r"\s*[\[(]\s*\d+\s*(?:points?|marks?|pts?|Punkte?|puntos?|pontos?|punti|%)\s*[\])]\s*", re.IGNORECASE
 )
 ITEM = re.compile(r"^\s*(?:- |\d{1,2}[.)] |\(?[a-z]\) )")
+NUMBER = re.compile(r"^\s*\d{1,2}[.)] ")
 # A part of an exercise, a choice by its letter, and fractions that lost their line.
 PART = re.compile(r"^\W*(?:[a-z]|[ivx]+)[.)]\s|^[a-z]")
 OPTION = re.compile(r"\W*(?:\w|\d+|true|false)\W*", re.IGNORECASE)
@@ -73,7 +74,8 @@ def make_worked_row(task: Task, code: str, concepts: Concepts) -> QaPair | None:
         or not _stands_alone(task)
     ):
         return None
-    steps, answer = _part_steps(task.solution, language)
+    parts = COUNTED.search(question) is not None
+    steps, answer = ((), "") if parts else _part_steps(task.solution, language)
     related = concepts.relate(said)
     return QaPair(question, steps, answer or solution, "exercise", related, shared)
 
@@ -151,9 +153,13 @@ def _part_steps(solution: Sequence[Piece], language: Language) -> tuple[tuple[st
     if any(piece.block.kind != "text" for piece in solution):
         return (), ""
     lines = [line for piece in solution for line in _cut_steps(strip_bold(piece.text), language)]
-    if not 2 <= len(lines) - 1 <= MOST_STEPS or any(ITEM.match(line) for line in lines[-1:]):
+    if not 1 <= len(lines) - 1 <= MOST_STEPS:
         return (), ""
-    last = lines[-1]
+    # Numbered lines are parts of the answer, unless the last of them is what the others lead to.
+    last = NUMBER.sub("", lines[-1])
+    if ITEM.match(lines[-1]) and (last == lines[-1] or not language.patterns["worked_conclusion"].match(last)):
+        return (), ""
+    lines = [NUMBER.sub("", line) for line in lines]
     computes = COMPUTES.search(last) and sum(COMPUTES.search(line) is not None for line in lines) > 1
     concludes = computes or language.patterns["worked_conclusion"].match(last)
     return (tuple(lines[:-1]), last) if concludes else ((), "")

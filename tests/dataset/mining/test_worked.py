@@ -47,6 +47,7 @@ ANSWER = "She gets 6 euros in one year."
         f"**Exercise 3.** {QUESTION}\n\n<details><summary>Show the solution</summary>\n\n{ANSWER}\n\n</details>",
         f"## Exercises\n\n1. {QUESTION}\n2. Say in one sentence what a bank is.\n\n## Solutions\n\n1. {ANSWER}\n",
         f"## Exercises\n\n**Exercise 2.3** {QUESTION}\n\n## Answers\n\n**Exercise 2.3** {ANSWER}\n",
+        f"## Exercises\n\n3.1 {QUESTION}\n\n3.2 Why do banks lend?\n\n## Answers\n\n3.1 {ANSWER}\n",
         f"## Solutions\n\n### Exercise 5\n\n{QUESTION}\n\nSolution:\n\n{ANSWER}\n",
     ],
 )
@@ -95,7 +96,12 @@ def test_a_solution_that_ends_with_no_conclusion_is_the_answer_as_a_whole() -> N
 def test_text_below_a_solution_without_an_end_is_no_part_of_it() -> None:
     below = "Banks are older than most states of today."
     text = f"## Saving\n\n**Example 1.** {QUESTION}\n\n**Solution.** {ANSWER}\n\n{below}"
-    assert [answer for _, _, answer in pair(text)] == [ANSWER]
+    for after in (
+        "",
+        "\n\n## Loans\n\nA loan is money that a bank lends.",
+        "\n\n## Exercises\n\n1. Why do banks lend?",
+    ):
+        assert [answer for _, _, answer in pair(text + after)] == [ANSWER]
 
 
 def test_what_several_exercises_share_is_quoted() -> None:
@@ -121,6 +127,15 @@ def test_exercises_and_solutions_may_stand_in_two_files() -> None:
     assert (question, answer) == (QUESTION, ANSWER)
     [origin] = [row.origin for row in rows if row.origin.method == "exercise"]
     assert origin.source == "sheet1-solutions.md" and origin.evidence == ANSWER
+    listed = "# Sheet\n\n{}1. {}\n2. {}\n"
+    files = [
+        read("sheet3.md", listed.format(PROSE, QUESTION, "Why do banks pay interest to anybody?")),
+        read("sheet3_solutions.md", listed.format(PROSE, ANSWER, "They lend it on for more.")),
+    ]
+    assert [answer for _, _, answer in list_pairs(list(make_examples(files, RECIPE)))] == [
+        ANSWER,
+        "They lend it on for more.",
+    ]
     apart = list(make_examples([read("sheet1.md", sheet), read("sheet2-solutions.md", solved)], RECIPE))
     assert list_pairs(apart) == []
 
