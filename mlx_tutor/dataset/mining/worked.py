@@ -15,6 +15,7 @@ FEWEST_WORDS, LONGEST_QUESTION, LONGEST_SOLUTION = 4, 180, 260
 MOST_STEPS = 12
 # A solution of fewer words that has a number, which the question must give reason for.
 FEW_WORDS = 20
+SHORT = 6
 POINTS = re.compile(
     r"\s*[\[(]\s*\d+\s*(?:points?|marks?|pts?|Punkte?|puntos?|pontos?|punti|%)\s*[\])]\s*", re.IGNORECASE
 )
@@ -85,10 +86,14 @@ def _says_enough(task: Task, question: str, solution: str, language: Language) -
     is_short = len(_list_sentences(question, language.code)) == 1 and len(task.question) == 1
     refers = language.patterns["worked_refers"].search(question) or language.patterns["worked_follows"].search(question)
     letters = NAMELESS.search(question) and not re.search(r"[=$`]", question)
+    # What only repeats the question solves nothing.
+    told, asked = ({*re.findall(r"\d+", text)} for text in (solution, question))
+    is_brief = _count(solution, language.code) < SHORT and "`" not in solution
+    repeats = write_pieces(task.solution[-1:]) in question or (is_brief and bool(told) and told <= asked)
     counted = (
         re.search(r"\d", solution) and not re.search(r"[\d`]", question) and _count(solution, language.code) < FEW_WORDS
     )
-    return not (is_short and (refers or letters)) and not counted
+    return not (is_short and (refers or letters)) and not counted and not repeats
 
 
 def _list_sentences(text: str, code: str) -> list[str]:

@@ -72,6 +72,8 @@ def test_an_exercise_and_its_solution_are_found_in_many_forms(text: str) -> None
         "**Exercise 2.** How much would she get for the same money after that?\n\n**Solution.** She would get 9 euros.",
         f"**Exercise 1.** {QUESTION}\n\n**Solution.** See the previous exercise, it is the same.",
         "**Exercise 1.** What is the interest of the bank?\n\n**Solution.** 6 euros.",
+        # The solution only repeats the question.
+        "**Exercise 1.** What is the chance that 35 of 50 banks pay interest?\n\n**Solution.** *P*(*x* = 35)",
         "**Exercise 1.** Which of them pays interest in euros?\n\n1. bank\n2. shop\n\n**Solution.** a",
     ],
 )
