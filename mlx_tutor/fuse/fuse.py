@@ -35,7 +35,7 @@ from mlx_tutor.training.rows import TokenRows, tokenize_rows
 from mlx_tutor.workspace import Run
 
 # Raise it when the same adapter and settings give another model: then every fused model is stale.
-FUSER = 1
+FUSER = 2
 # Training rows that say how to round, at most. Which size it is, validation rows decide.
 FITTING_ROWS = 64
 TOKENS_AN_INPUT = 6
