@@ -15,7 +15,7 @@ from mlx_tutor.extract.dialects import GONE
 from mlx_tutor.extract.navigation import END_LINK, LINK, LINKS, is_navigation
 from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
-from mlx_tutor.extract.text import decode_text
+from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import mend_surrogates
 from mlx_tutor.records import Block, Section
 
@@ -47,19 +47,25 @@ LETTERS = frozenset("abiqsu")
 TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)((?:\s[^<>]*|/)?)>")
 # Links of a footnote to its place and back, and of a heading to itself.
 BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|[↑↩¶#§*†‡]\ufe0e?|")
+CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w-]{2,30})", re.IGNORECASE)
 LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|brush:\s*)([\w+#.-]+)")
 
 
 def read_html(path: Path) -> tuple[str, tuple[Section, ...]]:
     """An .html file; scripts, styles and menus are left out."""
-    text = decode_text(path)
     builder = SectionBuilder()
-    title = add_html(builder, text)
+    title = add_html(builder, decode_html(path.read_bytes()))
     title = title or builder.find_title(path.stem)
     sections = builder.finish(title)
     if not sections:
         raise CorpusError("empty: no text in it")
     return title, sections
+
+
+def decode_html(data: bytes) -> str:
+    """The text of a page, in the encoding that it names itself."""
+    named = CHARSET.search(data[:4096])
+    return decode_bytes(data, named[1].decode("ascii") if named else "")
 
 
 def add_html(

@@ -42,8 +42,10 @@ AUTHOR_YEAR = re.compile(r"([A-Za-z]+)[_:-]?(\d{4})(?!\d)")
 # Pandoc's title above a text.
 TITLE_BLOCK = re.compile(r"\A%[ \t]+(?P<title>\S.*)\n(?:[ \t]+\S.*\n)*(?:%.*\n)*")
 BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
-# Directives inside directives.
+NOTE = re.compile(r"\[\^[^\s\[\]]{1,200}\]")
+# Directives inside directives; quotes and lists inside of each other, beyond which the parser leaves out what it finds.
 DEEPEST = 20
+DEEPEST_BLOCK = 60
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
@@ -126,14 +128,19 @@ def make_parser() -> MarkdownIt:
     from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
     from mdit_py_plugins.deflist import deflist_plugin
     from mdit_py_plugins.footnote import footnote_plugin
+    from mdit_py_plugins.footnote.index import footnote_ref
 
-    parser = MarkdownIt("commonmark", renderer_cls=_Renderer).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"maxNesting": DEEPEST_BLOCK}, renderer_cls=_Renderer).enable(
+        ["table", "strikethrough"]
+    )
     parser.use(deflist_plugin).use(admon_plugin).use(attrs_block_plugin).use(attrs_plugin, spans=True)
     # Notes stay where they are written.
     parser.use(footnote_plugin, move_to_end=False)
+    parser.inline.ruler.at("footnote_ref", partial(_read_note, footnote_ref))
     parser.add_render_rule("footnote_ref", _write_note)
     for name, pattern, write in INLINE:
         parser.inline.ruler.before("backticks", name, partial(_read_inline, pattern, write))
+    parser.inline.ruler.before("backticks", "bracket", _pass_bracket)
     parser.core.ruler.before("inline", "ends", _drop_ends)
     return parser
 
@@ -149,6 +156,21 @@ def _read_inline(
         state.push("dialect", "", 0).content = write(match)
     state.pos = match.end()
     return True
+
+
+def _pass_bracket(state: StateInline, silent: bool) -> bool:
+    """A bracket that nothing closes is text; the parser would look through all that follows for each of them."""
+    if state.src[state.pos] != "[" or state.src.find("]", state.pos, state.posMax) >= 0:
+        return False
+    if not silent:
+        state.pending += "["
+    state.pos += 1
+    return True
+
+
+def _read_note(read: Callable[[StateInline, bool], bool], state: StateInline, silent: bool) -> bool:
+    """The plugin's own rule, which would look for the end of each `[^` in all that follows."""
+    return bool(NOTE.match(state.src, state.pos)) and read(state, silent)
 
 
 def _write_role(match: re.Match[str]) -> str:

@@ -37,7 +37,7 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
         with warnings.catch_warnings():
             # Old notebooks lack cell ids; that is no fault of their reader.
             warnings.simplefilter("ignore")
-            notebook = nbformat.reads(text, as_version=4)
+            notebook = nbformat.reads(_complete(text), as_version=4)
     except (nbformat.reader.NotJSONError, json.JSONDecodeError) as err:
         raise CorpusError("not a notebook: it is not JSON") from err
     # nbformat walks foreign JSON without a check and breaks in many ways.
@@ -62,6 +62,29 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     if not sections:
         raise CorpusError("empty: a notebook without text or code")
     return title, sections
+
+
+def _complete(text: str) -> str:
+    """A notebook with the metadata that programs which write notebooks by hand leave out."""
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError):
+        # nbformat says what is wrong.
+        return text
+    if not isinstance(notebook, dict) or not ({"cells", "worksheets"} & notebook.keys()):
+        return text
+    for cell in [
+        cell for sheet in [notebook, *_list(notebook.get("worksheets"))] for cell in _list(sheet.get("cells"))
+    ]:
+        cell.setdefault("metadata", {})
+        if cell.get("cell_type") == "code":
+            cell.setdefault("outputs", [])
+            cell.setdefault("execution_count", None)
+        for output in _list(cell.get("outputs")):
+            if output.get("output_type") in ("display_data", "execute_result"):
+                output.setdefault("metadata", {})
+                output.setdefault("execution_count", None)
+    return json.dumps({"metadata": {}, "nbformat": 4 if "cells" in notebook else 3, "nbformat_minor": 0, **notebook})
 
 
 def _add_raw(builder: SectionBuilder, cell: dict[str, Any], source: str, number: int) -> None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.html import add_html
+from mlx_tutor.extract.html import add_html, decode_html
 from mlx_tutor.extract.omml import hide_office_formulas, read_paragraph
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Block, Section
@@ -24,6 +24,9 @@ p[style-name='HTML Preformatted'] => pre:separator('\\n')
 """
 # An empty element of XHTML is open in HTML.
 EMPTY = re.compile(r"<(a|title|script|div|span|p|i|b|em|td|th)(\s[^<>]*)?/>")
+# Texts in a file that is an archive; a book of a thousand pages has 5 MB.
+TEXTS = (".xml", ".rels", ".html", ".xhtml", ".htm", ".opf", ".ncx")
+MOST_UNPACKED = 200_000_000
 # What stands on every slide: kinds of placeholders for date, number, footer and header.
 RUNNING = (13, 14, 15, 16)
 
@@ -37,11 +40,16 @@ def _load(package: str, suffix: str) -> Any:
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as err:
         suffix = path.suffix.lower()
         reason = f"no {suffix} file, or one with a password; save it as {suffix} without one"
         raise CorpusError(reason if path.stat().st_size else "empty") from err
+    unpacked = sum(item.file_size for item in archive.infolist() if item.filename.endswith(TEXTS))
+    if unpacked > MOST_UNPACKED:
+        archive.close()
+        raise CorpusError(f"its texts unpack to {unpacked / 1e6:.0f} MB, which no document has")
+    return archive
 
 
 def read_docx(path: Path) -> tuple[str, tuple[Section, ...]]:
@@ -73,16 +81,26 @@ def read_epub(path: Path) -> tuple[str, tuple[Section, ...]]:
             package = container.xpath("string(//*[local-name()='rootfile']/@full-path)")
             book = etree.fromstring(archive.read(package), parser)
             title = " ".join(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])").split())
-            items = {item.get("id"): item for item in book.xpath("//*[local-name()='manifest']/*")}
-            for reference in book.xpath("//*[local-name()='spine']/*/@idref"):
-                item = items.get(reference)
-                if item is not None and "nav" not in (item.get("properties") or "").split():
-                    name = normpath(join(dirname(package), unquote(item.get("href", ""))))
-                    add_html(builder, EMPTY.sub(r"<\1\2></\1>", archive.read(name).decode("utf-8", "replace")))
+            for name in _list_chapters(book, dirname(package)):
+                # A chapter that is named and not there costs only itself.
+                if name in archive.namelist():
+                    add_html(builder, EMPTY.sub(r"<\1\2></\1>", decode_html(archive.read(name))))
     except (KeyError, etree.XMLSyntaxError, zipfile.BadZipFile) as err:
         raise CorpusError(f"broken .epub file ({type(err).__name__})") from err
     title = title or builder.find_title(path.stem)
     return title, builder.finish(title)
+
+
+def _list_chapters(book: Any, folder: str) -> Iterator[str]:
+    """The pages of a book in the order of reading; where none is given, in that of the list of its files."""
+    items = {item.get("id"): item for item in book.xpath("//*[local-name()='manifest']/*")}
+    order = book.xpath("//*[local-name()='spine']/*/@idref") or list(items)
+    for item in [items[reference] for reference in dict.fromkeys(order) if reference in items]:
+        name = normpath(join(folder, unquote(item.get("href", "").partition("#")[0])))
+        kind = item.get("media-type") or ""
+        is_page = "html" in kind or (not kind and name.endswith((".xhtml", ".html", ".htm", ".xml")))
+        if is_page and "nav" not in (item.get("properties") or "").split():
+            yield name
 
 
 def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:

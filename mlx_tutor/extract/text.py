@@ -8,20 +8,50 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Block, Section
 
+# What a text in a Western language has no use for; in a file that seems to have it, bytes mean something else.
+UNUSUAL = re.compile(
+    r"[^\t\n\r\x20-\x7eäöüÄÖÜßáàâãåæçéèêëíìîïñóòôõøœúùûýÿÁÀÂÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÕØŒÚÙÛ€„“”‚‘’–—…«»‹›°§µ·²³±×÷©®½¼¾¡¿ºª"
+    r"\xa0•]|[^\W\d_][„“”‚«»…•€©®§°][^\W\d_]"
+)
+MOST_FOREIGN = 0.25
+# Colours of a terminal.
+SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
 
 def decode_text(path: Path) -> str:
-    """The text of a UTF-8 file, or of a UTF-16 one with a byte-order mark; line ends become \\n."""
-    data = path.read_bytes()
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as err:
-        raise CorpusError("not UTF-8 text; save it as UTF-8") from err
-    if "\0" in text:
-        raise CorpusError("not text: it holds zero bytes")
+    """The text of a file; line ends become \\n.
+
+    UTF-8, UTF-16 with a byte-order mark, or the Western encoding of old Windows programs, where nothing speaks
+    against it.
+    """
+    text = decode_bytes(path.read_bytes())
     if not text.strip():
         raise CorpusError("empty")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
+
+
+def decode_bytes(data: bytes, named: str = "") -> str:
+    """The text of bytes, whose encoding may be `named`; raises CorpusError for what is no text."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = _decode(data, "utf-16" if wide else "utf-8-sig")
+    if text is None and named:
+        text = _decode(data, named)
+    if text is None:
+        text = _decode(data, "cp1252")
+        letters = re.findall(r"[^\W\d_]", text or "")
+        foreign = [letter for letter in letters if not letter.isascii()]
+        if text is None or UNUSUAL.search(text) or len(foreign) > MOST_FOREIGN * len(letters):
+            raise CorpusError("not UTF-8 text; save it as UTF-8")
+    if "\0" in text:
+        raise CorpusError("not text: it holds zero bytes")
+    return SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decode(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return None
 
 
 def read_text(path: Path) -> tuple[str, tuple[Section, ...]]:

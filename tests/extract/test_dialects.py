@@ -157,6 +157,7 @@ def test_headings_without_their_attributes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["<!-- x\n" * 20_000, "[" * 30_000, "$$ a\n" * 20_000, "{% x " * 20_000, "%%\n" * 20_001, "[@a" * 20_000,
+     "[^a" * 20_000 + "\n\n[^x]: y" * 2_000,
      "<div>" * 5_000, "> " * 5_000, "```{note}\n" * 5_000],
 )  # fmt: skip
 def test_openers_without_an_end_take_no_time(tmp_path: Path, text: str) -> None:

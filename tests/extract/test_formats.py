@@ -159,7 +159,7 @@ def test_text_and_encodings(tmp_path: Path) -> None:
         path.write_bytes(data)
         _, (section,) = read_text(path)
         assert [block.text for block in section.blocks] == ["One line.", "Two."]
-    for data, reason in ((b"caf\xe9", "not UTF-8"), (b" \n", "empty"), (b"a\0b", "not text")):
+    for data, reason in ((b"caf\x81", "not UTF-8"), (b" \n", "empty"), (b"a\0b", "not text")):
         path.write_bytes(data)
         with pytest.raises(CorpusError, match=f"^{reason}"):
             read_text(path)

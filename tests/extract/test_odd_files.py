@@ -1,0 +1,135 @@
+"""Files as strangers hand them in: old encodings, archives that lie, notebooks that lack what nbformat wants."""
+
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract import READERS
+from mlx_tutor.records import Section
+
+TEXT = "Die Länge – „genau“ gemessen – ist größer als die Breite der Fläche."
+RUSSIAN = "Масса тела не зависит от места, а вес зависит."
+
+
+def read(path: Path) -> list[str]:
+    sections: tuple[Section, ...] = READERS[path.suffix](path)[1]
+    return [block.text for section in sections for block in section.blocks]
+
+
+@pytest.mark.parametrize("suffix", [".md", ".txt", ".html"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_western_text_is_read_in_any_encoding(tmp_path: Path, suffix: str, encoding: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(TEXT.replace(" ist", "\r\nist").encode(encoding))
+    assert [" ".join(text.split()) for text in read(path)] == [TEXT]
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "utf-16-le", "mac_roman", "cp437"])
+def test_what_would_become_another_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes((RUSSIAN if encoding in ("cp1251", "koi8-r") else "größer, länger").encode(encoding))
+    with pytest.raises(CorpusError, match=r"^not UTF-8 text|zero bytes"):
+        read(path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    for data in (bytes(range(256)) * 9, b"\x89PNG\r\n\x1a\n" + bytes(range(1, 255)), b"Text\0 and more"):
+        path.write_bytes(data)
+        with pytest.raises(CorpusError):
+            read(path)
+
+
+@pytest.mark.parametrize("head", ['<meta charset="windows-1251">', '<?xml version="1.0" encoding="windows-1251"?>'])
+def test_a_page_says_its_own_encoding(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes(f"{head}<p>{RUSSIAN}</p>".encode("cp1251"))
+    assert read(path) == [RUSSIAN]
+
+
+def test_colours_of_a_terminal_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("It is \x1b[1;31mred\x1b[0m here.")
+    assert read(path) == ["It is red here."]
+
+
+def write_epub(path: Path, package: str, files: dict[str, str | bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("META-INF/container.xml", '<c><rootfile full-path="O/b.opf"/></c>')
+        archive.writestr("O/b.opf", package)
+        for name, text in files.items():
+            archive.writestr(f"O/{name}", text)
+    return path
+
+
+ITEMS = (
+    '<manifest><item id="a" href="a.xhtml"/><item id="b" href="b%20c.xhtml#x"/><item id="no" href="gone.xhtml"/>'
+    '<item id="p" href="p.png" media-type="image/png"/></manifest>'
+)
+CHAPTERS: dict[str, str | bytes] = {
+    "a.xhtml": "<h1>One</h1><p>First of all.</p>",
+    "b c.xhtml": '<?xml version="1.0" encoding="UTF-16"?><h1>Two</h1><p>Größe.</p>'.encode("utf-16"),
+    "p.png": b"\x89PNG",
+}
+
+
+@pytest.mark.parametrize(
+    ("spine", "right"),
+    [
+        ("b nobody no p a a", ["Größe.", "First of all."]),
+        ("", ["First of all.", "Größe."]),
+    ],
+)
+def test_a_book_whose_list_of_chapters_is_odd(tmp_path: Path, spine: str, right: list[str]) -> None:
+    order = "".join(f'<itemref idref="{name}"/>' for name in spine.split())
+    package = f"<package>{ITEMS}<spine>{order}</spine></package>"
+    assert read(write_epub(tmp_path / "a.epub", package, CHAPTERS)) == right
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("word/document.xml", "w") as file:
+        for _ in range(210):
+            file.write(b" " * 1_000_000)
+    begun = time.process_time()
+    with pytest.raises(CorpusError, match="unpack to 210 MB"):
+        read(path)
+    assert time.process_time() - begun < 1
+
+
+CODE = {
+    "cell_type": "code",
+    "source": "1 + 1",
+    "outputs": [{"output_type": "execute_result", "data": {"text/plain": "2"}}],
+}
+OLD = {"cell_type": "code", "input": "1 + 1", "outputs": [{"output_type": "pyout", "text": ["2"]}]}
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        {"cells": [CODE]},
+        {"cells": [CODE], "metadata": {}, "nbformat": 4, "nbformat_minor": 5},
+        {"worksheets": [{"cells": [OLD]}], "nbformat": 3},
+        {"worksheets": [{"cells": [OLD]}], "metadata": {"name": "a"}},
+    ],
+)
+def test_a_notebook_without_its_metadata(tmp_path: Path, notebook: dict[str, Any]) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(notebook), encoding="utf-8-sig")
+    assert read(path) == ["1 + 1", "2"]
+
+
+def test_quotes_and_lists_deep_inside_of_each_other_keep_their_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(
+        "\n".join(f"{'  ' * i}- level {i}." for i in range(18)) + "\n\n" + "> " * 18 + "A quote of a quote."
+    )
+    text = "\n".join(read(path))
+    assert "level 17." in text and "A quote of a quote." in text
