@@ -136,7 +136,7 @@ class DatasetSettings:
     page_share: float = setting(0.25, "largest share of them that one page or cell may have", low=0.0, high=1.0)
     method_share: float = setting(0.6, "largest share of them that one method may have", low=0.0, high=1.0)
     sentence_share: float = setting(
-        0.16, "largest share of tasks about one sentence: completions, titles, keywords, summaries", low=0.0, high=1.0
+        0.16, "largest share of tasks about one sentence: completions, titles, keywords", low=0.0, high=1.0
     )
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(

@@ -1,56 +1,31 @@
-"""Rows that complete a sentence of the course from its beginning."""
+"""Rows that complete a sentence from the term with which it begins, for languages that nothing else is known of."""
 
-import re
 from collections.abc import Iterator
 
-from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.language import POINTS_BACK, is_whole_sentence, list_sentences, pick, rank, tells_story
+from mlx_tutor.dataset.mining.concepts import BOLD, Concepts
+from mlx_tutor.dataset.mining.language import count_words, is_whole_sentence, list_sentences, rank, tells_story
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
-WORDINGS = ("Complete this sentence from the course: “{} ...”", "How does the course finish this sentence: “{} ...”")
-# After these words the rest of a sentence is what the course has to say.
-TURN = re.compile(
-    r"\s(?=(?:because|when|whenever|unless|so that|in order to|(?:(?:in|on|at|for|with|from|to) )?which|by \w+ing|if"
-    r"|while|whereas|although)\b)"
-    r"|(?<=,)\s(?=(?:and|but|so|where|whose|not|as|since)\b)|(?<=[;:])\s"
-)
 MOST_PER_CHUNK = 1
+LEAST_WORDS, MOST_WORDS = 6, 40
 
 
 def make_completions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """At most one completion a chunk: a sentence that names a concept, cut where a new clause begins."""
-    candidates = []
+    """At most one completion a chunk: a sentence that begins with a term in bold type, cut behind it.
+
+    Only where a language has no table: elsewhere many endings fit, and other questions ask for the same. It is asked in
+    the text's own words.
+    """
+    if read_language(chunk.language) is not None:
+        return
+    found: list[tuple[str, str, str]] = []
     for block in chunk.blocks:
-        for sentence in list_sentences(block):
-            plain = strip_bold(sentence)
-            if (
-                is_whole_sentence(sentence)
-                and 14 <= len(plain.split()) <= 40
-                and plain.endswith(".")
-                and not tells_story(sentence)
-                and not POINTS_BACK.search(plain)
-                and concepts.find(plain)
-            ):
-                candidates += [(sentence, plain, cut) for cut in _find_cuts(plain)][:1]
-    candidates.sort(key=lambda candidate: rank(seed, candidate[1]))
-    for sentence, plain, cut in candidates[:MOST_PER_CHUNK]:
-        begin, rest = plain[:cut].rstrip(), plain[cut:].strip()
-        related = concepts.relate(plain)
-        yield (
-            QaPair(pick(WORDINGS, seed, plain).format(begin), (), f"... {rest}", "completion", related),
-            "completion",
-            sentence,
-        )
-
-
-def _find_cuts(plain: str) -> list[int]:
-    """Places between clauses that leave at least six words on either side and break no bracket or formula."""
-    return [
-        match.end()
-        for match in TURN.finditer(plain)
-        if len(plain[: match.end()].split()) >= 6
-        and len(plain[match.end() :].split()) >= 6
-        and all(plain[: match.end()].count(a) == plain[: match.end()].count(b) for a, b in ("()", "“”", "[]"))
-        and plain[: match.end()].count("$") % 2 == 0
-    ]
+        for sentence in list_sentences(block, chunk.language):
+            bold = BOLD.match(sentence)
+            short = LEAST_WORDS <= count_words(sentence) <= MOST_WORDS
+            if bold and short and is_whole_sentence(sentence, chunk.language) and not tells_story(sentence):
+                found.append((sentence, bold[1].strip(), strip_bold(sentence[bold.end() :]).strip()))
+    for sentence, term, rest in sorted(found, key=lambda row: rank(seed, row[0]))[:MOST_PER_CHUNK]:
+        yield QaPair(f"{term} ...", (), f"{term} {rest}", "completion", ()), "completion", sentence

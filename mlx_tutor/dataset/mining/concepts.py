@@ -38,6 +38,8 @@ TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9ff
 # What may stand between two words of a name.
 JOINS = frozenset({"", " ", "-", "–", "--", "/", " (", "‑"})
 WORD = re.compile(r"[^\W\d_][\w’'-]*")
+# A stem of so few letters is that of too many words.
+SHORT = 3
 ABBREVIATION = re.compile(r"[A-Z][A-Z0-9-]{1,6}s?")
 
 Key = tuple[str, ...]
@@ -119,13 +121,14 @@ class Concepts:
         known = {key for topic in (*asked, *topics) for key in cut_key(topic, self.language)} if asked else set()
         near: dict[str, float] = {}
         for name in found:
-            others = [self._weigh(name, topic) for topic in topics if topic != name]
+            others = [self.weigh(name, topic) for topic in topics if topic != name]
             if known.isdisjoint(cut_key(name, self.language)) and max(others, default=0.0) >= LEAST_NEAR:
                 near[name] = max(others)
         best = set(sorted(near, key=lambda name: -near[name])[:MOST_RELATED])
         return tuple(name for name in near if name in best)
 
-    def _weigh(self, one: str, other: str) -> float:
+    def weigh(self, one: str, other: str) -> float:
+        """How often two concepts meet in the course, from 0 to 1 (cosine of their paragraphs)."""
         first, second = self.places.get(one, frozenset()), self.places.get(other, frozenset())
         shared = len(first & second)
         meet = shared >= LEAST_SHARED or frozenset((one, other)) in self.pairs
@@ -275,7 +278,8 @@ def cut_key(term: str, language: str) -> Key:
 def _stem(word: str, language: str) -> str:
     low = word.lower().removesuffix("’s").removesuffix("'s")
     if language != "en":
-        return stem_words([low], language)[0]
+        stem = stem_words([low], language)[0]
+        return stem if len(stem) > SHORT else low
     # Stemmers make one of "operator" and "operation": in English the plural is enough.
     if len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is")) and low not in NO_PLURAL:
         low = f"{low[:-3]}y" if low.endswith("ies") else low[:-1]

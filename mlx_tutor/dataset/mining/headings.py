@@ -113,13 +113,13 @@ def is_example(heading: str, language: str = "en") -> bool:
     return read_heading(heading, language).role == "example"
 
 
-def uses_words(text: str, name: str, language: str) -> bool:
-    """Whether a text uses most of the words of a name, in any form."""
+def uses_words(text: str, name: str, language: str, least: float = LEAST_SHARED) -> bool:
+    """Whether a text uses a share of the words of a name, in any form."""
     if language in ("zh", "ja"):
         return name.strip("？") in text
     words = stem_words(set(WORD.findall(name.lower())) - list_stopwords(language), language)
     used = set(stem_words(WORD.findall(text), language))
-    return bool(words) and sum(word in used for word in words) >= LEAST_SHARED * len(words)
+    return bool(words) and sum(word in used for word in words) >= least * len(words)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -36,6 +36,10 @@ BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 # "Exercise 3. Show that ...", "**Solution:** ..."
 LABEL = re.compile(r"[^\w\n]*([^\W\d_][^.:*\n]{1,40}?)(?:\s*\d[\d.]*)?(?:[.:]?\*\*|[.:：])\s*\S")
+# "Remark: ...", "Def.: ..."
+LABELLED = re.compile(r"[^\W\d_][^\s.:]{1,30}\.?[:：]\s")
+# English verbs behind a name end so, and few nouns that go on with it do.
+VERB = re.compile(r"(?:[^s]s|ed)$")
 # Without blanks, two characters count as a word.
 NO_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 ENDS, QUOTES = (".", "!", "?", "。", "！", "？"), '"”’)*»」』'
@@ -112,6 +116,15 @@ def is_step(sentence: str, block: Block, language: str = "en") -> bool:
     is_beside = beside is not None and (beside.groupdict().get("cell") is None or block.cell is not None)
     ends = sentence.rstrip(QUOTES).endswith((".", "!", "。", "！"))
     return LEAST_STEP <= count_words(sentence) <= MOST_STEP and ends and not is_beside
+
+
+def ends_subject(after: str, language: str) -> bool:
+    """Whether what follows a name can be a verb: no "A and B", "A, B and C", "A: it does", nor "input" of an image."""
+    table = read_language(language)
+    word = (after.split(maxsplit=1) or [""])[0]
+    joined = table is not None and word in table.words["concept_and"]
+    is_noun = language == "en" and word.isalpha() and word not in list_stopwords("en") and not VERB.search(word)
+    return after[:1] not in (",", ":", "：", "、", "，") and not joined and not is_noun
 
 
 def _search(name: str, text: str, language: str, *, start: bool = False) -> re.Match[str] | None:

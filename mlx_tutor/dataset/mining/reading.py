@@ -1,93 +1,116 @@
-"""Rows that quote a passage before the question, as `ask` does, and sentences to make of given words.
+"""Rows that quote a passage: its title and the terms that it introduces; and sentences that connect two concepts.
 
-The tasks are those of reading comprehension in AdaptLLM (Cheng et al., ICLR 2024, arXiv 2309.09530). The answer is in
-the passage word for word: what is learned is to look there and to answer in the course's form.
+The tasks are those of reading comprehension in AdaptLLM (Cheng et al., ICLR 2024, arXiv 2309.09530), as far as the text
+shows that the answer is right: the heading that it uses, and the terms that it sets in bold type.
 """
 
-import re
 from collections.abc import Iterator
 
-from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.headings import name_topic
+from mlx_tutor.dataset.mining.concepts import BOLD, Concepts, cut_key
+from mlx_tutor.dataset.mining.defining import fold_term
+from mlx_tutor.dataset.mining.headings import name_topic, uses_words
 from mlx_tutor.dataset.mining.language import (
-    POINTS_BACK,
+    LABELLED,
+    addresses,
+    count_words,
+    ends_subject,
+    is_step,
     is_whole_sentence,
     list_sentences,
     pick,
+    points_back,
     rank,
     tells_story,
 )
 from mlx_tutor.dataset.passage import is_passage
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
 MOST_PER_CHUNK = 1
-KEYWORDS = ("Which concepts does the passage name?", "List the key terms of the passage.")
-TITLES = ("Which heading fits the passage?", "What is the topic of the passage?", "Give the passage a title.")
-SUMMARIES = ("Summarize the passage in one sentence.", "What is the main point of the passage?")
-CONNECT = ("Write one sentence that connects these concepts: {}.", "How does the course connect {} in one sentence?")
-LEAST_KEYWORDS, MOST_KEYWORDS = 3, 8
+LEAST_KEYWORDS, MOST_KEYWORDS = 2, 8
+LEAST_WORDS, MOST_WORDS = 8, 30
+# How near two concepts of a sentence are in the rest of the course.
+LEAST_NEAR = 0.2
 
 
 def make_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """At most one row a chunk: keywords, title or summary, with the passage that holds it."""
-    rows = sorted(_list_readings(chunk, concepts, seed), key=lambda row: rank(seed, chunk.text, row[1], row[2]))
-    yield from rows[:MOST_PER_CHUNK]
+    """At most one row a chunk: the terms or the title of a passage."""
+    passages = [block for block in chunk.blocks if is_passage(block) and _is_clear(block, chunk.language)]
+    rows = [row for block in passages for row in _make_keywords(chunk, block, concepts, seed)]
+    rows += list(_make_title(chunk, passages[0], seed)) if passages else []
+    yield from sorted(rows, key=lambda row: rank(seed, chunk.text, row[1], row[2]))[:MOST_PER_CHUNK]
 
 
-def _list_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    passages = [(block, strip_bold(block.text)) for block in chunk.blocks if is_passage(block)]
-    if passages:
-        block, text = min(passages, key=lambda passage: rank(seed, passage[1]))
-        yield from _make_keywords(block, text, concepts, seed)
-        yield from _make_summary(chunk, *passages[0], seed)
-        yield from _make_title(chunk, *passages[0], concepts, seed)
+def _is_clear(block: Block, language: str) -> bool:
+    """Whether a paragraph begins with a sentence that stands alone, and speaks of nothing beside it."""
+    sentences = list_sentences(block, language)
+    whole = bool(sentences) and is_whole_sentence(sentences[0], language) and not LABELLED.match(sentences[0])
+    return whole and all(is_step(s, block, language) or not s.endswith((".", "。")) for s in sentences)
 
 
-def _make_keywords(block: Block, text: str, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    found = concepts.find_longest(text)
-    if LEAST_KEYWORDS <= len(found) <= MOST_KEYWORDS:
-        answer = "\n".join(f"- {name}" for name in found)
-        yield QaPair(pick(KEYWORDS, seed, text), (), answer, "keywords", (), text), "keywords", block.text
+def _make_keywords(chunk: Chunk, block: Block, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
+    """The terms in bold type of a paragraph, where the course defines all of them."""
+    table = read_language(chunk.language)
+    bold = dict.fromkeys(match[1].strip() for match in BOLD.finditer(block.text))
+    names = list(dict.fromkeys(concepts.names.get(cut_key(term, concepts.language), "") for term in bold))
+    known = all(fold_term(name) in concepts.definitions for name in names)
+    if table and known and "\n" not in block.text and LEAST_KEYWORDS <= len(names) <= MOST_KEYWORDS:
+        passage = strip_bold(block.text)
+        question = pick(table.questions["keywords"], seed, passage)
+        answer = "\n".join(f"- {name}" for name in names)
+        yield QaPair(question, (), answer, "keywords", (), passage), "keywords", block.text
 
 
-def _make_summary(chunk: Chunk, block: Block, text: str, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """The first sentence sums a passage up when it speaks of what the heading names."""
-    first = list_sentences(block)[0]
-    topic = _stems(name_topic(chunk) or "")
-    if is_whole_sentence(first) and topic and topic <= _stems(first) and first.endswith("."):
-        yield QaPair(pick(SUMMARIES, seed, text), (), strip_bold(first), "summary", (), text), "summary", first
-
-
-def _make_title(
-    chunk: Chunk, block: Block, text: str, concepts: Concepts, seed: int
-) -> Iterator[tuple[QaPair, str, str]]:
-    """The heading, when the passage under it uses its words."""
-    heading = name_topic(chunk) or ""
-    topic = _stems(heading)
-    if topic and topic <= _stems(text):
-        yield QaPair(pick(TITLES, seed, text), (), heading, "title", (), text), "title", block.text
-
-
-def _stems(text: str) -> set[str]:
-    """Content words, cut so that singular and plural, noun and verb mostly agree."""
-    return {word[:5] for word in re.findall(r"[a-z]{4,}", text.lower()) if word not in ("with", "from", "that", "this")}
+def _make_title(chunk: Chunk, block: Block, seed: int) -> Iterator[tuple[QaPair, str, str]]:
+    """The heading, where the passage under it uses its words."""
+    table, topic, passage = read_language(chunk.language), name_topic(chunk), strip_bold(block.text)
+    if table and topic and uses_words(passage, topic, chunk.language, least=1.0):
+        question = pick(table.questions["title"], seed, passage)
+        yield QaPair(question, (), topic, "title", (), passage), "title", block.text
 
 
 def make_sentences(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """From words to text: at most one sentence a chunk that connects two to four concepts."""
+    """At most one question a chunk how two concepts are related: the first is what the sentence is about.
+
+    In a language without a table, the two alone are the question.
+    """
+    table = read_language(chunk.language)
     candidates = []
-    for sentence in (s for block in chunk.blocks for s in list_sentences(block)):
-        plain = strip_bold(sentence)
-        found = concepts.find_longest(plain)
-        whole = is_whole_sentence(sentence) and plain.endswith(".")
-        whole = whole and not POINTS_BACK.search(plain) and not tells_story(sentence)
-        if whole and len(plain.split()) <= 35 and 2 <= len(found) <= 4:
-            candidates.append((sentence, plain, found))
-    for sentence, plain, found in sorted(candidates, key=lambda candidate: rank(seed, "connect", candidate[1]))[:1]:
-        names = f"{', '.join(found[:-1])} and {found[-1]}"
-        yield (
-            QaPair(pick(CONNECT, seed, plain).format(names), (), plain, "connection", ()),
-            "words to sentence",
-            sentence,
-        )
+    for block in chunk.blocks:
+        for sentence in list_sentences(block, chunk.language):
+            plain = strip_bold(sentence)
+            if _stands_alone(sentence, block, chunk.language) and (pair := _find_pair(plain, concepts)):
+                candidates.append((sentence, plain, pair))
+    for sentence, plain, (one, other) in sorted(candidates, key=lambda found: rank(seed, "connect", found[1]))[:1]:
+        asked = table.questions["connection"] if table else ("{one}, {other}",)
+        question = pick(asked, seed, plain).format(one=one, other=other)
+        yield QaPair(question, (), plain, "connection", ()), "words to sentence", sentence
+
+
+def _stands_alone(sentence: str, block: Block, language: str) -> bool:
+    plain = strip_bold(sentence)
+    clear = is_whole_sentence(sentence, language) and is_step(sentence, block, language) and not tells_story(sentence)
+    # Names in code are those of an example.
+    short = "`" not in plain and LEAST_WORDS <= count_words(plain) <= MOST_WORDS and plain.endswith((".", "。"))
+    return clear and short and not points_back(plain, language) and not addresses(plain, language)
+
+
+def _find_pair(plain: str, concepts: Concepts) -> tuple[str, str] | None:
+    """The concept that a sentence begins with, and that one of the others which is nearest to it in the course."""
+    found = list(concepts.index.find(plain))
+    table = read_language(concepts.language)
+    if not found:
+        return None
+    key, start, end = found[0]
+    begin, one = plain[:start].lower().strip("“\"'‘’ "), concepts.names[key]
+    begins = not begin or (table is not None and begin in table.words["concept_article"])
+    if not begins or not ends_subject(plain[end:], concepts.language):
+        return None
+    near = {
+        name: concepts.weigh(one, name)
+        for name in concepts.find_longest(plain)
+        if one.lower() not in name.lower() and f"({name}" not in plain
+    }
+    best = max(near, key=lambda name: near[name], default=None)
+    return (one, best) if best and near[best] >= LEAST_NEAR else None

@@ -2,7 +2,6 @@
 
 import pytest
 
-from mlx_tutor.dataset.mining import reading
 from mlx_tutor.dataset.split import split_examples
 from mlx_tutor.records import Block
 from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
@@ -58,12 +57,10 @@ def test_sentences_that_define_nothing_give_no_definition(text: str) -> None:
     )
 
 
-def test_rows_with_a_passage_quote_it_and_answer_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sum(row.qa_pair.type in ("title", "summary") for row in make_rows(VARIANCE)) == 1
-    monkeypatch.setattr(reading, "MOST_PER_CHUNK", 9)
+def test_rows_with_a_passage_quote_it_and_answer_from_it() -> None:
     rows = [row for row in make_rows(VARIANCE) if row.qa_pair.context]
     methods = {row.origin.method for row in rows}
-    assert methods >= {"definition in passage", "argument in passage", "summary", "title"}
+    assert methods >= {"definition in passage", "argument in passage", "title"}
     for row in rows:
         user, system = row.messages[1]["content"], row.messages[0]["content"]
         assert row.qa_pair.context in user and user.endswith(f"Question: {row.qa_pair.question}")
@@ -92,14 +89,6 @@ def test_a_list_of_fragments_is_no_prose_and_a_list_of_sentences_is() -> None:
     assert {row.origin.method for row in make_rows(fragments)} <= {"key points"}
     sentences = VARIANCE.replace("The **variance** is", "- The **variance** is").replace("It grows", "\n- It grows")
     assert pick_rows(make_rows(sentences), "definition")
-
-
-def test_completion_leaves_a_clause_to_finish() -> None:
-    sentence = "A **forest** predicts better than its best tree because different errors cancel each other."
-    text = f"# A\n\n## Forest\n\n{sentence}\n"
-    assert [answer for _, answer in pick_rows(make_rows(text), "completion")] == [
-        "... because different errors cancel each other."
-    ]
 
 
 TERMS = "".join(f"- **Gear{letter}**: the name of thing number {letter} in a list of many.\n" for letter in LETTERS)

@@ -257,9 +257,10 @@ def test_quotas_hold_for_methods_and_pages(name: str, method: str, page: int | N
 
 def test_thin_sections_get_plain_rows_without_a_teacher() -> None:
     plain = Block(
-        "text", "Here it begins. The transport problem ships goods at the lowest cost. Plants have goods. So:"
+        "text", "Here it begins. The transport problem ships goods at the lowest cost. Plants have goods to send. So:"
     )
-    document = Document("a.md", "0", "A", (Section(("A", "Transport problem"), (plain,)), Section(("A",), (plain,))))
+    sections = Section(("A", "Transport problem"), (plain,)), Section(("A",), (plain,))
+    document = Document("a.md", "0", "A", sections, "en")
     thin = find_thin([document], [make_row(i, 0, "a") for i in range(2)], 3)
     assert thin == {("a.md", 0), ("a.md", 1)}
     assert find_thin([document], [make_row(i, 0, "a") for i in range(2)], 0) == frozenset()
@@ -269,6 +270,6 @@ def test_thin_sections_get_plain_rows_without_a_teacher() -> None:
         "What should I know about the transport problem?",
         "Tell me about the transport problem.",
     }
-    answer = "The transport problem ships goods at the lowest cost. Plants have goods."
+    answer = "The transport problem ships goods at the lowest cost. Plants have goods to send."
     assert {row.qa_pair.answer for row in rows} == {answer}
     assert all(row.origin.evidence in plain.text for row in rows)
