@@ -17,6 +17,8 @@ SENTENCE_END = re.compile(
 # "z.B", "U.S", "J.-C": every part is one letter.
 LETTERS = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|`[^`]+`", re.DOTALL)
+# Scripts without blanks between words: two characters count as one.
+NO_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 # What a terminal or a reader may obey: control and half characters, and marks that turn the writing direction around.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Lines of an answer count as sentences too.
@@ -66,6 +68,12 @@ def _goes_on(before: str, following: str, language: str) -> bool:
         or LETTERS.fullmatch(last) is not None
         or (table is not None and "ordinal" in table.patterns and table.patterns["ordinal"].search(before) is not None)
     )
+
+
+def count_words(text: str) -> int:
+    """Words between blanks; of a script without blanks, half its characters."""
+    characters = len(NO_BLANKS.findall(text))
+    return len(NO_BLANKS.sub("", text).split()) + characters // 2
 
 
 def strip_bold(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,16 @@ def find_language(course: Course) -> str:
     path = course.dataset / "documents.json"
     if not path.is_file():
         return ""
+    return next((language for language in count_languages(read_json(path).get("sources", [])) if language), "")
+
+
+def count_languages(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Words by language, most first, of the lines of documents.json; "" where a file does not tell its language."""
     words: Counter[str] = Counter()
-    for entry in read_json(path).get("sources", []):
-        words[entry.get("language", "")] += entry.get("words", 0)
-    del words[""]
-    return max(words, key=lambda language: words[language], default="")
+    for entry in entries:
+        if entry.get("words"):
+            words[entry.get("language", "")] += entry["words"]
+    return dict(words.most_common())
 
 
 def check_name(name: str) -> str:

@@ -68,17 +68,18 @@ def show_exploration(job: Job, found: "Exploration") -> None:
     from mlx_tutor.study.web.explore import cut_text
 
     screen = job.screen
-    headings = ("file", "words", "pages", "cells", "sections", "rows")
+    headings = ("file", "words", "pages", "cells", "sections", "rows", "language")
     sources = [
         (
             cut_text(s.source),
             *(("" if n is None else f"{n:,}") for n in (s.words, s.pages, s.cells, s.sections, s.rows)),
+            s.language,
         )
         for s in found.sources
     ]
     total = [sum(source.words for source in found.sources), sum(source.rows for source in found.sources)]
-    all_line = [("all", f"{total[0]:,}", "", "", f"{len(found.sections):,}", f"{total[1]:,}")]
-    shown = [*sources[:MOST_SHOWN], *_tell_rest(sources, 5), *all_line]
+    all_line = [("all", f"{total[0]:,}", "", "", f"{len(found.sections):,}", f"{total[1]:,}", "")]
+    shown = [*sources[:MOST_SHOWN], *_tell_rest(sources, 6), *all_line]
     screen.show(draw_rows(headings, shown, numbers=True, title="Sources"))
     if found.splits:
         splits = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())

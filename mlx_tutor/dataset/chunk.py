@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Block, Chunk, Document
+from mlx_tutor.text import count_words
 
 # English words to tokens; the whole row is counted exactly later on.
 TOKENS_PER_WORD = 1.4
@@ -33,7 +34,7 @@ def _pack_blocks(blocks: Iterable[Block], chunk_tokens: int) -> Iterator[tuple[B
     packed: list[Block] = []
     size = 0.0
     for block in blocks:
-        length = TOKENS_PER_WORD * len(block.text.split())
+        length = TOKENS_PER_WORD * count_words(block.text)
         if packed and size + length > chunk_tokens:
             yield tuple(packed)
             packed, size = [], 0.0

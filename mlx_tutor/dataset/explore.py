@@ -14,9 +14,10 @@ from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import read_jsonl
+from mlx_tutor.languages.detect import name_language
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Section, describe_place
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 from mlx_tutor.workspace import Course
 
 # Shorter paragraphs repeat by chance.
@@ -36,6 +37,7 @@ class SourceCount:
     cells: int | None
     sections: int
     rows: int
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,6 @@ def _count(values: Iterable[Any]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def count_words(text: str) -> int:
-    """Words of a text, as `extract` counts them."""
-    return len(text.split())
-
-
 def _count_source(document: Document, made: Mapping[tuple[str, Any], int]) -> SourceCount:
     blocks = [block for section in document.sections for block in section.blocks]
     pages, cells = {block.page for block in blocks} - {None}, {block.cell for block in blocks} - {None}
@@ -167,6 +164,7 @@ def _count_source(document: Document, made: Mapping[tuple[str, Any], int]) -> So
         len(cells) or None,
         len(document.sections),
         sum(rows for (source, _), rows in made.items() if source == document.source),
+        name_language(document.language or ""),
     )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
@@ -14,6 +15,8 @@ from mlx_tutor.dataset.tables.templates import fill_templates
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file
+from mlx_tutor.languages.detect import name_language
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Origin, Place
 from mlx_tutor.workspace import Course
@@ -87,6 +90,28 @@ def _make_exam_rows(exam: Document, recipe: Recipe) -> Iterable[Example]:
         yield Example(messages, origin, qa, write_metadata(recipe.course, {}))
 
 
+def _advise(documents: Sequence[Document]) -> str:
+    """What to do where a course gives too few rows."""
+    unknown = find_unknown(documents)
+    if not unknown:
+        return "Add course files with headings and full sentences."
+    names = " and ".join(name_language(language) or "a language that cannot be told" for language in unknown)
+    return (
+        f"From text in {names} mlx-tutor makes no questions by itself. Name a teacher that writes them "
+        "(teacher.model), or bring rows of your own ([[dataset.import]])."
+    )
+
+
+def find_unknown(documents: Sequence[Document]) -> dict[str, list[str]]:
+    """The sources by language of which no questions are mined, as there is no table for it; "" is a language untold."""
+    sources: dict[str, list[str]] = {}
+    for document in documents:
+        language = find_language(document)
+        if read_language(language) is None:
+            sources.setdefault(language, []).append(document.source)
+    return sources
+
+
 def deal_examples(
     examples: Sequence[Example], documents: Sequence[Document], recipe: Recipe, alike: Mapping[Place, Place]
 ) -> tuple[dict[str, list[Example]], list[tuple[Example, str]], FirewallReport | None]:
@@ -110,7 +135,9 @@ def deal_examples(
     if settings.refusals:
         taught = [document for document in documents if document.source not in settings.holdout]
         rest += make_refusals(taught, rest, recipe)
-    splits = split_examples(rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike)
+    splits = split_examples(
+        rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike, _advise(documents)
+    )
     repeated += part_comparisons(splits)
     if held:
         splits["test"] = mix_rows(held, settings.seed)

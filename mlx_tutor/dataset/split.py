@@ -18,13 +18,18 @@ BEGIN = 4
 
 
 def split_examples(
-    examples: Sequence[Example], valid: float, test: float, seed: int, alike: Mapping[Place, Place] | None = None
+    examples: Sequence[Example],
+    valid: float,
+    test: float,
+    seed: int,
+    alike: Mapping[Place, Place] | None = None,
+    advice: str = "Add course files with headings and full sentences.",
 ) -> dict[str, list[Example]]:
     """Deal whole sections out to the splits, as near to the shares as they allow; a share of 0 leaves a split empty.
 
     Sections are dealt in a fixed random order, one source after the other, so that each source is spread; one that
     would be most of a small split, as a glossary is, goes to another. Sections for which `alike` names the same one are
-    dealt as one. Rows of a split are in fixed random order too.
+    dealt as one. Rows of a split are in fixed random order too. `advice` ends the message where there are too few.
 
     Raises:
         DatasetError: fewer sections with rows than splits.
@@ -40,7 +45,7 @@ def split_examples(
         raise DatasetError(
             f"Only {len(sections)} of the course's sections gave rows; "
             f"{need if test else 'two are needed, one each for training and validation'}. "
-            "Add course files with headings and full sentences."
+            f"{advice}"
         )
     by_source: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for key in sorted(sections, key=lambda key: rank(seed, *key)):

@@ -17,7 +17,8 @@ from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, mend_surrogates, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Document
-from mlx_tutor.workspace import Course
+from mlx_tutor.text import count_words
+from mlx_tutor.workspace import Course, count_languages, find_language
 
 # Raise it when a reader changes what it returns: then every source is read again.
 EXTRACTOR = 16
@@ -41,7 +42,11 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """What an extraction came to. `read` counts files that were opened, `reused` those that had not changed."""
+    """What an extraction came to.
+
+    `read` counts files that were opened, `reused` those that had not changed. `languages` are words by language, most
+    first; "" is of files that do not tell theirs.
+    """
 
     documents: int
     words: int
@@ -51,6 +56,7 @@ class ExtractReport:
     skipped: tuple[str, ...]
     is_current: bool
     scans: tuple[Scan, ...]
+    languages: dict[str, int]
 
 
 def extract_course(
@@ -82,7 +88,7 @@ def extract_course(
     if ocr:
         check_ocr(ocr)
     earlier = _read_manifest(course)
-    documents = {document.source: document for document in read_documents(course)} if earlier else {}
+    documents = {document.source: document for document in _read_rows(course)} if earlier else {}
     read: dict[str, tuple[dict[str, Any], Document | None]] = {}
     changed: dict[str, Path] = {}
     for source, path in paths.items():
@@ -120,6 +126,7 @@ def extract_course(
             for entry in entries
             if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
         ),
+        languages=count_languages(entries),
     )
 
 
@@ -179,7 +186,7 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
         return {**entry, "reason": reason, "trace": mend_surrogates(traceback.format_exc())}, None
     if not sections:
         return {**entry, "reason": "empty: no text in it"}, None
-    words = sum(len(section.text.split()) for section in sections)
+    words = sum(count_words(section.text) for section in sections)
     document = Document(source, entry["sha256"], mend_surrogates(title), sections)
     return {**entry, "words": words, "sections": len(sections)}, document
 
@@ -247,9 +254,18 @@ def read_failures(course: Course) -> tuple[Failure, ...]:
     return (*_list_failures(_read_manifest(course).values()), *list_sources(course).refused)
 
 
+def _read_rows(course: Course) -> list[Document]:
+    return [Document.from_row(row) for row in read_jsonl(course.dataset / "documents.jsonl")]
+
+
 def read_documents(course: Course) -> list[Document]:
-    """The documents of the last extraction; raises CorpusError before the first."""
+    """The documents of the last extraction; one that does not tell its language is taken to be in the course's.
+
+    Raises:
+        CorpusError: not extracted yet.
+    """
     path = course.dataset / "documents.jsonl"
     if not path.is_file():
         raise CorpusError(f"Course {course.name!r} is not extracted yet. Run: mlx-tutor extract -c {course.name}")
-    return [Document.from_row(row) for row in read_jsonl(path)]
+    documents, language = _read_rows(course), find_language(course)
+    return [replace(document, language=language) if document.language == "" else document for document in documents]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mlx_tutor.files import read_json
+from mlx_tutor.languages.detect import name_language
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish, measure_memory
 from mlx_tutor.workspace import Course
@@ -38,7 +39,8 @@ def run_extract(job: Job) -> Outcome:
     begun = time.perf_counter()
     with job.screen.count_files("extract") as on_file:
         report = extract_course(job.course, on_file, job.recipe.extract.ocr, may_be_empty=has_tables(job.recipe))
-    summary = f"{report.documents} documents, {report.words:,} words"
+    summary = f"{report.documents} documents, {report.words:,} words{describe_languages(report.languages)}"
+    warn_languages(job)
     if report.failures:
         summary += f", {len(report.failures)} unreadable"
     for scan in report.scans:
@@ -75,6 +77,23 @@ def run_extract(job: Job) -> Outcome:
     )
 
 
+def describe_languages(words: Mapping[str, int]) -> str:
+    """` in German and English`, most words first; empty where no language is known."""
+    names = [name_language(language) for language in words if language]
+    return f" in {', '.join(names[:-1])}{' and ' if names[:-1] else ''}{names[-1]}" if names else ""
+
+
+def warn_languages(job: Job) -> None:
+    """Name the files whose language has no table, or cannot be told, as few rows are made of them."""
+    from mlx_tutor.dataset.gather import find_unknown
+    from mlx_tutor.extract.extract import read_documents
+
+    for language, names in find_unknown(read_documents(job.course)).items():
+        files = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        what = f"No table for {name_language(language)} ({files})" if language else f"{files}: a language not told"
+        job.screen.warn(f"{what}: only completions, sentences and titles are made of it, no questions.")
+
+
 def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None = None) -> Outcome:
     """documents.jsonl -> train, valid and test rows.
 
@@ -98,6 +117,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     if current and not lacks_replies(result := read_build(course)):
         return finish(job, Outcome("build", describe_build(result), result, up_to_date=True))
     check_documents(job)
+    warn_languages(job)
     begun = time.perf_counter()
     had_rated = read_ratings(course) is not None
     rated = had_rated if from_ratings is None else from_ratings

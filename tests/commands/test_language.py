@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.languages.table import read_frame
 from mlx_tutor.settings import SYSTEM_PROMPT
 from mlx_tutor.stages.job import Options, open_job
@@ -90,3 +91,40 @@ def test_rows_are_asked_as_they_are_trained(course: Path, invoke: Invoke) -> Non
         assert system["content"].startswith(frame["prompt"])
         grounded = "<passage 1: " in user["content"]
         assert (frame["grounding"] in system["content"]) == (f"\n\n{frame['question']}" in user["content"]) == grounded
+
+
+ARABIC = {
+    "المتوسط": "المتوسط هو مجموع القيم مقسوما على عددها.",
+    "الوسيط": "الوسيط هو القيمة التي تقع في الوسط بعد ترتيب القيم كلها.",
+}
+
+
+def test_a_language_without_a_table_is_named_and_no_one_is_sent_for_headings(course: Path, invoke: Invoke) -> None:
+    root = course / "corpora" / "kurs"
+    (root / "sources").mkdir(parents=True)
+    (root / "recipe.toml").write_text('[model]\nbase = "starter"\n')
+    text = "\n\n".join(f"## {term}\n\n{sentence}" for term, sentence in ARABIC.items())
+    (root / "sources" / "notes.md").write_text(f"# الإحصاء\n\n{text}\n", encoding="utf-8")
+    extracted = invoke("extract")
+    assert "words in Arabic" in extracted.stderr
+    warning = "No table for Arabic (notes.md): only completions, sentences and titles are made of it, no questions."
+    assert warning in " ".join(extracted.stderr.split())
+    built = invoke("build")
+    said = " ".join(built.stderr.split())
+    assert built.exit_code == 1 and warning in said
+    assert "From text in Arabic mlx-tutor makes no questions by itself. Name a teacher" in said
+    assert "headings" not in said
+    explored = json.loads(invoke("explore", "--json").stdout)
+    assert [source["language"] for source in explored["sources"]] == ["Arabic"]
+
+
+def test_languages_are_named_and_a_file_that_tells_none_is_in_that_of_the_course(course: Path, invoke: Invoke) -> None:
+    write_course(course)
+    sources = course / "corpora" / "kurs" / "sources"
+    (sources / "code.md").write_text("# Code\n\n```python\nprint(x)\n```\n")
+    (sources / "notes.md").write_text("# Notes\n\nThis file is in English.\n")
+    result = invoke("extract")
+    assert "words in German and English" in result.stderr and "No table" not in result.stderr
+    documents = read_documents(open_job(Options(course="kurs")).course)
+    assert [document.language for document in documents] == ["de", "en", "de"]
+    assert "up to date" in invoke("extract").stderr

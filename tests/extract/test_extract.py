@@ -229,6 +229,6 @@ def test_each_document_says_its_language(tmp_path: Path) -> None:
     for name, text in texts.items():
         write_text(course.sources / name, text)
     extract_course(course)
-    assert [document.language for document in read_documents(course)] == ["de", "", "zh"]
+    assert [document.language for document in read_documents(course)] == ["de", "de", "zh"]
     entries = read_json(course.dataset / "documents.json")["sources"]
     assert [entry["language"] for entry in entries] == ["de", "", "zh"]

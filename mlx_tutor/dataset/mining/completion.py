@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import BOLD, Concepts
-from mlx_tutor.dataset.mining.language import count_words, is_whole_sentence, list_sentences, rank, tells_story
+from mlx_tutor.dataset.mining.language import is_whole_sentence, list_sentences, rank, tells_story
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Chunk, QaPair
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 
 MOST_PER_CHUNK = 1
 LEAST_WORDS, MOST_WORDS = 6, 40

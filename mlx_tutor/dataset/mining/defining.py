@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mlx_tutor.dataset.mining.language import BULLET, NO_BLANKS, count_words, dangles, is_task
+from mlx_tutor.dataset.mining.language import BULLET, dangles, is_task
 from mlx_tutor.languages.defining import DefinitionTable, Pattern, read_table
 from mlx_tutor.languages.words import list_common_words, list_stopwords
 from mlx_tutor.records import Block, Chunk
-from mlx_tutor.text import FORMULA, split_sentences, strip_bold
+from mlx_tutor.text import FORMULA, NO_BLANKS, count_words, split_sentences, strip_bold
 
 BOLD = re.compile(r"\*\*([^*\n]{2,60}?)\*\*")
 # Bold type written in one way: no italics or quotation marks around it, its full stop behind it.

@@ -10,7 +10,6 @@ from mlx_tutor.dataset.mining.headings import name_topic, uses_words
 from mlx_tutor.dataset.mining.language import (
     LABELLED,
     addresses,
-    count_words,
     ends_subject,
     is_step,
     is_whole_sentence,
@@ -20,7 +19,7 @@ from mlx_tutor.dataset.mining.language import (
 )
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Block, Chunk, Document, Example, QaPair
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 
 LONGEST_ANSWER, LEAST_SENTENCES = 80, 2
 # Characters that may stand before the topic at the beginning of an answer.

@@ -9,7 +9,7 @@ from mlx_tutor.dataset.mining.headings import read_heading
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.languages.words import list_common_words, list_stopwords
 from mlx_tutor.records import Block
-from mlx_tutor.text import FORMULA, split_sentences, strip_bold
+from mlx_tutor.text import FORMULA, count_words, split_sentences, strip_bold
 
 _EN = read_language("en").patterns  # type: ignore[union-attr]
 _NO_CONCEPT = """
@@ -40,8 +40,6 @@ LABEL = re.compile(r"[^\w\n]*([^\W\d_][^.:*\n]{1,40}?)(?:\s*\d[\d.]*)?(?:[.:]?\*
 LABELLED = re.compile(r"[^\W\d_][^\s.:]{1,30}\.?[:：]\s")
 # English verbs behind a name end so, and few nouns that go on with it do.
 VERB = re.compile(r"(?:[^s]s|ed)$")
-# Without blanks, two characters count as a word.
-NO_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 ENDS, QUOTES = (".", "!", "?", "。", "！", "？"), '"”’)*»」』'
 LEAST_WORDS, MOST_WORDS, LEAST_STEP, MOST_STEP = 5, 60, 5, 45
 
@@ -69,19 +67,13 @@ def is_task(block: Block, language: str) -> bool:
     return label is not None and read_heading(label[1], language).role in ("exercise", "solution")
 
 
-def count_words(text: str) -> int:
-    """Words between blanks; of a script without blanks, half its characters."""
-    characters = len(NO_BLANKS.findall(text))
-    return len(NO_BLANKS.sub("", text).split()) + characters // 2
-
-
 @lru_cache(maxsize=1 << 15)
 def is_whole_sentence(sentence: str, language: str = "en") -> bool:
     """Whether a sentence can stand alone: begins and ends like one, is no fragment and refers to nothing before it."""
     plain = strip_bold(sentence)
     return (
         LEAST_WORDS <= count_words(plain) <= MOST_WORDS
-        and (plain[0].isupper() or NO_BLANKS.match(plain) is not None or plain[0] in "¿¡")
+        and ((plain[0].isalpha() and not plain[0].islower()) or plain[0] in "¿¡")
         and plain.rstrip(QUOTES).endswith(ENDS)
         and plain.count("(") == plain.count(")")
         and plain.count("$") % 2 == 0

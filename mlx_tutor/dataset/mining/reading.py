@@ -12,7 +12,6 @@ from mlx_tutor.dataset.mining.headings import name_topic, uses_words
 from mlx_tutor.dataset.mining.language import (
     LABELLED,
     addresses,
-    count_words,
     ends_subject,
     is_step,
     is_whole_sentence,
@@ -25,7 +24,7 @@ from mlx_tutor.dataset.mining.language import (
 from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Block, Chunk, QaPair
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 
 MOST_PER_CHUNK = 1
 LEAST_KEYWORDS, MOST_KEYWORDS = 2, 8
