@@ -165,7 +165,12 @@ def _make_reverse(quoted: _Quoted) -> _Made:
     for row, column in _list_cells(quoted, "reverse"):
         cell, key, name = row.cells[column], table.header[0], table.header[column]
         words, told = ({word[:5] for word in re.findall(r"\w+", text.lower())} for text in (row.cells[0], cell))
-        if not words & told and sum(other.cells[column] == cell for other in table.rows) == 1:
+        # A bare number stands in a row by chance.
+        if (
+            not words & told
+            and re.search(r"[^\W\d]", cell)
+            and sum(other.cells[column] == cell for other in table.rows) == 1
+        ):
             question = quoted.ask("reverse", key, name, key=key, column=name, cell=cell.rstrip("."))
             yield question, (), row.cells[0], row
             return
@@ -184,7 +189,7 @@ def _list_cells(quoted: _Quoted, purpose: str) -> Sequence[tuple[Row, int]]:
 
 def _is_whole(cell: str) -> bool:
     """Whether a cell says something, and is no list or code that lost its lines."""
-    return cell.lower() not in MISSING and not re.search(r"•|^`+ |`[^`]*# [^`]*`", cell)
+    return cell.lower() not in MISSING and not re.search(r"•|\]\[|^`+ |`[^`]*# [^`]*`", cell)
 
 
 MAKERS = (_make_extreme, _make_comparison, _make_look_up, _make_reverse)

@@ -125,6 +125,12 @@ def test_a_row_is_not_asked_for_by_a_cell_that_names_it() -> None:
     assert not any("the spring of the Aller" in q or "where the Bode was" in q for q in ask(text))
 
 
+def test_a_row_is_not_asked_for_by_a_bare_number() -> None:
+    table = "| Fruit | Weight |\n|---|---|\n| plum | 30 |\n| fig | 41 |\n| pear | 90 |\n"
+    asked = ask(f"{RIVERS.partition('These are')[0]}{table}")
+    assert asked and not any(answer in ("plum", "fig", "pear") for answer in asked.values())
+
+
 def test_a_german_table_is_asked_about_in_german() -> None:
     text = (
         "# Flüsse\n\n## Flüsse im Norden\n\nDas sind die Flüsse der Gegend, und ihre Länge ist nicht immer bekannt.\n\n"
