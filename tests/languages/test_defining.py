@@ -3,8 +3,10 @@
 import pytest
 
 from mlx_tutor.dataset.mining.defining import find_definitions
-from mlx_tutor.languages.defining import Pattern, list_tables, read_table
+from mlx_tutor.languages.defining import Pattern, find_asked, list_tables, read_table
+from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Block, Chunk
+from tests.dataset.rows import make_rows
 
 ROWS = [(code, row) for code in list_tables() for row in read_table(code).patterns]  # type: ignore[union-attr]
 NAMES = [f"{code}: {row.name}" for code, row in ROWS]
@@ -26,3 +28,31 @@ def test_a_row_finds_its_sentence(code: str, row: Pattern) -> None:
 @pytest.mark.parametrize(("code", "row"), ROWS, ids=NAMES)
 def test_a_row_leaves_its_other_sentence_alone(code: str, row: Pattern) -> None:
     assert find(code, row, row.no) == {}
+
+
+def test_every_table_has_questions_that_name_the_term() -> None:
+    for code in list_tables():
+        table = read_language(code)
+        assert table is not None
+        wordings = [*table.questions["definition"], *table.questions["definition_exam"]]
+        assert len(wordings) >= 8 and all("term}" in wording for wording in wordings)
+        for wording in table.questions["definition"]:
+            asked = wording.format(term="Ahming", the_term="Ahming", be="is")
+            assert find_asked(asked) == (code, "Ahming")
+    assert find_asked("Why does a ship float?") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unter einer Ahming versteht man eine Skala am Bug, an der man den Tiefgang eines Schiffes abliest. Sie reicht "
+        "bis unter das Wasser und wird vor jeder Fahrt von einem Matrosen abgelesen und in das Buch eingetragen.",
+        "Una **amarra** es una cuerda que sujeta un barco al muelle durante su estancia en el puerto. Los marineros "
+        "la lanzan a tierra y alguien la pasa por un anillo de hierro, porque sin ella el barco se iría con la marea.",
+    ],
+)
+def test_rows_are_in_the_language_of_the_course(text: str) -> None:
+    rows = [row.qa_pair for row in make_rows(f"# Puerto\n\n## Buque\n\n{text}\n") if row.qa_pair.type == "concept"]
+    assert len(rows) == 4 and sum(not qa.context for qa in rows) == 1
+    assert all("„Ahming“" in qa.question or "«amarra»" in qa.question for qa in rows)
+    assert {qa.answer for qa in rows} == {text.split(". ", maxsplit=1)[0].replace("**", "") + "."}

@@ -25,6 +25,7 @@ SENTENCE_END_UNSPACED = re.compile(r"(?<=[。！？])\s*")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
 ENDS = (".", "!", "。", ".”", ".)", ".“", '."')
+LONGEST_ARTICLE = 5
 LONGEST_TERM, MOST_TERM_WORDS = 60, 6
 LEAST_WORDS, MOST_WORDS = 5, 80
 # Letters of words that are small inside names.
@@ -157,7 +158,7 @@ def begin(text: str) -> str:
 
 def match_patterns(piece: Piece, table: DefinitionTable, around: Around) -> Iterator[Definition]:
     """What the rows of a table make of a piece of text."""
-    if piece.text.endswith("?"):
+    if piece.text.endswith("?") or (piece.scope in ("sentence", "pair") and not piece.text.endswith(ENDS)):
         return
     has_bold = "**" in piece.text
     for rank, pattern in enumerate(table.patterns):
@@ -177,6 +178,12 @@ def _read_match(
     for written in filter(None, (groups.get("term") or plain or topic, groups.get("alias"))):
         term = clean_term(written)
         if not is_term(term, table, around.language, plain=plain is not None):
+            continue
+        # Somebody's name, most often.
+        if plain and NAME.fullmatch(term) and around.language != "de" and fold_term(term) not in around.stand_out:
+            continue
+        # "Method: The method reads …" says what it does.
+        if term.lower() in (groups.get("text") or "")[: len(term) + LONGEST_ARTICLE].lower():
             continue
         if not pattern.names and around.language != "de" and around.is_name(term):
             continue
@@ -229,7 +236,7 @@ def is_answer(answer: str, term: str, table: DefinitionTable, language: str, *, 
     whole = bool(
         LEAST_WORDS <= count_words(answer) <= MOST_WORDS
         and BEGINS.match(answer)
-        and all(answer.count(left) == answer.count(right) for left, right in ("()", "[]", "“”"))
+        and all(answer.count(left) == answer.count(right) for left, right in ("()", "[]"))
         and answer.count("$") % 2 == 0
         and "**" not in answer
     )

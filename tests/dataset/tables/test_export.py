@@ -55,7 +55,7 @@ def test_what_is_exported_can_be_imported_again(course: Course, tmp_path: Path, 
     after = {json.dumps(row["messages"]): row for split in SPLITS for row in read_rows(back, split)}
     assert sum(counts.values()) == len(before)
     assert set(after) <= set(before)
-    assert len(before) - len(after) == sum(report.dropped.values()) < 0.2 * len(before)
+    assert len(before) - len(after) == sum(report.dropped.values()) < 0.3 * len(before)
     assert any(row["qa_pair"]["context"] or "<passage 1" in key for key, row in after.items())
     if name == "messages":
         assert all(row["qa_pair"] == before[key]["qa_pair"] for key, row in after.items())
