@@ -1,7 +1,6 @@
 """Document -> Chunk: neighbouring blocks of one section, within a number of tokens."""
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.records import Block, Chunk, Document
@@ -19,7 +18,6 @@ def split_document(document: Document, chunk_tokens: int) -> Iterator[Chunk]:
             yield Chunk(document.source, index, section.heading, blocks, number == 0, language)
 
 
-@lru_cache(maxsize=1 << 10)
 def find_language(document: Document) -> str:
     """The language of a document (ISO 639-1), "" where it cannot be told; looked for where nobody has."""
     return detect_language(document.prose) if document.language is None else document.language

@@ -188,10 +188,11 @@ def _list_candidates(
             found.setdefault(cut_key(term, language), (term, "defined"))
     bold: list[str] = []
     for document in documents:
+        own = find_language(document)
         for section in document.sections:
-            if not has_prose_below(section.heading, find_language(document)):
+            if not has_prose_below(section.heading, own):
                 continue
-            heading = read_heading(section.heading[-1], find_language(document))
+            heading = read_heading(section.heading[-1], own)
             if heading.whole and _names_concept(heading.name, language):
                 found.setdefault(cut_key(heading.name, language), (heading.name, "heading"))
             bold += [match[1].strip() for match in BOLD.finditer(section.text)]
@@ -291,9 +292,10 @@ def find_names(documents: Sequence[Document]) -> frozenset[str]:
     """Words, in lower case, that stand inside sentences with a capital more often than without."""
     capitals: Counter[str] = Counter()
     for document in documents:
+        own = find_language(document)
         for section in document.sections:
             for block in section.blocks:
-                for sentence in list_sentences(block, find_language(document)):
+                for sentence in list_sentences(block, own):
                     for word in WORD.findall(strip_bold(sentence))[1:]:
                         capitals[word.lower()] += 1 if word[0].isupper() else -1
     return frozenset(word for word, count in capitals.items() if count > 0)

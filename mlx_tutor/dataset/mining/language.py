@@ -11,7 +11,6 @@ from mlx_tutor.languages.words import list_common_words, list_stopwords
 from mlx_tutor.records import Block
 from mlx_tutor.text import FORMULA, count_words, split_sentences, strip_bold
 
-_EN = read_language("en").patterns  # type: ignore[union-attr]
 _NO_CONCEPT = """
 a an the this that these those it its they their he she we you i our your his her there here what which who how why
 when where if while as so but and or not no some any many most all each every one two three other another such both
@@ -28,9 +27,6 @@ INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one"
 # Those that may end one: a saddle point, though no key point.
 ENDING = frozenset({"good", "number", "point", "set", "problem"})
 EMPTY = frozenset({"key", "main", "important", "whole", "real", "big", "good"})
-# For makers of English rows alone.
-DANGLING = re.compile(rf"^{_EN['sentence_dangling'].pattern}", re.IGNORECASE | re.VERBOSE)
-POINTS_BACK = _EN["sentence_back"]
 BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
@@ -62,9 +58,10 @@ def list_sentences(block: Block, language: str = "en") -> list[str]:
 
 
 def is_task(block: Block, language: str) -> bool:
-    """Whether a paragraph is labelled as an exercise or a solution."""
+    """Whether a paragraph is an exercise or a solution: marked or labelled so, or beginning as tasks do."""
     label = LABEL.match(block.text)
-    return label is not None and read_heading(label[1], language).role in ("exercise", "solution")
+    labelled = label is not None and read_heading(label[1], language).role in ("exercise", "solution")
+    return block.role is not None or labelled or _search("sentence_task", block.text, language, start=True) is not None
 
 
 @lru_cache(maxsize=1 << 15)

@@ -103,7 +103,8 @@ def _find_pair(plain: str, concepts: Concepts) -> tuple[str, str] | None:
         return None
     key, start, end = found[0]
     begin, one = plain[:start].lower().strip("“\"'‘’ "), concepts.names[key]
-    begins = not begin or (table is not None and begin in table.words["concept_article"])
+    # In English, "the matrix" is one of those around.
+    begins = not begin or (table is not None and begin in table.words["concept_article"] and begin != "the")
     if not begins or not ends_subject(plain[end:], concepts.language):
         return None
     near = {

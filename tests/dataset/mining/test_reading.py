@@ -88,6 +88,7 @@ def test_a_language_without_a_table_is_asked_in_its_own_words() -> None:
         ("A spring tide and a neap tide take place in every month of a year.", False),
         ("A spring tide table has all of the dates, and the neap tide none.", False),
         ("Spring tide: the range is larger than that of a usual neap tide.", False),
+        ("The spring tide of the year has a larger range than any neap tide.", False),
         ("The range of the spring tide is larger than that of the neap tide.", False),
         ("A spring tide has a larger range here than the usual neap tide has.", False),
         ("A spring tide has a range of 12 metres, more than a neap tide has.", False),
