@@ -42,6 +42,8 @@ OPTION = re.compile(
 )
 CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*[^:\s].*$", re.MULTILINE)
 END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
+# Items of a list that were copied from elsewhere, with the sign that they had there.
+BULLET = re.compile(r"^([ \t>]*)[•●▪◦‣]\s*(?=\S)", re.MULTILINE)
 # Behind code that is meant for one output format of Pandoc.
 RAW = re.compile(r"\{=\w+\}")
 # It separates lists and is nothing.
@@ -110,7 +112,7 @@ class _Scanner:
     """Goes through prose once, from opener to opener."""
 
     def __init__(self, text: str, prepared: Prepared) -> None:
-        self.text = OPTION.sub("", text)
+        self.text = BULLET.sub(r"\1- ", OPTION.sub("", text))
         self.prepared = prepared
         self.breaks = [match.start() for match in re.finditer(r"\n[ \t>]*\n", self.text)]
         self.notes: list[str] = []

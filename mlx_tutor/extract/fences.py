@@ -18,8 +18,10 @@ CODE = frozenset(
 )
 NO_PROSE = frozenset(
     "image toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
-    "csv-table glue margin-image".split()
+    "csv-table glue margin-image index".split()
 )
+# Directives whose argument is a label and no text.
+LABELLED = frozenset(["figure", "figure-md"])
 # Names for the same language.
 SAME = {
     "py": "python", "python3": "python", "python2": "python", "ipython": "python", "ipython3": "python", "ir": "r",
@@ -29,6 +31,10 @@ SAME = {
 OPTIONS = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n|[ \t]*---[ \t]*\n(?:.*\n)*?[ \t]*---[ \t]*\n|[ \t]*\n)+")
 # Options at the head of a chunk (`#| echo: false`, `//| x`), and which framework's tab it is in.
 CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%tab)\b.*\n?)+")
+
+# Chunks that set a document up and are shown to nobody, and those that only place a picture.
+HIDDEN = re.compile(r"\binclude\s*[=:]\s*(?:FALSE|false|F)\b")
+PICTURES = re.compile(r"\s*(?:knitr::include_graphics\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,11 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         classes = re.findall(r"(?<!\S)\.([\w+#-]+)", inside)
         return Fence("code", _drop_options(content), name_language(classes[0]) if classes else None)
     if name in ENGINES:
-        return Fence("prose" if name == "asis" else "code", _drop_options(content), name_language(name))
+        code = _drop_options(content)
+        options = [inside, *CHUNK_OPTIONS.findall(content)]
+        if any(map(HIDDEN.search, options)) or PICTURES.fullmatch(code):
+            return Fence("nothing", "")
+        return Fence("prose" if name == "asis" else "code", code, name_language(name))
     content = OPTIONS.sub("", content)
     if name == "math":
         return Fence("formula", " ".join(f"{argument} {content}".split()))
@@ -79,7 +89,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
             "open" if name.endswith("-start") else "close" if name.endswith("-end") else "prose"
         )
         return Fence(kind, title if kind == "open" else f"{title}\n\n{content}", role=role)
-    return Fence("prose", content if name in ("figure", "figure-md") else f"{argument}\n\n{content}")
+    return Fence("prose", content if name in LABELLED else f"{argument}\n\n{content}")
 
 
 def name_language(name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
-from mlx_tutor.extract.navigation import END_LINK, LINK, LINKS, is_navigation
+from mlx_tutor.extract.navigation import ANCHOR, END_LINK, LINK, LINKS, is_anchored, is_navigation
 from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_bytes
@@ -138,6 +138,8 @@ class _Walker:
     depth: int = 0
     # What the next paragraph explains.
     term: str = ""
+    # Whether the list that is open only lists places on its own page.
+    is_contents: bool = True
     # The exercise or solution that is open.
     role: str | None = None
 
@@ -218,7 +220,8 @@ class _Walker:
             head, tail = inner[: len(inner) - len(inner.lstrip())], inner[len(inner.rstrip()) :]
             return f"{head}**{inner.strip()}**{tail}"
         if name == "a" and element.get("href"):
-            return f"{LINK}{LINKS.sub('', inner)}{END_LINK}"
+            mark = ANCHOR if element.get("href").startswith("#") else ""
+            return f"{LINK}{mark}{LINKS.sub('', inner)}{END_LINK}"
         if name in ("sup", "sub"):
             return GONE if inner == GONE else write_script("^" if name == "sup" else "_", inner.strip())
         return inner
@@ -245,6 +248,7 @@ class _Walker:
             self._add("text", text)
             return
         current = self.lists[-1]
+        self.is_contents = self.is_contents and is_anchored(marked)
         self.lines.append("  " * (len(self.lists) - 1) + (current.marker or "  ") + text)
         current.marker = ""
 
@@ -253,6 +257,9 @@ class _Walker:
         self._end_text()
         if self.lines:
             lines, self.lines = self.lines, []
+            is_contents, self.is_contents = self.is_contents, True
+            if is_contents and len(lines) > 1:
+                return
             # What goes on below code inside of an item begins a block.
             self._add("text", dedent("\n".join(lines)).lstrip(" "))
 

@@ -39,6 +39,7 @@ CITED = re.compile(
     r"(?: \[[^\[\]\n]{0,80}\](?![(\[]))?"
 )
 AUTHOR_YEAR = re.compile(r"([A-Za-z]+)[_:-]?(\d{4})(?!\d)")
+KEY = re.compile(r"(-?)@\{?([\w:./-]*\w)\}?")
 # Pandoc's title above a text.
 TITLE_BLOCK = re.compile(r"\A%[ \t]+(?P<title>\S.*)\n(?:[ \t]+\S.*\n)*(?:%.*\n)*")
 BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
@@ -188,6 +189,15 @@ def _write_role(match: re.Match[str]) -> str:
     return f"<code>{escape(text)}</code>" if name in ("code", "kbd", "command", "file") else escape(text)
 
 
+def _write_citation(inside: str) -> str:
+    """`@fisher1925, p. 3` as `(Fisher 1925, p. 3)`; nothing where a key is not made of a name and a year."""
+    keys = KEY.findall(inside)
+    if not all(AUTHOR_YEAR.match(key) for _, key in keys):
+        return GONE
+    named = KEY.sub(lambda match: _name_key(match[2]).replace("(", "").replace(")", ""), inside)
+    return escape(f"({named})")
+
+
 def _name_key(key: str) -> str:
     """`fisher1925` as `Fisher (1925)`; other keys, and labels of figures, as they are."""
     found = AUTHOR_YEAR.match(key)
@@ -199,7 +209,7 @@ INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] 
     ("role", ROLE, _write_role),
     ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
     ("script", SCRIPT, lambda match: write_script("^" if match[1] else "_", escape(match[2] or match[4]))),
-    ("citation", CITATION, lambda match: GONE),
+    ("citation", CITATION, lambda match: _write_citation(match[0][1:-1])),
     ("cited", CITED, lambda match: escape(_name_key(match[1]))),
 )
 

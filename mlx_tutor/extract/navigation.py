@@ -4,7 +4,10 @@ import re
 
 # Around the text of a link, until a paragraph is done.
 LINK, END_LINK = "\ue003", "\ue004"
-LINKS = re.compile(f"[{LINK}{END_LINK}]")
+# Behind LINK where the target is on the same page.
+ANCHOR = "\ue005"
+LINKS = re.compile(f"[{LINK}{END_LINK}{ANCHOR}]")
+ANCHORED = re.compile(f"(?:{LINK}{ANCHOR}[^{LINK}{END_LINK}]*{END_LINK}[\\W\\d]*)+")
 LINKED = re.compile(f"{LINK}[^{LINK}{END_LINK}]*{END_LINK}")
 SEPARATORS = re.compile(r"\s*(?:[|·•/«»‹›←→⬅➡⇐⇒◀▶↑⬆]|<<?|>>?|(?:^|(?<=\s))(?:--?>?|–|—)(?=\s|$))+\ufe0f?\s*")
 _DIRECTIONS = (
@@ -28,6 +31,11 @@ SENTENCE = re.compile(
     re.IGNORECASE,
 )
 LONGEST = 200
+
+
+def is_anchored(text: str) -> bool:
+    """Whether a text is nothing but links to places on its own page, as a line of its contents is."""
+    return bool(ANCHORED.fullmatch(text.strip()))
 
 
 def is_navigation(text: str) -> bool:

@@ -101,7 +101,7 @@ def test_a_cell_without_a_language_is_of_the_kernel(tmp_path: Path) -> None:
         ("- [ ] open\n- [x] done", ["- open\n- done"]),
         ("{% include menu.html %}\nText {{ site.url }}.", ["Text."]),
         ("Seen{% note 1 'It was *so* dark.' %} by us.\n\nMore.", ["Seen by us.", "It was so dark.", "More."]),
-        ("So [@doe2020, p. 3] says.", ["So says."]),
+        ("So [@doe2020, p. 3] says.", ["So (Doe 2020, p. 3) says."]),
         ("2^10^ and H~2~O, a^2 + b^2", ["2^10 and H_2O, a^2 + b^2"]),
         ("a map<int> or if i<n, n>0: set<T> &amp; a<b>c", ["a map<int> or if i<n, n>0: set<T> & a<b>c"]),
         ("<https://a.org/x> a<br/>b 3<sup>2</sup> x<sub>i</sub> 1<sup>st</sup>", ["https://a.org/x a b 3^2 x_i 1st"]),
@@ -186,7 +186,9 @@ def test_html_pages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "right"),
     [
-        ("Water boils early on mountains [@berg1999, p. 3].", "Water boils early on mountains."),
+        ("Water boils early, after [@berg1999, p. 3].", "Water boils early, after (Berg 1999, p. 3)."),
+        ("Water boils early on mountains [@tal02; @berg1999].", "Water boils early on mountains."),
+        ("• one\n• two of `a•b`", "- one\n- two of `a•b`"),
         ("It was seen ([see @berg1999; also @tal02, ch. 1]) twice.", "It was seen twice."),
         ("As @berg1999 [p. 3] says, and @Tal_2004a too.", "As Berg (1999) says, and Tal (2004) too."),
         ("See @fig-curve and @tal02 for it.", "See fig-curve and tal02 for it."),
@@ -253,3 +255,22 @@ def test_what_goes_on_below_code_in_a_list_begins_at_the_margin(tmp_path: Path) 
     assert texts(tmp_path, text) == [
         "1. Read it:", "int y;", "Then go on.\n- Look at it:", "y++;", "Once more.\n  - Stop.\n2. Close it.",
     ]  # fmt: skip
+
+
+def test_the_contents_of_a_page_are_left_out(tmp_path: Path) -> None:
+    text = "# Contents\n\n- [One](#one)\n  - [Two](#two)\n- [Three](#three)\n\n# One\n\n- [A paper](b.pdf)\n"
+    text += "- [Two](#two) is next"
+    assert texts(tmp_path, text) == ["- A paper\n- Two is next"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```{index} single: Queue; ends\n```",
+        "```{r setup, include=FALSE}\nlibrary(ggplot2)\n```",
+        "```{python}\n#| label: setup\n#| include: false\nimport os\n```",
+        '```{r, out.width="50%"}\nknitr::include_graphics(file.path("a", "b.png"), dpi = 270)\n```',
+    ],
+)
+def test_fences_for_the_program_alone_are_no_text(tmp_path: Path, text: str) -> None:
+    assert texts(tmp_path, f"One.\n\n{text}\n\nTwo.") == ["One.", "Two."]
