@@ -12,6 +12,7 @@ from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
+from mlx_tutor.extract.mathml import write_mathml
 from mlx_tutor.extract.navigation import ANCHOR, END_LINK, LINK, LINKS, is_anchored, is_navigation
 from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
@@ -203,8 +204,8 @@ class _Walker:
             return GONE if name == "img" else ""
         if name == "math":
             found = element.xpath(".//*[local-name()='annotation'][contains(@encoding, 'tex')]")
-            tex = " ".join(found[0].text_content().split()) if found else ""
-            return f"${tex}$" if tex else element.text_content()
+            tex = " ".join((found[0].text_content() if found else write_mathml(element)).split())
+            return f"${tex}$" if tex else ""
         if name in ("code", "samp", "kbd", "tt"):
             code = element.text_content()
             ticks = "``" if "`" in code else "`"
