@@ -171,6 +171,8 @@ def _read_match(
     match: re.Match[str], pattern: Pattern, rank: int, piece: Piece, table: DefinitionTable, around: Around
 ) -> Iterator[Definition]:
     groups: dict[str, str | None] = match.groupdict()
+    if "no_text" in table.rules and table.rules["no_text"].search((groups.get("text") or "").strip(" .,")):
+        return
     plain, topic = groups.get("plain"), groups.get("topic")
     if topic and fold_term(topic) not in around.stand_out:
         return
