@@ -21,7 +21,6 @@ UNIFY = (
     (re.compile(r"\*\*([^*\n]{2,60}?)([,.:;])\*\*"), r"**\1**\2"),
 )
 CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
-SENTENCE_END_UNSPACED = re.compile(r"(?<=[。！？])\s*")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
 ENDS = (".", "!", "。", ".”", ".)", ".“", '."')
@@ -125,18 +124,12 @@ def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[
         yield Piece("line", unify(bare, table), line.strip())
         if glossary:
             yield Piece("glossary", unify(bare, table), line.strip())
-        sentences = list_sentences(bare, chunk.language)
+        sentences = split_sentences(bare, chunk.language)
         for before, sentence in zip(["", *sentences], sentences, strict=False):
             yield Piece("sentence", unify(sentence, table), sentence)
             both = f"{before} {sentence}"
             if before and "**" in both and both in block.text:
                 yield Piece("pair", unify(both, table), both)
-
-
-def list_sentences(text: str, language: str) -> list[str]:
-    """Sentences of a line, also of scripts that put no blank between them."""
-    sentences = split_sentences(text, language)
-    return [part for sentence in sentences for part in SENTENCE_END_UNSPACED.split(sentence) if part]
 
 
 def unify(text: str, table: DefinitionTable) -> str:
