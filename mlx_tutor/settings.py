@@ -144,7 +144,8 @@ class DatasetSettings:
     )
     general: float = setting(0.0, "general instruction rows per training row of the course", low=0.0, high=1.0)
     refusals: float = setting(
-        0.0, "rows per row of the course that ask for something else and are told what the tutor is for",
+        0.0, "rows per row of the course that ask for something else and are told what the tutor is for; none where "
+        "the course's language has no table",
         low=0.0, high=0.5,
     )  # fmt: skip
     tell_style: bool = setting(

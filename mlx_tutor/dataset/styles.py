@@ -2,15 +2,11 @@
 
 import re
 
+from mlx_tutor.languages.table import read_frame
 from mlx_tutor.records import QaPair
 from mlx_tutor.text import split_sentences
 
-STYLES = {
-    "socratic": "Do not give the answer away: ask one short question at a time that leads the student to it.",
-    "steps": "Explain in numbered steps, one small thought in each.",
-    "direct": "Answer at once, in one or two sentences, without steps.",
-    "analogy": "Explain with a comparison to something from everyday life.",
-}
+STYLES = ("socratic", "steps", "direct", "analogy")
 NAMES = {"step by step": "steps", "analogies": "analogy", "step-by-step": "steps"}
 ANALOGY = re.compile(
     r"\b(?:imagine|think of|picture|it is like|works like|as if|just like|is like an?|by analogy)\b", re.IGNORECASE
@@ -34,7 +30,8 @@ def find_style(qa: QaPair, taught: str) -> str:
     return "direct" if len(sentences) <= MOST_DIRECT_SENTENCES and "\n" not in qa.answer.strip() else ""
 
 
-def write_system(system_prompt: str, style: str, level: str) -> str:
+def write_system(system_prompt: str, style: str, level: str = "", language: str = "en") -> str:
     """The system prompt with a style of STYLES and a student's level; "" for either adds nothing."""
-    parts = [system_prompt, STYLES.get(style, ""), f"The student's level: {level}." if level else ""]
+    frame = read_frame(language)
+    parts = [system_prompt, frame[f"style_{style}"] if style else "", frame["level"].format(level) if level else ""]
     return " ".join(part for part in parts if part)

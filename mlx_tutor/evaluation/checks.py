@@ -160,7 +160,7 @@ def measure_learned(
     """
     begun = time.perf_counter()
     mx.reset_peak_memory()
-    every = list_facts(rows)
+    every = list_facts(rows, recipe.course.language)
     indices = choose_facts(every, limit, seed)
     facts = [every[i] for i in indices]
 
@@ -215,7 +215,7 @@ def measure_guards(
     mx.reset_peak_memory()
     prompt = recipe.course.system_prompt
     system: list[Message] = [{"role": "system", "content": prompt}] if prompt else []
-    guards: list[Guard] = list_guards(list_facts(rows), sources, limit, seed)
+    guards: list[Guard] = list_guards(list_facts(rows, recipe.course.language), sources, limit, seed)
     found_refusals = find_refusals(rows["train"])
     taught = [begin for begin, _ in found_refusals.most_common()]
     refusal = taught[0] if taught else REFUSAL

@@ -47,12 +47,6 @@ DEFINITION = re.compile(
 )
 # "What are the prerequisites for it?" asks for no definition.
 PHRASE = re.compile(r"\b(?:for|in|to|at|on|available|offered)\b", re.IGNORECASE)
-OTHER_WORDINGS = (
-    "Here is an exam question. {} What is the right answer?",
-    "A classmate asks you: {}",
-    "Answer in one sentence. {}",
-    "I am learning for an exam and need help with this: {}",
-)
 VERB = re.compile(
     r"^(?P<lead>.{2,80}?\b(?:is|are|was|were|means|denotes?|describes?|measures?|refers? to|consists? of))\s+(?=\S)"
 )
@@ -86,12 +80,15 @@ class Fact:
         return [*self.system, {"role": "user", "content": wording}]
 
 
-def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[Fact]:
+def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]], language: str = "en") -> list[Fact]:
     """Every fact of the rows, once, in the order of the course.
 
     Args:
         splits: The rows of train, valid and test, by these names.
+        language: That of the course, in which other questions than for a definition are asked anew.
     """
+    own = read_language(language) or read_language("en")
+    rephrased = own.questions["rephrased"] if own else ()
     asked = {_fold(turn["content"]) for row in splits["train"] for turn in row["messages"] if turn["role"] == "user"}
     trained = {_fold(found[1]) for row in splits["train"] if (found := _read_fact(row)) is not None}
     facts: dict[str, Fact] = {}
@@ -101,7 +98,7 @@ def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[Fact]:
             if found is None or _fold(found[1]) in facts:
                 continue
             question, answer, kind = found
-            language, term = _find_term(question) if kind in ("concept", "definition", "") else ("", "")
+            code, term = _find_term(question) if kind in ("concept", "definition", "") else ("", "")
             lead, rest = _cut_answer(answer, term or _find_subject(question, answer))
             if not rest:
                 continue
@@ -109,11 +106,9 @@ def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[Fact]:
             heading = tuple(origin.get("heading") or ())
             place = describe_place(origin.get("source") or "", origin.get("page"), origin.get("cell"), heading)
             place += f", row {origin['row']}" if origin.get("row") else ""
-            table = read_language(language)
+            table = read_language(code)
             of_terms = table.questions.get("definition_exam", ()) if table else ()
-            wordings = [wording.format(term=term) for wording in of_terms] or [
-                w.format(question) for w in OTHER_WORDINGS
-            ]
+            wordings = [wording.format(term=term) for wording in of_terms] or [w.format(question) for w in rephrased]
             unseen = [wording for wording in wordings if _fold(wording) not in asked]
             facts[_fold(answer)] = Fact(
                 question=question,

@@ -1,7 +1,6 @@
 """Rows mixed in on request: general instructions, refusals of other topics, and teaching styles named in prompts."""
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from mlx_tutor.dataset.styles import find_style, write_system
 from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.dataset.tables.read import read_table
 from mlx_tutor.dataset.tables.unwrap import TableRow
+from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
@@ -25,20 +25,9 @@ from mlx_tutor.text import strip_bold
 GENERAL, REFUSAL = "general instruction", "not in the course"
 # Not the tutor's prompt: under that, questions off the subject are to be refused.
 GENERAL_COURSE = CourseSettings(system_prompt="You are a helpful assistant.")
-REFUSALS = (
-    "That is not part of what I teach. I am the tutor for {course}.{offer}",
-    "I cannot help with that: I am the tutor for {course}, and it is not in it.{offer}",
-    "What I teach, {course}, does not cover this, and I would rather not guess.{offer}",
-    "Sorry, this is outside what I know. I am here for {course}.{offer}",
-)
-PASSAGE_REFUSALS = (
-    "The passages do not answer this, and it is not part of what I teach. I am the tutor for {course}.{offer}",
-    "There is no answer to that in the passages. I am here for {course}.{offer}",
-    "I find nothing about this in the passages. What I teach is {course}.{offer}",
-)
-OFFERS = (" Some of its topics: {}.", " You could ask me about one of these: {}.", " I can help with these: {}.")
 # How many of the concepts that a course names most often are offered, and from how many they are taken.
 OFFERED, KNOWN = 3, 24
+UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 
 
 def add_general(train: Sequence[Example], share: float, recipe: Recipe) -> list[Example]:
@@ -71,7 +60,10 @@ def make_refusals(documents: Sequence[Document], examples: Sequence[Example], re
     does not answer. One question is one group for the split.
     """
     seed = recipe.dataset.seed
-    questions = find_outside_questions(documents, examples)
+    table = read_language(recipe.course.language or "en")
+    if table is None or "refusal" not in table.questions:
+        return []
+    questions = find_outside_questions(table, documents, examples)
     questions.sort(key=lambda question: rank(seed, REFUSAL, question))
     passages = [
         (document.source, strip_bold(block.text))
@@ -84,7 +76,7 @@ def make_refusals(documents: Sequence[Document], examples: Sequence[Example], re
     made = []
     for number, question in enumerate(questions[: round(recipe.dataset.refusals * len(examples))]):
         place, passage = passages[rank(seed, question) % len(passages)] if passages and number % 2 else ("", "")
-        answer = _write_refusal(question, bool(passage), offered, recipe)
+        answer = _write_refusal(question, bool(passage), offered, recipe, table)
         qa = QaPair(question, (), answer, "refusal", (), passage)
         origin = Origin(REFUSAL, number, None, None, (), REFUSAL, answer, number + 1)
         messages = write_messages(qa, recipe.course, place)
@@ -92,21 +84,21 @@ def make_refusals(documents: Sequence[Document], examples: Sequence[Example], re
     return made
 
 
-def find_outside_questions(documents: Sequence[Document], examples: Sequence[Example]) -> list[str]:
+def find_outside_questions(table: Language, documents: Sequence[Document], examples: Sequence[Example]) -> list[str]:
     """Shipped questions with at least one word that the course never uses."""
-    shipped = tomllib.loads((files("mlx_tutor.dataset") / "data" / "outside.toml").read_text(encoding="utf-8"))
     known: set[str] = set()
     for text in (section.text for document in documents for section in document.sections):
-        known |= _list_stems(text)
+        known |= _list_stems(text, table.code)
     for example in examples:
-        known |= _list_stems(f"{example.qa_pair.question} {example.qa_pair.answer}")
-    return [question for questions in shipped.values() for question in questions if _list_stems(question) - known]
+        known |= _list_stems(f"{example.qa_pair.question} {example.qa_pair.answer}", table.code)
+    return [question for question in table.questions["refusal_questions"] if _list_stems(question, table.code) - known]
 
 
-def _list_stems(text: str) -> set[str]:
-    """Content words, cut so that singular and plural mostly agree."""
-    words = re.findall(r"[^\W\d_]{4,}", text.lower())
-    return {word.rstrip("s")[:6] for word in words if word not in list_stopwords("en")}
+def _list_stems(text: str, language: str) -> set[str]:
+    """Content words, cut so that singular and plural mostly agree; without blanks, pairs of characters."""
+    pairs = {run[i : i + 2] for run in UNSPACED.findall(text) for i in range(len(run) - 1)}
+    words = re.findall(r"[^\W\d_]{4,}", UNSPACED.sub(" ", text.lower()))
+    return pairs | {word.rstrip("s")[:6] for word in words if word not in list_stopwords(language)}
 
 
 def _list_offers(documents: Sequence[Document]) -> list[str]:
@@ -119,15 +111,14 @@ def _list_offers(documents: Sequence[Document]) -> list[str]:
     return [concepts.lower(name) for name, count in counts.most_common(KNOWN) if count > 1]
 
 
-def _write_refusal(question: str, has_passage: bool, offered: Sequence[str], recipe: Recipe) -> str:
-    subject = recipe.course.subject
-    seed = recipe.dataset.seed
+def _write_refusal(question: str, has_passage: bool, offered: Sequence[str], recipe: Recipe, table: Language) -> str:
+    seed, wordings = recipe.dataset.seed, table.questions
     names = sorted(offered, key=lambda name: rank(seed, question, name))[:OFFERED]
     offer = ""
     if len(names) == OFFERED:
-        offer = pick(OFFERS, seed, question).format(", ".join(names))
-    wording = pick(PASSAGE_REFUSALS if has_passage else REFUSALS, seed, question, "refusal")
-    return wording.format(course=subject or "this course", offer=offer)
+        offer = pick(wordings["refusal_offer"], seed, question).format(", ".join(names))
+    wording = pick(wordings["refusal_passage" if has_passage else "refusal"], seed, question, "refusal")
+    return wording.format(course=recipe.course.subject or wordings["refusal_course"][0], offer=offer)
 
 
 def tell_styles(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
@@ -145,7 +136,8 @@ def tell_styles(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
         metadata = {**example.metadata, "teaching_style": style or taught}
         messages = example.messages
         if rank(recipe.dataset.seed, "style", example.qa_pair.question) % 2:
-            messages = _tell_system(messages, course.system_prompt, write_system(course.system_prompt, style, level))
+            prompt = write_system(course.system_prompt, style, level, course.language)
+            messages = _tell_system(messages, course.system_prompt, prompt)
         told.append(replace(example, metadata=metadata, messages=messages))
     return told
 

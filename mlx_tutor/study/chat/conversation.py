@@ -185,7 +185,7 @@ def plan_turn(
     found = index.search(query, SEARCHED) if index is not None else []
     room = context_length(loaded.config) - recipe.generate.max_tokens
     system, language = recipe.course.system_prompt, recipe.course.language
-    system = f"{system} {STYLES[style]}".strip() if style else system
+    system = styles.write_system(system, style or "", language=language)
 
     def write(first: int, given: Sequence[Passage]) -> list[Message]:
         grounded = bool(given) or any(turn.given for turn in turns[first:])

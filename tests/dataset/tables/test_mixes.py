@@ -3,21 +3,25 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from mlx_tutor.dataset.build import build_dataset, read_rows
-from mlx_tutor.dataset.styles import STYLES, find_style
-from mlx_tutor.dataset.tables.mixes import find_outside_questions
+from mlx_tutor.dataset.styles import find_style
+from mlx_tutor.dataset.tables.mixes import find_outside_questions, make_refusals
 from mlx_tutor.extract.extract import extract_course, read_documents
+from mlx_tutor.languages.table import Language, list_languages, read_frame, read_language
 from mlx_tutor.recipe import Recipe, load_recipe
-from mlx_tutor.records import Block, Document, QaPair, Section
+from mlx_tutor.records import Block, Document, Example, Origin, QaPair, Section
+from mlx_tutor.settings import CourseSettings, DatasetSettings
 from mlx_tutor.text import strip_bold
 from mlx_tutor.workspace import Course
 
 SAMPLE = Path(__file__).parents[3] / "corpora" / "sample"
 SPLITS = ("train", "valid", "test")
+FRAME = read_frame("en")
+ENGLISH = cast("Language", read_language("en"))
 
 
 def count_words(messages: Any) -> int:
@@ -75,11 +79,11 @@ def test_questions_that_the_course_could_answer_are_not_refused() -> None:
     def write_document(text: str) -> Document:
         return Document("a.md", "0", "A", (Section(("A",), (Block("text", text),)),))
 
-    everything = find_outside_questions([write_document("Nothing here.")], [])
+    everything = find_outside_questions(ENGLISH, [write_document("Nothing here.")], [])
     question = "Which flour do I need for sourdough bread?"
     assert question in everything and len(everything) > 80
     baking = write_document("Sourdough bread needs strong flour and time.")
-    assert question not in find_outside_questions([baking], [])
+    assert question not in find_outside_questions(ENGLISH, [baking], [])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_styles_and_levels_are_told_to_about_half_of_the_rows(course: Course) ->
     build_dataset(course, recipe, count_words, "tokenizer")
     rows = [row for split in SPLITS for row in read_rows(course, split)]
     imported = [row for row in rows if row["origin"]["source"] == "grade5.csv"]
-    told = f"Tutor. {STYLES['socratic']} The student's level: grade 5."
+    told = f"Tutor. {FRAME['style_socratic']} The student's level: grade 5."
     prompts = [row["messages"][0]["content"] for row in imported]
     assert set(prompts) == {"Tutor.", told} and 0.25 < prompts.count(told) / len(prompts) < 0.75
     assert {row["metadata"]["teaching_style"] for row in imported} == {"socratic"}
@@ -119,5 +123,19 @@ def test_styles_and_levels_are_told_to_about_half_of_the_rows(course: Course) ->
     for row in mined:
         style = row["metadata"]["teaching_style"]
         prompt = row["messages"][0]["content"].split("\n\n")[0]
-        assert prompt in ("Tutor.", f"Tutor. {STYLES.get(style, '')}".strip())
+        assert prompt in ("Tutor.", f"Tutor. {FRAME.get(f'style_{style}', '')}".strip())
     assert {"steps", "direct"} <= {row["metadata"]["teaching_style"] for row in mined}
+
+
+@pytest.mark.parametrize("language", [*list_languages(), "ar"])
+def test_refusals_are_in_the_language_of_the_course(language: str) -> None:
+    recipe = Recipe(CourseSettings(subject="XY", language=language), dataset=DatasetSettings(refusals=0.5))
+    document = Document("a.md", "0", "A", (Section(("A",), (Block("text", "Only this."),)),), language)
+    row = Example((), Origin("a.md", 0, None, None, (), "m", ""), QaPair("?", (), ".", "concept", ()), {})
+    made = make_refusals([document], [row] * 8, recipe)
+    table = read_language(language)
+    assert (len(made) == 4) == (table is not None)
+    for example in made:
+        assert table is not None and example.qa_pair.question in table.questions["refusal_questions"]
+        assert "XY" in example.qa_pair.answer and "{" not in example.qa_pair.answer
+        assert example.messages[-1]["content"] == example.qa_pair.answer

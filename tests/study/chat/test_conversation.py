@@ -13,6 +13,7 @@ from mlx_lm.models.cache import RotatingKVCache
 
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
+from mlx_tutor.languages.table import read_frame
 from mlx_tutor.models import LoadedModel, context_length, load_model, render_prompt
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
@@ -302,7 +303,7 @@ def test_a_style_adds_a_sentence_to_the_system_prompt(loaded: LoadedModel, style
     conversation = Conversation()
     conversation.set_style(style)
     plan = plan_turn(loaded, None, [], "Why?", RECIPE, conversation.style)
-    assert plan.messages[0]["content"] == f"Tutor. {STYLES[style]}"
+    assert plan.messages[0]["content"] == f"Tutor. {read_frame('en')[f'style_{style}']}"
     conversation.set_style("off")
     assert conversation.style is None
 
