@@ -113,6 +113,9 @@ def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:
         raise CorpusError(f"broken .pptx file ({type(err).__name__})") from err
     builder = SectionBuilder()
     for number, slide in enumerate(deck.slides, 1):
+        if slide._element.get("show") in ("0", "false"):
+            # Hidden: whoever presents the deck does not show it.
+            continue
         heading = slide.shapes.title
         title = " ".join(_read_lines(heading)).strip() if heading is not None else ""
         builder.add_heading(1, title or f"Slide {number}")

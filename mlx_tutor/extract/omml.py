@@ -38,21 +38,30 @@ def read_paragraph(paragraph: Any) -> str:
 
 
 def hide_office_formulas(archive: zipfile.ZipFile) -> io.BytesIO:
-    """A copy of a .docx file in which formulas are text, since its reader passes them over."""
+    """A copy of a .docx file in which formulas are text, since its reader passes them over, without hidden text."""
     from lxml import etree
 
     copy = io.BytesIO()
     with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as target:
         for name in archive.namelist():
             data = archive.read(name)
-            if name.startswith("word/") and name.endswith(".xml") and b"oMath" in data:
+            if name.startswith("word/") and name.endswith(".xml") and (b"oMath" in data or b"vanish" in data):
                 root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, huge_tree=True))
                 for formula in list(root.iter(f"{MATH}oMath")):
                     _replace(formula, etree)
+                for hidden in list(root.iter(f"{WORD}vanish")):
+                    _drop_hidden(hidden)
                 data = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
             target.writestr(name, data)
     copy.seek(0)
     return copy
+
+
+def _drop_hidden(mark: Any) -> None:
+    """Remove the run of text that a mark hides; one that says "off" shows it."""
+    run = mark.getparent().getparent()
+    if run is not None and run.tag == f"{WORD}r" and mark.get(f"{WORD}val") not in ("0", "false", "off"):
+        run.getparent().remove(run)
 
 
 def _replace(formula: Any, etree: Any) -> None:

@@ -93,6 +93,8 @@ def _read_labels(reader: Any) -> list[str]:
 
 def _explain_empty(pages: Sequence[Sequence[Line]], lost: dict[int, PageState], ocr: str) -> str:
     """Why no page has a text."""
+    if not pages:
+        return "empty: it has no pages"
     hint = "" if not lost else ", and tesseract finds none either" if ocr else "; extract --ocr reads them"
     if "unreadable" in lost.values():
         return f"its fonts do not say which characters they draw{hint}"

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pptx import Presentation
+from pptx.util import Inches
+from pypdf import PdfWriter
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
 from mlx_tutor.records import Section
+from tests.extract.office_factory import write_docx
 
 TEXT = "Die Länge – „genau“ gemessen – ist größer als die Breite der Fläche."
 RUSSIAN = "Масса тела не зависит от места, а вес зависит."
@@ -133,3 +137,34 @@ def test_quotes_and_lists_deep_inside_of_each_other_keep_their_text(tmp_path: Pa
     )
     text = "\n".join(read(path))
     assert "level 17." in text and "A quote of a quote." in text
+
+
+def test_a_word_file_with_changes_notes_and_hidden_text(tmp_path: Path) -> None:
+    body = (
+        '<w:p><w:r><w:t xml:space="preserve">It </w:t></w:r><w:del><w:r><w:delText>moves</w:delText></w:r></w:del>'
+        "<w:ins><w:r><w:t>rests</w:t></w:r></w:ins><w:r><w:rPr><w:vanish/></w:rPr><w:t>(for teachers)</w:t></w:r>"
+        '<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>.</w:t></w:r></w:p>'
+    )
+    assert read(write_docx(tmp_path / "a.docx", body)) == ["It rests."]
+
+
+def test_hidden_slides_are_left_out_and_groups_are_read(tmp_path: Path) -> None:
+    deck = Presentation()
+    for name in ("Shown", "Hidden", "Last"):
+        slide = deck.slides.add_slide(deck.slide_layouts[5])
+        slide.shapes.title.text = name
+        inner = slide.shapes.add_group_shape().shapes.add_group_shape()
+        inner.shapes.add_textbox(0, 0, Inches(1), Inches(1)).text_frame.text = f"{name} text"
+        if name == "Hidden":
+            slide._element.set("show", "0")
+    deck.save(str(tmp_path / "a.pptx"))
+    sections = READERS[".pptx"](tmp_path / "a.pptx")[1]
+    assert [(s.heading, s.text, s.blocks[0].page) for s in sections] == [
+        (("Shown",), "Shown text", 1), (("Last",), "Last text", 3),
+    ]  # fmt: skip
+
+
+def test_a_pdf_without_pages_is_empty(tmp_path: Path) -> None:
+    PdfWriter().write(tmp_path / "a.pdf")
+    with pytest.raises(CorpusError, match="empty: it has no pages"):
+        read(tmp_path / "a.pdf")
