@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
-from mlx_tutor.dataset.mining.headings import name_question, name_topic
+from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name_topic
 from mlx_tutor.dataset.mining.language import pick
 from mlx_tutor.dataset.mining.prose import (
     cut_run,
@@ -32,7 +32,9 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
     if table is None or "explanation" not in table.questions:
         return
     topic = name_topic(chunk) or name_question(chunk)
-    if topic is not None:
+    heading = clean_heading(chunk.heading[-1])
+    # Under "Training" stands a part of what the heading above it names.
+    if topic is not None and (topic in heading or table.patterns["sums_up"].match(heading)):
         yield from _explain_topic(chunk, topic, concepts, table, seed)
     yield from _explain_mention(chunk, concepts, table, seed)
 

@@ -14,6 +14,8 @@ from mlx_tutor.text import strip_bold
 LOST = re.compile(
     r"\(\s*[,;]?\s*\)|\[\s*\]|\s[.,;](?:\s|$)|\b(?:in|of|by|see|em|de|por|en|dans|di) ?[.,;)]", re.IGNORECASE
 )
+# Two sentences in one: a full stop and a small letter, or a heading before its text.
+GLUED = re.compile(r"[a-z]{4,}\.\s[a-z]|\w (?:The|This|These|In|It|When|If|Our|Its) [a-z]|\[\d+\]")
 WORD = re.compile(r"[^\W\d_]{2,}")
 LEAST_WORDS, MOST_WORDS = 5, 50
 # Words of the name of what a clause is about, where it is asked about, and where it may be long.
@@ -36,6 +38,7 @@ def is_clear(sentence: str, table: Language) -> bool:
         and not plain.count('"') % 2
         and not plain.count("$$") % 2
         and not LOST.search(plain)
+        and not GLUED.search(plain)
         and not table.patterns["outside"].search(plain)
     )
 

@@ -47,11 +47,15 @@ def _make_reason(
     is_short = "because" in table.questions and not table.patterns["refers"].match(cause)
     answer = table.questions["because"][0].format(cause=cause) if is_short else plain
     qa = QaPair(question, (), answer, "reason", concepts.relate(sentence))
+    yield _quote(qa, "reason", chunk, sentence, concepts)
+
+
+def _quote(qa: QaPair, method: str, chunk: Chunk, sentence: str, concepts: Concepts) -> tuple[QaPair, str, str]:
+    """A row with the passage that its sentence stands in, where that is of a good length."""
     passage = find_passage(chunk, [sentence])
-    if passage:
-        yield read_from(qa, passage, concepts), "reason in passage", sentence
-    else:
-        yield qa, "reason", sentence
+    if passage is None:
+        return qa, method, sentence
+    return read_from(qa, passage, concepts), f"{method} in passage", sentence
 
 
 def _is_effect(effect: str, table: Language) -> bool:
@@ -80,12 +84,16 @@ def _make_difference(
     if not one or not other or not stands_alone(sentence, table) or tells_story(sentence):
         return
     one, other = lower_first(one, concepts), lower_first(other, concepts)
+    # "A and B and C" does not say which of them is set apart.
+    if table.words["no_name"] & {*one.lower().split(), *other.lower().split()}:
+        return
     if not (_knows(one, concepts) and _knows(other, concepts)) and not _share(one, other):
         return
     if any(patterns["refers"].match(name) or patterns["goes_on"].match(name) for name in (one, other)) or one == other:
         return
     question = pick(table.questions["difference"], seed, plain).format(one=one, other=other)
-    yield QaPair(question, (), plain, "contrast", concepts.relate(sentence)), "difference", sentence
+    qa = QaPair(question, (), plain, "contrast", concepts.relate(sentence))
+    yield _quote(qa, "difference", chunk, sentence, concepts)
 
 
 def _knows(name: str, concepts: Concepts) -> bool:

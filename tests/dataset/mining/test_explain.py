@@ -147,6 +147,20 @@ def test_two_things_that_a_sentence_sets_apart_are_compared() -> None:
     assert row.qa_pair.answer == "Earthenware is fired at a low heat, whereas stoneware is fired at a high heat."
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        # One more "and" would make three things of two.
+        "Unlike earthenware and bricks, stoneware is fired at a high heat.",
+        "Earlier earthenware is fired at a low heat, whereas stoneware is fired at a high heat.",
+        "Whereas earthenware slowly dries, in winter stoneware is fired at a high heat.",
+    ],
+)
+def test_names_that_are_none_are_not_compared(sentence: str) -> None:
+    said = "**Earthenware** is fired at a low heat, whereas **stoneware** is fired at a high heat."
+    assert not pick_types(_replace(said, sentence), "contrast")
+
+
 def test_a_list_is_asked_for_in_the_words_above_it() -> None:
     [row] = pick_types(KILN, "list")
     assert row.qa_pair.question in ("What three parts does a glaze have?", "Name the three parts of a glaze.")
