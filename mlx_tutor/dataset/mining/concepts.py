@@ -229,13 +229,15 @@ def _count_uses(
 
 
 def _stands_as_noun(text: str, start: int, end: int, language: str) -> bool:
-    """Whether a word stands behind an article and before no other word that could be its noun."""
+    """Whether a word begins a sentence or follows an article or a preposition, and no noun of its own follows it."""
     table = read_language(language)
     before = text[:start].rstrip("“\"'‘ ").rsplit(maxsplit=1)[-1:]
     after = re.match(r"\s+([^\W\d_]+)", text[end:])
     follows = after is not None and after[1].lower() not in list_stopwords(language)
-    articles = table.words["concept_article"] if table else frozenset()
-    return not follows and (not articles or (before != [] and before[0].lower() in articles))
+    known = table.words["concept_article"] | table.words.get("concept_before", frozenset()) if table else frozenset()
+    # A plural at the end of a clause; a verb in -s has its object behind it.
+    plural = language == "en" and after is None and text[end - 1] == "s"
+    return not follows and (plural or not known or not before or before[0].lower() in known)
 
 
 def _spell(term: str, uses: _Uses, capitals: frozenset[str], language: str) -> str:
@@ -264,11 +266,12 @@ def _is_name(name: str, kind: str, uses: _Uses, language: str) -> bool:
         return True
     if uses.total < LEAST_USES or (kind == "bold" and language == "en" and NO_NAME & set(name.lower().split())):
         return False
-    if kind == "heading" or ABBREVIATION.fullmatch(name):
+    single = len(words) == 1 and language not in ("de", "zh")
+    if ABBREVIATION.fullmatch(name) or (kind == "heading" and not (single and uses.as_noun == 0)):
         return True
     # Firms, people and programs have capitals; in German all nouns do.
     proper = language != "de" and all(word[0].isupper() for word in words if len(word) > 3)
-    return not proper and (len(words) > 1 or language in ("de", "zh") or uses.as_noun > 0)
+    return not proper and not (single and uses.as_noun == 0)
 
 
 def cut_key(term: str, language: str) -> Key:

@@ -33,7 +33,7 @@ BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 # "Exercise 3. Show that ...", "**Solution:** ..."
 LABEL = re.compile(r"[^\w\n]*([^\W\d_][^.:*\n]{1,40}?)(?:\s*\d[\d.]*)?(?:[.:]?\*\*|[.:：])\s*\S")
 # "Remark: ...", "Def.: ..."
-LABELLED = re.compile(r"[^\W\d_][^\s.:]{1,30}\.?[:：]\s")
+LABELLED = re.compile(r"[^\W\d_](?:[^\s:]*\s){0,2}[^\s:]*[:：]\s")
 # English verbs behind a name end so, and few nouns that go on with it do.
 VERB = re.compile(r"(?:[^s]s|ed)$")
 ENDS, QUOTES = (".", "!", "?", "。", "！", "？"), '"”’)*»」』'
@@ -75,6 +75,7 @@ def is_whole_sentence(sentence: str, language: str = "en") -> bool:
         and plain.count("(") == plain.count(")")
         and plain.count("$") % 2 == 0
         and not dangles(plain, language)
+        and _search("sentence_task", plain, language, start=True) is None
     )
 
 
