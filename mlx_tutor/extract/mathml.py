@@ -33,7 +33,8 @@ def write_mathml(element: Any) -> str:
         return rf"\text{{{text}}}"
     if name == "mfenced":
         return f"{element.get('open', '(')}{', '.join(parts)}{element.get('close', ')')}"
-    return " ".join(part for part in (text, *parts) if part)
+    # A number may come in pieces.
+    return re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", " ".join(part for part in (text, *parts) if part))
 
 
 def _script(parts: list[str]) -> str:

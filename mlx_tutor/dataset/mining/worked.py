@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.headings import is_exercise
+from mlx_tutor.dataset.mining.labels import match_solution
 from mlx_tutor.dataset.mining.tasks import Piece, Task, find_tasks, pair_documents
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Chunk, Document, QaPair
@@ -28,7 +31,7 @@ LOST = re.compile(r"(?<![\d,.])(?!\d{1,3}(?: \d{3})+(?![\d]))\d[\d.,]* \d|\) \d 
 # Letters that stand for something, as an event or a variable.
 NAMELESS = re.compile(r"(?<![\w.'’])[B-HJ-Z](?![\w'’.+#-])")
 # Parts of a question, and the answers to them.
-COUNTED = re.compile(r"(?:^|\s)\d{1,2}[.)]\s")
+COUNTED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]\s|\([a-h]\))")
 COMPUTES = re.compile(r"=|≈|\\approx")
 STARS = re.compile(r"\s*\([★☆]+\)|^Q\d+[:.]\s*")
 
@@ -55,6 +58,7 @@ def make_worked_row(task: Task, code: str, concepts: Concepts) -> QaPair | None:
     language = read_language(code)
     if language is None or "worked_solution" not in language.patterns:
         return None
+    task = _strip_titles(task, code)
     question, solution = write_pieces(task.question), write_pieces(task.solution)
     question = STARS.sub("", POINTS.sub(" ", question)).strip()
     shared = _strip_lead(strip_bold(task.shared), language)
@@ -81,9 +85,20 @@ def make_worked_row(task: Task, code: str, concepts: Concepts) -> QaPair | None:
     return QaPair(question, steps, answer or solution, "exercise", related, shared)
 
 
+def _strip_titles(task: Task, code: str) -> Task:
+    """An exercise without the lines that only say that it is one: "Check your understanding", "Answer"."""
+    question, solution = list(task.question), list(task.solution)
+    while len(question) > 1 and is_exercise(question[0].text, code):
+        del question[0]
+    while len(solution) > 1 and (label := match_solution(solution[0].text, code)) and not label["text"]:
+        del solution[0]
+    return replace(task, question=question, solution=solution)
+
+
 def _says_enough(task: Task, question: str, solution: str, language: Language) -> bool:
     """Whether a question holds all that its answer is made from: no names, numbers or data of a text before it."""
     is_short = len(_list_sentences(question, language.code)) == 1 and len(task.question) == 1
+    is_short = is_short and not COUNTED.search(question)
     refers = language.patterns["worked_refers"].search(question) or language.patterns["worked_follows"].search(question)
     letters = NAMELESS.search(question) and not re.search(r"[=$`]", question)
     # What only repeats the question solves nothing.

@@ -95,6 +95,15 @@ def test_a_solution_that_ends_with_no_conclusion_is_the_answer_as_a_whole() -> N
     assert steps == () and answer == solution
 
 
+def test_parts_of_an_answer_are_no_steps_and_titles_are_no_question() -> None:
+    asked = "Tom lends 100 euros at 2 percent. (a) What does he get in a year? (b) What does he have then?"
+    solved = ("(a) He gets 100 * 0.02 = 2 euros.", "(b) So he has 100 + 2 = 102 euros.")
+    box = "<p>{}</p>".format("</p><p>".join(solved))
+    answer = f'<div data-type="solution"><p><b>Answer</b></p>{box}</div>'
+    text = f'<div data-type="exercise"><p><b>Exercise</b></p><p>{asked}</p>{answer}</div>'
+    assert pair(text) == [(asked, (), "\n\n".join(solved))]
+
+
 def test_text_below_a_solution_without_an_end_is_no_part_of_it() -> None:
     below = "Banks are older than most states of today."
     text = f"## Saving\n\n**Example 1.** {QUESTION}\n\n**Solution.** {ANSWER}\n\n{below}"
