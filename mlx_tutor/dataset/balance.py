@@ -17,7 +17,7 @@ AMBIGUOUS = 3
 # Words that an answer must add to its question, and the fewest words of an answer that is judged by them.
 LEAST_NEW, LEAST_WORDS = 2, 4
 # What these types ask for may stand in the question: code to go on with, a choice between what it names.
-CHOICES = frozenset({"code", "output", "code completion", "completion", "choice", "entailment", "paraphrase"})
+CHOICES = frozenset({"code", "output", "code completion", "completion", "choice", "statement", "table"})
 # A passage for these would hold what they ask to write.
 WRITTEN = frozenset({"connection", "completion", "code", "output", "code completion"})
 SYMBOLS = re.compile(r"[\d$`=]|[\u3040-\u30ff\u4e00-\u9fff]")
@@ -76,7 +76,7 @@ def gives_answer_away(qa: QaPair, messages: Sequence[Message]) -> bool:
     """Whether who reads the question knows the answer: a title in the name of the file, a word explained by itself."""
     if qa.type in CHOICES or SYMBOLS.search(qa.answer):
         return False
-    said = _list_content(qa.answer)
+    said = _list_content(" ".join([*qa.thought_process, qa.answer]))
     if qa.type == "title":
         place = messages[1]["content"].partition("\n")[0] if len(messages) > 1 else ""
         return bool(said) and said <= _list_content(place) | _list_content(qa.question)

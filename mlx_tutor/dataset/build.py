@@ -12,6 +12,7 @@ from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.firewall import FirewallReport
 from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_once
+from mlx_tutor.dataset.lessons import SparseLesson, find_sparse
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.arguments import make_arguments
 from mlx_tutor.dataset.mining.code import make_code_rows
@@ -44,7 +45,7 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 30
+MAKER = 31
 # Of course text alone, not of what stands below exercises, solutions, objectives or references.
 MAKERS = (
     make_definitions,
@@ -71,7 +72,7 @@ class BuildReport:
     What never became a row, as a line of a table without an answer, is counted as dropped too. `gaps` says,
     where only thin sections were filled, how many there were and how many are left. `kept_edited` names the
     folder where rows that were edited by hand were put before they were replaced. `repeats` are sections that stand
-    in another place too, and gave rows only there.
+    in another place too, and gave rows only there. `sparse` are files with few rows for their length, and why.
     """
 
     splits: dict[str, int]
@@ -83,6 +84,7 @@ class BuildReport:
     gaps: dict[str, int] | None = None
     firewall: FirewallReport | None = None
     repeats: tuple[Repeat, ...] = ()
+    sparse: tuple[SparseLesson, ...] = ()
 
 
 def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
@@ -195,6 +197,7 @@ def build_dataset(
         teacher=taught.to_json(recipe.teacher) if taught else None,
         firewall=firewall,
         repeats=once.repeats,
+        sparse=find_sparse(documents, cut_chunks(documents, recipe), rows, dropped),
         gaps=None
         if thin is None
         else {"thin": len(thin), "left": len(thin & find_thin(documents, rows, recipe.dataset.gap_rows))},

@@ -122,8 +122,9 @@ def _list_facts(example: Example) -> list[Hashable]:
     """What a row says and the sentence that it rests on, each where it is long enough to tell a fact."""
     answer, evidence = normalize(example.qa_pair.answer), example.origin.evidence
     facts: list[Hashable] = [answer] if len(answer.split()) >= LEAST_WORDS else []
-    # What two definitions say together is another fact than either.
-    if example.qa_pair.type != "comparison" and "\n" not in evidence and len(evidence.split()) >= LEAST_WORDS:
+    # What two definitions say together is another fact than either, and so is what a teacher asks of a sentence.
+    other = example.qa_pair.type == "comparison" or example.origin.method.startswith("teacher ")
+    if not other and "\n" not in evidence and len(evidence.split()) >= LEAST_WORDS:
         facts.append((example.origin.source, example.origin.section, evidence))
     return facts
 

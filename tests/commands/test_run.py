@@ -210,7 +210,7 @@ def test_show_names_what_build_dropped(invoke: Invoke, workspace: Path) -> None:
     (sources / "copy.md").write_bytes((sources / "week1.md").read_bytes())
     assert invoke("extract").exit_code == 0 and invoke("build").exit_code == 0
     shown = invoke("show", "--split", "dropped", "-n", "9").stdout
-    assert "duplicate" in shown and "Answer:" in shown
+    assert "repeat" in shown and "week1.md" in shown
 
 
 def test_ctrl_c_in_training_keeps_what_was_learned(workspace: Path) -> None:
