@@ -12,8 +12,9 @@ from mlx_tutor.text import cut_shingles
 
 # Words in a run; sections with fewer than LEAST_WORDS are headings and greetings.
 LENGTH, LEAST_WORDS = 4, 8
-# Shares of the runs of the shorter text: the same page; partly the same.
-NEAR, ALIKE = 0.8, 0.3
+# Shares of the runs of the shorter text: the same page; a piece of a page of more than twice its size, which may quote
+# its code and say other things about it; partly the same.
+NEAR, INSIDE, ALIKE = 0.8, 0.95, 0.3
 # Share of all sections that may be bound together.
 LARGEST = 0.25
 # A run in more sections is no page that was copied but a form, as the head of each exercise sheet.
@@ -84,8 +85,7 @@ def drop_repeats(documents: Sequence[Document], holdout: Sequence[str] = ()) -> 
 def _rank(document: Document, holdout: Sequence[str]) -> tuple[bool, bool, int, str]:
     """Documents whose text is kept come first."""
     length = sum(len(section.text) for section in document.sections)
-    guessed = PurePath(document.source).suffix.lower() in GUESSED
-    return document.source not in holdout, guessed, -length, document.source
+    return document.source not in holdout, _is_guessed(document.source), -length, document.source
 
 
 def _empty(document: Document, gone: Collection[Place]) -> Iterator[Section]:
@@ -120,9 +120,15 @@ class _Finder:
             covered.update({source for source, _ in holders if source != place[0]})
         # Of several that say the same, always the same one.
         ranked = sorted(shared, key=lambda other: (-shared[other], other))
-        contained = [other for other in ranked if shared[other] >= NEAR * len(self.kept[other])]
+        contained = [other for other in ranked if _holds(shared[other], len(self.kept[other]), len(runs))]
         held = [other for other in contained if other[0] in self.holdout and shared[other] >= ALIKE * len(runs)]
-        whole = [other for other in ranked if max(shared[other], covered[other[0]]) >= NEAR * len(runs)]
+        # Whoever guesses headings may see one section where the other document has several.
+        spread = (NEAR if _is_guessed(place[0]) else INSIDE) * len(runs)
+        whole = [
+            other
+            for other in ranked
+            if _holds(shared[other], len(runs), len(self.kept[other])) or covered[other[0]] >= spread
+        ]
         if (whole or held) and place[0] not in self.holdout:
             self.repeated[place] = (whole or held)[0]
             return
@@ -143,6 +149,15 @@ class _Finder:
         for place in self.repeated:
             while (other := self.repeated[place]) not in self.kept:
                 self.repeated[place] = self.repeated[other]
+
+
+def _holds(shared: int, size: int, other: int) -> bool:
+    """Whether a text of `size` runs stands in one of `other` runs as the same page, or wholly."""
+    return shared >= (NEAR if other <= 2 * size else INSIDE) * size
+
+
+def _is_guessed(source: str) -> bool:
+    return PurePath(source).suffix.lower() in GUESSED
 
 
 def _find_alike(kept: Mapping[Place, set[int]]) -> dict[Place, Place]:

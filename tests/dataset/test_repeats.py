@@ -66,7 +66,7 @@ def test_of_two_versions_of_a_notebook_each_part_stays_once() -> None:
         "lab.ipynb", f"{PAGE} {MORE}", OTHER, "What came later has another text, which the old one does not have."
     )
     kept = list_kept(old, new)
-    assert kept == [("lab-old.ipynb", 2), ("lab.ipynb", 0), ("lab.ipynb", 1), ("lab.ipynb", 2)]
+    assert kept == [("lab-old.ipynb", 1), ("lab-old.ipynb", 2), ("lab.ipynb", 0), ("lab.ipynb", 2)]
 
 
 def test_what_was_left_out_for_a_page_that_goes_itself_is_not_lost() -> None:
@@ -82,6 +82,13 @@ def test_what_was_left_out_for_a_page_that_goes_itself_is_not_lost() -> None:
     for repeat in once.repeats:
         assert repeat.other_source in kept
         assert len(set(runs[repeat.source]) & set(runs[repeat.other_source])) >= 0.7 * len(set(runs[repeat.source]))
+
+
+def test_a_section_whose_example_is_quoted_elsewhere_keeps_what_it_says_itself() -> None:
+    notes = write("a.md", f"Queues are taught first here. {PAGE}", f"{OTHER} As it was said before: {PAGE} {MORE}")
+    once = drop_repeats([notes])
+    assert not once.repeats
+    assert once.alike["a.md", 0] == once.alike["a.md", 1]
 
 
 def test_texts_of_one_form_with_other_facts_stay() -> None:
