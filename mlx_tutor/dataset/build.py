@@ -11,7 +11,7 @@ from mlx_tutor.dataset.balance import Mined, settle_answers
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.firewall import FirewallReport
-from mlx_tutor.dataset.gather import deal_examples, gather_examples, hash_tables, read_once
+from mlx_tutor.dataset.gather import advise, deal_examples, gather_examples, hash_tables, read_once
 from mlx_tutor.dataset.lessons import SparseLesson, find_sparse
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.arguments import make_arguments
@@ -38,7 +38,7 @@ from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.teacher.examples import TeacherRows
 from mlx_tutor.dataset.teacher.parsing import Rejected
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.extract.extract import find_changes
+from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.files import disk_errors, hash_file, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message, Origin, QaPair, describe_place
@@ -377,11 +377,16 @@ def read_measured_rows(course: Course, *, thinking: bool = False) -> tuple[list[
     return (rows, "test") if rows else (read_rows(course, "valid", thinking=thinking), "valid")
 
 
+def advise_course(course: Course, usual: str) -> str:
+    """What to do where an extracted course gives too few rows: the usual, unless that would not help."""
+    return advise(read_documents(course), usual) if (course.dataset / "documents.jsonl").is_file() else usual
+
+
 def check_dataset(course: Course) -> None:
     """Raise DatasetError when there is too little to train on."""
     train, valid = len(read_rows(course, "train")), len(read_rows(course, "valid"))
     if train < MIN_TRAIN_ROWS or not valid:
         raise DatasetError(
             f"Course {course.name!r} has {train} training and {valid} validation rows; at least {MIN_TRAIN_ROWS} and 1 "
-            "are needed. Add course files and run: mlx-tutor build"
+            f"are needed. {advise_course(course, 'Add course files and run: mlx-tutor build')}"
         )

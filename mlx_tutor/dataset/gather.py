@@ -7,7 +7,7 @@ from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
-from mlx_tutor.dataset.split import mix_rows, part_comparisons, split_examples
+from mlx_tutor.dataset.split import FEW_SECTIONS, mix_rows, part_comparisons, split_examples
 from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, write_metadata
 from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
 from mlx_tutor.dataset.tables.read import find_path, find_table, name_source
@@ -90,11 +90,11 @@ def _make_exam_rows(exam: Document, recipe: Recipe) -> Iterable[Example]:
         yield Example(messages, origin, qa, write_metadata(recipe.course, {}))
 
 
-def _advise(documents: Sequence[Document]) -> str:
-    """What to do where a course gives too few rows."""
+def advise(documents: Sequence[Document], usual: str = FEW_SECTIONS) -> str:
+    """What to do where a course gives too few rows: the usual, unless that would not help."""
     unknown = find_unknown(documents)
     if not unknown:
-        return "Add course files with headings and full sentences."
+        return usual
     names = " and ".join(name_language(language) or "a language that cannot be told" for language in unknown)
     return (
         f"From text in {names} mlx-tutor makes no questions by itself. Name a teacher that writes them "
@@ -136,7 +136,7 @@ def deal_examples(
         taught = [document for document in documents if document.source not in settings.holdout]
         rest += make_refusals(taught, rest, recipe)
     splits = split_examples(
-        rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike, _advise(documents)
+        rest, settings.valid, 0.0 if held else settings.test, settings.seed, alike, advise(documents)
     )
     repeated += part_comparisons(splits)
     if held:

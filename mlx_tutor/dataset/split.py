@@ -16,6 +16,8 @@ LARGEST_SHARE = 0.25
 # Words by which answers are found inside others.
 BEGIN = 4
 
+FEW_SECTIONS = "Add course files with headings and full sentences."
+
 
 def split_examples(
     examples: Sequence[Example],
@@ -23,7 +25,7 @@ def split_examples(
     test: float,
     seed: int,
     alike: Mapping[Place, Place] | None = None,
-    advice: str = "Add course files with headings and full sentences.",
+    advice: str = FEW_SECTIONS,
 ) -> dict[str, list[Example]]:
     """Deal whole sections out to the splits, as near to the shares as they allow; a share of 0 leaves a split empty.
 

@@ -114,6 +114,12 @@ def test_a_language_without_a_table_is_named_and_no_one_is_sent_for_headings(cou
     assert built.exit_code == 1 and warning in said
     assert "From text in Arabic mlx-tutor makes no questions by itself. Name a teacher" in said
     assert "headings" not in said
+    dataset = root / "dataset"
+    message = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "."}]
+    for split in ("train", "valid", "test"):
+        (dataset / f"{split}.jsonl").write_text(json.dumps({"messages": message}) + "\n")
+    for later in ("train", "quiz"):
+        assert "From text in Arabic mlx-tutor makes no questions by itself" in " ".join(invoke(later).stderr.split())
     explored = json.loads(invoke("explore", "--json").stdout)
     assert [source["language"] for source in explored["sources"]] == ["Arabic"]
 

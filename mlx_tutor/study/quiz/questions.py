@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlx_tutor.dataset.build import read_rows
+from mlx_tutor.dataset.build import advise_course, read_rows
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
 from mlx_tutor.errors import DatasetError
@@ -80,9 +80,9 @@ def list_questions(course: Course) -> list[StudyQuestion]:
     for row in sorted((row for row in rows if is_askable(row)), key=_place_row):
         groups.setdefault(_write_key(row), []).append(row)
     if not groups:
+        usual = "Notes with whole sentences that define terms and give reasons make such rows."
         raise DatasetError(
-            f"Course {course.name!r} has no row with a short answer to ask for. "
-            "Notes with whole sentences that define terms and give reasons make such rows."
+            f"Course {course.name!r} has no row with a short answer to ask for. {advise_course(course, usual)}"
         )
     language = find_language(course)
     return [_make_question(key, rows, language) for key, rows in groups.items()]
