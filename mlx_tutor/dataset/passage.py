@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import list_sentences
 from mlx_tutor.records import Block, Chunk, QaPair
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 
 # Words of a paragraph that is a passage by itself: enough to choose from, few enough to train on.
 LEAST_WORDS, MOST_WORDS = 35, 130
@@ -15,7 +15,7 @@ LONGEST_PASSAGE = 200
 
 def is_passage(block: Block) -> bool:
     """Whether a block is prose of a suitable length."""
-    return LEAST_WORDS <= len(block.text.split()) <= MOST_WORDS and bool(list_sentences(block))
+    return LEAST_WORDS <= count_words(block.text) <= MOST_WORDS and bool(list_sentences(block))
 
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
@@ -40,16 +40,16 @@ def _quote_around(block: Block, needed: str) -> str | None:
     quoted: list[str] = []
     for far in range(len(lines)):
         wider = lines[max(0, at - far) : at + far + 1]
-        if sum(len(line.split()) for line in wider) > MOST_WORDS:
+        if sum(count_words(line) for line in wider) > MOST_WORDS:
             break
         quoted = wider
-    return "\n".join(quoted) if sum(len(line.split()) for line in quoted) >= LEAST_WORDS else None
+    return "\n".join(quoted) if sum(count_words(line) for line in quoted) >= LEAST_WORDS else None
 
 
 def quote_whole(chunk: Chunk) -> str | None:
     """All text of the chunk, where it is long enough and not too long."""
     whole = "\n\n".join(strip_bold(block.text) for block in chunk.blocks if block.kind == "text")
-    return whole if LEAST_WORDS <= len(whole.split()) <= LONGEST_PASSAGE else None
+    return whole if LEAST_WORDS <= count_words(whole) <= LONGEST_PASSAGE else None
 
 
 def read_from(qa: QaPair, context: str, concepts: Concepts) -> QaPair:

@@ -22,6 +22,13 @@ Die Gezeiten sind das regelmäßige Steigen und Fallen des Wassers an den Küste
 Tag, weil der Mond es anzieht und die Erde sich dreht. Die Gezeiten der Nordsee sind stärker als die der Ostsee, und an
 der offenen Küste merkt man von ihnen am wenigsten.
 """
+CHINESE = """# 海洋
+
+## 潮汐
+
+潮汐是海水在月球和太阳的引力作用下周期性涨落的现象，每天通常发生两次。海水在大潮时涨得最高，退得也最低；在小潮时涨落的幅度最小，
+海面的变化几乎看不出来。沿海的居民根据潮汐的时间安排捕鱼和航行，也利用它的力量来发电，这样的电站在许多国家都能见到。
+"""
 # Polish, of which nothing is known: no table.
 POLISH = """# Morze
 
@@ -64,6 +71,11 @@ def test_questions_are_in_the_language_of_the_text() -> None:
     assert table is not None
     [(question, answer)] = pick_rows(make_rows(GERMAN), "title")
     assert question in table.questions["title"] and answer == "Gezeiten"
+
+
+@pytest.mark.usefixtures("every_reading")
+def test_a_text_without_blanks_has_passages_too() -> None:
+    assert [answer for _, answer in pick_rows(make_rows(CHINESE), "title")] == ["潮汐"]
 
 
 @pytest.mark.parametrize("language", list_languages())
