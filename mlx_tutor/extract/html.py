@@ -205,7 +205,10 @@ class _Walker:
         if name == "math":
             found = element.xpath(".//*[local-name()='annotation'][contains(@encoding, 'tex')]")
             tex = " ".join((found[0].text_content() if found else write_mathml(element)).split())
-            return f"${tex}$" if tex else ""
+            frame = element.getparent()
+            box = f"{frame.get('data-type', '')} {frame.get('class', '')}".split() if frame is not None else []
+            dollars = "$$" if element.get("display") == "block" or "equation" in box else "$"
+            return f"{dollars}{tex}{dollars}" if tex else ""
         if name in ("code", "samp", "kbd", "tt"):
             code = element.text_content()
             ticks = "``" if "`" in code else "`"

@@ -31,3 +31,12 @@ def test_mathml_becomes_latex(math: str, latex: str, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(f"<h1>Sums</h1><p>So <math>{math}</math> holds.</p>")
     _, [section] = read_html(tmp_path / "page.html")
     assert section.blocks[0].text == f"So ${latex}$ holds."
+
+
+def test_a_displayed_formula_is_set_off(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        "<h1>Sums</h1><p>The sum is</p><div data-type='equation'><math><mi>s</mi><mo>=</mo><mi>a</mi></math></div>"
+        "<p><math display='block'><mi>t</mi></math></p>"
+    )
+    _, [section] = read_html(tmp_path / "page.html")
+    assert [block.text for block in section.blocks] == ["The sum is", "$$s = a$$", "$$t$$"]
