@@ -236,6 +236,14 @@ def test_questions_steps_and_answers_are_in_the_language_of_the_course() -> None
     assert argument.thought_process[-1] == "Die Wände des Ofens speichern viel Hitze."
 
 
+@pytest.mark.parametrize(
+    "words", ["Bauen Sie Steinzeug, hält Steinzeug", "Zusätzlich hält Steinzeug", "Dieses Steinzeug hält"]
+)
+def test_what_speaks_to_the_reader_or_points_back_gives_no_reason_in_german(words: str) -> None:
+    rows = make_rows(GERMAN.replace("\n\nSteinzeug hält", f"\n\n{words}"))
+    assert rows and not [row for row in rows if row.qa_pair.type == "reason"]
+
+
 # What the questions of a kind need beside them: patterns, and sets of words.
 NEEDS = {
     "explanation": ({"outside", "goes_on", "continues", "objects", "points_back"}, {"verbs", "no_name"}),
