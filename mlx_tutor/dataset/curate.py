@@ -20,6 +20,7 @@ SAME = 92.0
 # The same of two questions with one answer.
 SAME_FACT = 85.0
 
+CODE = frozenset({"code", "output", "code completion"})
 # Rows that may ask for one fact.
 MOST_WORDINGS = 4
 # Answers of fewer words are said of many things.
@@ -101,10 +102,11 @@ class Facts:
         from rapidfuzz import fuzz, process
 
         others = self.places[_find_place(example)]
+        least = SAME_FACT if example.qa_pair.type in CODE else SAME
         near = process.extract(
-            question, [asked for asked, _ in others], scorer=fuzz.ratio, score_cutoff=SAME, limit=None
+            question, [asked for asked, _ in others], scorer=fuzz.ratio, score_cutoff=least, limit=None
         )
-        return any(fuzz.ratio(answer, others[number][1]) >= SAME for _, _, number in near)
+        return any(fuzz.ratio(answer, others[number][1]) >= least for _, _, number in near)
 
 
 def _is_near(question: str, others: Sequence[str], least: float) -> bool:
@@ -115,7 +117,9 @@ def _is_near(question: str, others: Sequence[str], least: float) -> bool:
 
 
 def _find_place(example: Example) -> tuple[Place, bool]:
-    return (example.origin.source, example.origin.section), bool(example.qa_pair.context)
+    # A program grows from section to section.
+    section = -1 if example.qa_pair.type in CODE else example.origin.section
+    return (example.origin.source, section), bool(example.qa_pair.context)
 
 
 def _list_facts(example: Example) -> list[Hashable]:
