@@ -156,14 +156,18 @@ def _make_folder(path: Path, digest: str, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        _fill_folder(path, digest, partial)
+        fill_folder(path, digest, partial)
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fill_folder(path: Path, digest: str, folder: Path) -> None:
+def fill_folder(path: Path, digest: str, folder: Path, *, exact: bool = False) -> None:
+    """Convert a file into a folder that is there; `exact`: 16-bit weights become float32, and nothing is rounded.
 
+    Raises:
+        ModelError: the file cannot be converted.
+    """
     from mlx_tutor.gguf.config import CLASSES, make_config
     from mlx_tutor.gguf.read import open_gguf
     from mlx_tutor.gguf.tokenizer import write_tokenizer
@@ -172,7 +176,7 @@ def _fill_folder(path: Path, digest: str, folder: Path) -> None:
     file = open_gguf(path, tuple(CLASSES))
     config = make_config(file)
     ends = write_tokenizer(file, folder, config["max_position_embeddings"])
-    weights = Weights(file, config)
+    weights = Weights(file, config, exact=exact)
     config |= {"eos_token_id": ends if len(ends) > 1 else ends[0], "torch_dtype": str(weights.dtype).split(".")[-1]}
     if (bos := file.get("tokenizer.ggml.bos_token_id")) is not None:
         config["bos_token_id"] = bos

@@ -6,7 +6,7 @@ in. Types in groups of 16 or on a grid are dequantized and rounded again, and ho
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,8 @@ class _Sums:
 class Weights:
     """The weights of an MLX model, tensor by tensor, how they are quantized, and what that cost."""
 
-    def __init__(self, file: GGUFFile, config: dict[str, Any]) -> None:
-        """Convert all tensors of a file.
+    def __init__(self, file: GGUFFile, config: dict[str, Any], *, exact: bool = False) -> None:
+        """Convert all tensors of a file; `exact`: what is not quantized becomes float32 and not bfloat16.
 
         Raises:
             ModelError: a tensor is missing, too many, of another shape or of an unknown type.
@@ -66,7 +66,7 @@ class Weights:
         self._sums: dict[tuple[str, int | None], _Sums] = {}
         kinds = {tensor.tensor_type.name for tensor in file.tensors.values()}
         # One dtype for everything not quantized: mixed types would be cast at every use.
-        self.dtype = mx.bfloat16 if kinds <= set(UNROUNDED) else mx.float32
+        self.dtype = mx.bfloat16 if kinds <= set(UNROUNDED) and not exact else mx.float32
         self._convert(config)
 
     @property
@@ -111,7 +111,7 @@ class Weights:
             if tensor is None:
                 self.arrays[path] = mx.zeros(shape, self.dtype)
             else:
-                self._add(path, shape, tensor, _find_heads(name, config))
+                self._add(path, shape, tensor, find_heads(name, config))
 
     def _place_head(self, sources: dict[str, ReaderTensor | None], known: dict[str, tuple[str, Shape]]) -> None:
         """Keep a head of its own; one that is the embedding, rounded otherwise, shares the finer of both."""
@@ -130,7 +130,7 @@ class Weights:
     def _add(self, path: str, shape: Shape, tensor: ReaderTensor, heads: int) -> None:
         self._check(tensor, shape)
         kind = tensor.tensor_type.name
-        data = tensor.data if not heads else tensor.data[_permute(shape[0], heads)]
+        data = tensor.data if not heads else tensor.data[permute(shape[0], heads)]
         if len(shape) == 1 or kind in UNROUNDED:
             value = _dequantize(self._file, data, tensor).reshape(shape)
             self.arrays[path] = mx.array(value).astype(self.dtype)
@@ -162,7 +162,7 @@ def _may_miss(name: str, config: dict[str, Any]) -> bool:
     return name.endswith(".bias") and config["model_type"] == "llama"
 
 
-def _find_heads(name: str, config: dict[str, Any]) -> int:
+def find_heads(name: str, config: Mapping[str, Any]) -> int:
     """How many heads a tensor interleaves: q and k, in Llama models only."""
     if config["model_type"] != "llama" or ".attn_" not in name:
         return 0
@@ -171,7 +171,7 @@ def _find_heads(name: str, config: dict[str, Any]) -> int:
     return int(heads.get(part, 0))
 
 
-def _permute(rows: int, heads: int) -> Array:
+def permute(rows: int, heads: int) -> Array:
     """The rows of a Llama's q or k with the halves of each head apart; llama.cpp stores them in turns."""
     return np.arange(rows).reshape(heads, rows // heads // 2, 2).swapaxes(1, 2).reshape(-1)
 
