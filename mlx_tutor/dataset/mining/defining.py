@@ -108,6 +108,12 @@ class Around:
         named = (*chunk.heading, *BOLD.findall(chunk.text))
         return cls(chunk.language, frozenset(fold_term(strip_bold(text)) for text in named), strip_bold(chunk.text))
 
+    def is_topic(self, term: str, table: DefinitionTable) -> bool:
+        """Whether a term stands out, or would without its first word: "standard deviation" under "Deviation"."""
+        folded = fold_term(term)
+        kind = folded.partition(" ")[2]
+        return folded in self.stand_out or (kind in self.stand_out and not table.rules["no_plain_term"].search(term))
+
     def is_name(self, term: str) -> bool:
         """Whether a term has its capital inside sentences too, and is no abbreviation."""
         if term.isupper() or not all(word[0].isupper() for word in term.split() if len(word) > LONGEST_SMALL):
@@ -167,7 +173,7 @@ def _read_match(
     if "no_text" in table.rules and table.rules["no_text"].search((groups.get("text") or "").strip(" .,")):
         return
     plain, topic = groups.get("plain"), groups.get("topic")
-    if topic and fold_term(topic) not in around.stand_out:
+    if topic and not around.is_topic(topic, table):
         return
     article = (groups.get("article") or groups.get("given") or "").lower()
     for written in filter(None, (groups.get("term") or plain or topic, groups.get("alias"))):

@@ -15,6 +15,9 @@ def find(*texts: str, heading: str = "Harbour", language: str = "en") -> dict[st
     "sentence",
     [
         "A pier is the most popular place of the whole town by far.",
+        "A pier is a part of the harbour and belongs to the town.",
+        "A pier is an important part of a harbour that lives by large ships.",
+        "A pier is one of the places that all of the captains know.",
         "A pier is a difficult issue for all who own a ship of that size.",
         "Piers are the lifeblood of every town that lives by the sea.",
         "Grace Bell is an engineer who built the first crane on the pier.",
@@ -43,6 +46,23 @@ def test_without_bold_type_a_name_with_an_article_needs_a_place_of_its_own() -> 
     assert find(sentence) == {}
     assert find(sentence, heading="Bilge") == {"bilge": sentence}
     assert find("Water gathers in the **bilge**.", sentence) == {"bilge": sentence}
+
+
+def test_a_heading_may_name_the_kind_of_a_term() -> None:
+    sentence = "The dry dock is the basin of a yard from which the water is pumped."
+    assert find(sentence, heading="Dock") == {"dry dock": sentence}
+    assert find("The example dock is the basin of a yard in the north.", heading="Dock") == {}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A bilge is a part of the hull that no sailor can see.",
+        "A wing is one of the three sheds that close off a basin.",
+    ],
+)
+def test_what_tells_a_part_from_the_others_defines_it(sentence: str) -> None:
+    assert list(find(sentence).values()) == [sentence]
 
 
 def test_a_plural_is_told_by_its_verb() -> None:
