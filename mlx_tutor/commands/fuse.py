@@ -22,7 +22,7 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     from dataclasses import replace
 
     from mlx_tutor.display import draw_rows
-    from mlx_tutor.fuse.fuse import list_trials
+    from mlx_tutor.fuse.card import list_trials
     from mlx_tutor.stages.model import run_fuse
 
     if bits and dequantize:

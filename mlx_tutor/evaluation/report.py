@@ -17,7 +17,7 @@ from mlx_tutor.evaluation.report_checks import (
     tabulate_speed,
 )
 from mlx_tutor.files import hash_value, read_json, write_text
-from mlx_tutor.fuse.fuse import list_trials
+from mlx_tutor.fuse.card import list_trials
 from mlx_tutor.records import describe_end, describe_parameters, describe_share, split_question
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run

@@ -11,6 +11,7 @@ import mlx.core as mx
 
 from mlx_tutor.errors import ModelError
 from mlx_tutor.files import disk_errors, read_json, write_text
+from mlx_tutor.fuse.card import find_system
 from mlx_tutor.fuse.modelfile import write_modelfile
 from mlx_tutor.gguf.convert import fill_folder
 from mlx_tutor.gguf.vocabulary import Vocabulary
@@ -84,7 +85,7 @@ class Exporter:
             raise ModelError(f"{folder} is there already. Add --replace, or pick another folder with --to.")
         self._check_fused()
         text = write_modelfile(
-            self.run.name, WEIGHTS, self._load_tokenizer(), self._config, self._system, self.recipe.generate
+            self.run.name, WEIGHTS, self._load_tokenizer(), self._config, find_system(self.run), self.recipe.generate
         )
         with _write_beside(folder) as beside:
             report = self._write_weights(pick_type(self.run.fused), beside / WEIGHTS, folder)
@@ -98,12 +99,6 @@ class Exporter:
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = read_json(self.run.fused / "config.json")
         return config
-
-    @property
-    def _system(self) -> str:
-        """The system prompt that the run was trained with."""
-        trained = self.run.read().get("recipe", {}).get("course", {})
-        return str(trained.get("system_prompt", self.recipe.course.system_prompt))
 
     def _check_fused(self) -> None:
         if not self.run.is_fused:
@@ -126,7 +121,9 @@ class Exporter:
         }
         draft.write(file, describe_tokenizer(tokenizer), about, self._tell_written)
         top1, tokens = self._check(file, kind) if self.rows else (None, 0)
-        return ExportReport(self.run.name, str(target), kind, file.stat().st_size / 1e6, tokens, top1, self._system)
+        return ExportReport(
+            self.run.name, str(target), kind, file.stat().st_size / 1e6, tokens, top1, find_system(self.run)
+        )
 
     def _tell_written(self, done: int, total: int) -> None:
         self.on_progress("writing", done / total, 4 if self.rows else 1)

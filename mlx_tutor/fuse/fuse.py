@@ -7,7 +7,7 @@ word. So what was written is loaded and compared: the smallest choice of bits th
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +20,15 @@ from mlx_tutor.errors import DatasetError, ModelError
 from mlx_tutor.files import hash_sample, hash_value, read_json, write_json, write_text
 from mlx_tutor.fuse.agreement import BATCH_SIZE, Reference, Sums, average
 from mlx_tutor.fuse.bits import LADDER
+from mlx_tutor.fuse.card import write_card, write_generation
 from mlx_tutor.fuse.curvature import measure_curvature
 from mlx_tutor.fuse.frontier import EVERY, FuseTrial, Size, find_smallest, judge, list_sizes
 from mlx_tutor.fuse.write import Merged, measure_size
 from mlx_tutor.models import LoadedModel, hash_model, lend_adapter, load_model, prepare_layer
 from mlx_tutor.provenance import describe_environment
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import describe_bits, describe_share
+from mlx_tutor.records import describe_bits
 from mlx_tutor.settings import FuseSettings
-from mlx_tutor.tables import Table
 from mlx_tutor.training.batches import TokenRow
 from mlx_tutor.training.lower import find_first_adapted, is_same_below, open_lower
 from mlx_tutor.training.rows import TokenRows, tokenize_rows
@@ -265,7 +265,7 @@ def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | 
 
 
 def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
-    """Write the model's card and fuse.json beside it, then move the folder into place."""
+    """Write the model's card, its settings and fuse.json beside it, then move the folder into place."""
     record = {
         "result": asdict(report),
         "inputs": hash_inputs(run, recipe),
@@ -273,7 +273,8 @@ def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
         "environment": describe_environment(),
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
-    write_text(draft / "README.md", _write_card(run, report))
+    write_text(draft / "README.md", write_card(run, asdict(report), report.summary()))
+    write_generation(draft, recipe.generate)
     write_json(draft / "fuse.json", record)
     old = run.fused.with_name(f".{run.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -281,50 +282,3 @@ def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
         run.fused.rename(old)
     draft.rename(run.fused)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_card(run: Run, report: FuseReport) -> str:
-    record = run.read()
-    table = Table(*list_trials(asdict(report))).to_markdown()
-    return f"""---
-base_model: {record["base"]}
-library_name: mlx
-tags: [mlx, mlx-tutor]
----
-# {run.name}
-
-{record["base"]}, fine-tuned on course `{record["course"]}` and fused by mlx-tutor.
-
-Answer loss on the validation split, in nats a token: base {report.loss_base:.3f}, adapter {report.loss_adapter:.3f},
-this model {report.loss_fused:.3f}. {report.summary()}.
-
-{table}
-Sizes were sought on some of the validation rows and decided on {describe_share(report.rows, report.total_rows)}; the
-last row of the table is this model, as written. Bits: the mean over the layers with an adapter; layers: how many of
-them have how many. Kept: the share of the training's gain in loss.
-Top-1: how often this model and the adapter find the same token most likely. KL from the adapter, in nats.
-
-    mlx_lm.generate --model . --prompt "..."
-"""
-
-
-def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table of all that was tried, from what fuse.json says; the last is what was written."""
-    headings = ["bits", "rows", "loss", "kept", "top-1", "KL", "size", "of base", "layers"]
-    rows = []
-    for trial in result["tried"]:
-        retention = trial["retention"]
-        rows.append(
-            [
-                describe_bits(trial["bits"]).removesuffix("-bit"),
-                str(trial["rows"]),
-                f"{trial['loss']:.3f}",
-                "-" if retention is None else f"{100 * retention:.1f} %",
-                f"{100 * trial['top1']:.1f} %",
-                f"{trial['kl']:.5f}",
-                f"{trial['megabytes']:,.1f} MB",
-                f"{trial['megabytes'] / result['megabytes_base']:.2f}x",
-                " ".join(f"{count}x{width}" for width, count in trial.get("layers", {}).items()),
-            ]
-        )
-    return headings, rows

@@ -241,10 +241,13 @@ def warn_stale_fuse(job: Job, run: Run) -> None:
 
 def run_fuse(job: Job, run: Run) -> Outcome:
     """Adapter -> fused model, checked against the adapter."""
+    from mlx_tutor.fuse.card import write_generation
     from mlx_tutor.fuse.fuse import fuse_run, is_fuse_current, read_fuse
 
     record = read_fuse(run)
     if record is not None and is_fuse_current(run, job.recipe):
+        # The weights do not depend on these settings.
+        write_generation(run.fused, job.recipe.generate)
         result = record["result"]
         return finish(job, Outcome("fuse", describe_fuse(result), result, up_to_date=True))
     base = find_base(job, run)

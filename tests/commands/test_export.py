@@ -1,4 +1,4 @@
-"""`mlx-tutor export` of a fused model; of the rows: test_tables.py."""
+"""`mlx-tutor export` of a fused model, and what goes with the model; of the rows: test_tables.py."""
 
 import json
 import shlex
@@ -49,3 +49,13 @@ def test_a_tokenizer_without_merges_is_refused(finished: Path, invoke: Invoke) -
     assert not (finished / "corpora" / "demo" / "exports").exists() or not any(
         (finished / "corpora" / "demo" / "exports").iterdir()
     )
+
+
+def test_a_changed_recipe_changes_the_settings_and_not_the_weights(finished: Path, invoke: Invoke) -> None:
+    folder = finished / "fused_models" / "demo"
+    weights, file = folder / "model.safetensors", folder / "generation_config.json"
+    assert json.loads(file.read_text())["max_new_tokens"] == 12 and "Tutor." in (folder / "README.md").read_text()
+    written = weights.stat().st_mtime_ns
+    result = invoke("fuse", "--set", "generate.temp=0.6")
+    assert result.exit_code == 0, result.output
+    assert json.loads(file.read_text())["temperature"] == 0.6 and weights.stat().st_mtime_ns == written

@@ -17,9 +17,10 @@ import pytest
 from mlx_tutor.errors import ModelError
 from mlx_tutor.fuse.agreement import Agreement, Reference, average
 from mlx_tutor.fuse.bits import LayerCost, choose_bits
+from mlx_tutor.fuse.card import list_trials
 from mlx_tutor.fuse.curvature import measure_curvature
 from mlx_tutor.fuse.frontier import judge, list_sizes
-from mlx_tutor.fuse.fuse import FUSER, fuse_run, is_fuse_current, list_trials, pick_fitting, read_fuse
+from mlx_tutor.fuse.fuse import FUSER, fuse_run, is_fuse_current, pick_fitting, read_fuse
 from mlx_tutor.fuse.rounding import estimate_harm, factor_curvature, pack_codes, round_layer
 from mlx_tutor.fuse.write import Merged, measure_size
 from mlx_tutor.generate import generate_answer
