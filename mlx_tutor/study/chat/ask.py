@@ -8,12 +8,12 @@ from mlx_tutor.dataset.messages import add_grounding, defuse_marks, write_passag
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
+from mlx_tutor.hide import CodeHider, hide_code
 from mlx_tutor.models import LoadedModel, context_length, render_prompt
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Message
 from mlx_tutor.records import describe_place as join_place
 from mlx_tutor.settings import GenerateSettings
-from mlx_tutor.study.chat.hide import CodeHider, hide_code
 from mlx_tutor.study.chat.support import Source, find_support
 from mlx_tutor.study.search.index import Index
 from mlx_tutor.study.search.passages import Passage

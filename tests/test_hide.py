@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_tutor.generate import Answer, PromptCache
+from mlx_tutor.hide import NOTE, CodeHider, hide_code
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.study.chat import ask
 from mlx_tutor.study.chat.conversation import Conversation, answer_turn
-from mlx_tutor.study.chat.hide import NOTE, CodeHider, hide_code
 
 MIXED = (
     "The mean is the sum over the count.\n\n```python\nimport numpy as np\n\nprint(np.mean(x))\n```\n\nThen:\n"
