@@ -1,8 +1,8 @@
-"""Replacing code in answers by a note, also while the answer is being written."""
+"""Whether a text holds code, and replacing code in answers by a note, also while the answer is being written."""
 
 import re
 
-NOTE = "[code left out: this exam allows none]"
+NOTE = "[code left out: none is allowed here]"
 OPENERS = re.compile(r"(?P<fence>`{3,}|~{3,})|<(?P<tag>pre|code|samp|kbd|tt|xmp|listing)\b[^>\n]*>?", re.IGNORECASE)
 SPAN = re.compile(r"(`{1,2})([^`\n]+)\1(?!`)")
 # A span with only a name is no code; with one of these characters it is.
@@ -116,3 +116,8 @@ def hide_code(text: str) -> str:
     """A whole answer without its code."""
     hider = CodeHider()
     return (hider.feed(text) + hider.finish()).strip()
+
+
+def has_code(text: str) -> bool:
+    """Whether `hide_code` leaves something out."""
+    return "[code left out" in hide_code(text.replace("[code left out", ""))

@@ -52,6 +52,10 @@ class Recipe:
     gate: GateSettings = field(default_factory=GateSettings)
     rate: RateSettings = field(default_factory=RateSettings)
 
+    def hides_code(self, exam: bool = False) -> bool:
+        """Whether a note takes the place of code in answers, in an exam or outside."""
+        return not self.course.allow_code or (exam and not self.exam.allow_code)
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The resolved recipe as written to manifests."""
         return asdict(self)

@@ -55,6 +55,10 @@ class CourseSettings:
         SYSTEM_PROMPT,
         "who the tutor is; the same in training, compare and chat; the default is in the course's language",
     )
+    allow_code: bool = setting(
+        True,
+        "false: the system prompt asks for none, rows with code are left out, and so is code in answers",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,10 @@ class DatasetSettings:
     sentence_share: float = setting(
         0.16, "largest share of tasks about one sentence: completions, titles, keywords", low=0.0, high=1.0
     )
+    code_share: float = setting(
+        1.0, "largest share of rows that hold code; 0: none, though answers may; see `course.allow_code`",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(
         (), "files such as past exams: kept out of training, with what repeats them; their rows are the test"
@@ -310,6 +318,9 @@ class GateSettings:
     )
     overrefused: float = setting(
         1.0, "largest share of the course's questions that may be refused; 1: off", low=0.0, high=1.0
+    )
+    code: float = setting(
+        1.0, "largest share of answers that may hold code, before it is left out; 1: off", low=0.0, high=1.0
     )
     copied_words: int = setting(0, "longest word-for-word run of source text in an answer; 0: off", low=0)
     copied: float = setting(

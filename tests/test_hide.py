@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_tutor.generate import Answer, PromptCache
-from mlx_tutor.hide import NOTE, CodeHider, hide_code
+from mlx_tutor.hide import NOTE, CodeHider, has_code, hide_code
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
+from mlx_tutor.settings import CourseSettings, ExamSettings
 from mlx_tutor.study.chat import ask
 from mlx_tutor.study.chat.conversation import Conversation, answer_turn
 
@@ -56,6 +57,7 @@ MIXED = (
 )
 def test_code_is_left_out(text: str, shown: str) -> None:
     assert hide_code(text) == shown
+    assert has_code(text) == (text != shown)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,9 @@ def test_code_is_left_out(text: str, shown: str) -> None:
 )
 def test_all_else_stays(text: str) -> None:
     assert hide_code(text) == text
+    assert not has_code(text)
+    # A note in an answer of before is no code.
+    assert not has_code(f"{text}\n\n{NOTE}")
 
 
 @settings(max_examples=150, deadline=None)
@@ -97,19 +102,40 @@ def test_no_code_is_ever_shown() -> None:
     assert shown.count(NOTE) == 2 and shown.endswith("Done, so y = a + b*x.") and "`mode`" in shown
 
 
-@pytest.mark.parametrize("without_code", [True, False])
-def test_a_conversation_without_code(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, without_code: bool) -> None:
-    def write_program(loaded: Any, messages: Any, settings: Any, on_text: Callable[[str], None], *rest: Any) -> Answer:
-        for start in range(0, len(MIXED), 7):
-            on_text(MIXED[start : start + 7])
-        return Answer(MIXED, 1, 1, 1.0, 0.0, "stop", 0.0)
+def write_program(
+    loaded: Any, messages: Any, settings: Any, on_text: Callable[[str], None], *rest: Any, **more: Any
+) -> Answer:
+    """In place of a model: one of a few thousand random weights writes no code."""
+    for start in range(0, len(MIXED), 7):
+        on_text(MIXED[start : start + 7])
+    return Answer(MIXED, 1, 1, 1.0, 0.0, "stop", 0.0)
 
-    # A model of a few thousand random weights writes no code.
+
+@pytest.mark.parametrize("without_code", [True, False])
+@pytest.mark.parametrize("exam", [True, False])
+def test_a_conversation_without_code(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, without_code: bool, exam: bool
+) -> None:
     monkeypatch.setattr(ask, "generate_answer", write_program)
+    hidden = Recipe(exam=ExamSettings(allow_code=False)) if exam else Recipe(CourseSettings(allow_code=False))
+    recipe = hidden if without_code else Recipe()
     shown: list[str] = []
     turn = answer_turn(
-        *(load_model(tiny_model), None, Conversation(), "How is the mean computed?", Recipe(), PromptCache()),
+        *(load_model(tiny_model), None, Conversation(), "How is the mean computed?", recipe, PromptCache()),
         on_text=shown.append,
-        without_code=without_code,
+        exam=exam,
     )
     assert "".join(shown).strip() == turn.cited.answer.text == (hide_code(MIXED) if without_code else MIXED)
+
+
+def test_an_exam_setting_does_not_count_outside_exams() -> None:
+    assert not Recipe(exam=ExamSettings(allow_code=False)).hides_code()
+    assert Recipe(CourseSettings(allow_code=False)).hides_code(exam=True)
+
+
+def test_a_question_to_a_course_without_code(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "generate_answer", write_program)
+    shown: list[str] = []
+    recipe = Recipe(CourseSettings(allow_code=False))
+    cited = ask.answer_question(load_model(tiny_model), None, "Write a program.", recipe, on_text=shown.append)
+    assert "".join(shown).strip() == cited.answer.text == hide_code(MIXED)

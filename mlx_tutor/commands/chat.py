@@ -259,7 +259,7 @@ def answer_line(chat: ChatSession, question: str, replaces: "Turn | None" = None
             write,
             is_stopped,
             replaces,
-            without_code=chat.exam is not None and not job.recipe.exam.allow_code,
+            exam=chat.exam is not None,
         )
         # Logged before the answer is shown as finished.
         if chat.exam is not None:

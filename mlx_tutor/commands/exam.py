@@ -163,7 +163,10 @@ def list_start(start: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for part, files in take(start, "files", dict).items():
         if isinstance(files, dict) and files:
             yield f"  {part}", ", ".join(f"{name} {str(digest)[:12]}" for name, digest in files.items())
-    allowed = take(take(take(start, "recipe", dict), "exam", dict), "allow_code", bool)
+    recipe = take(start, "recipe", dict)
+    # Records from before the course could forbid code have no such setting of the course.
+    outside = take(recipe, "course", dict).get("allow_code", True)
+    allowed = take(take(recipe, "exam", dict), "allow_code", bool) and outside is True
     yield "code in answers", "allowed" if allowed else "left out"
     for layer in take(start, "layers", list):
         yield str(take(layer, "name", str)), str(take(layer, "state", str))

@@ -31,7 +31,7 @@ from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.mining.statements import make_statements
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
 from mlx_tutor.dataset.mining.worked import make_worked_rows
-from mlx_tutor.dataset.quotas import apply_quotas
+from mlx_tutor.dataset.quotas import CODE_ABOVE, CODE_REASON, apply_quotas, holds_code, leave_code_out
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.repeats import Repeat
 from mlx_tutor.dataset.split import SPLITS
@@ -73,6 +73,7 @@ class BuildReport:
     where only thin sections were filled, how many there were and how many are left. `kept_edited` names the
     folder where rows that were edited by hand were put before they were replaced. `repeats` are sections that stand
     in another place too, and gave rows only there. `sparse` are files with few rows for their length, and why.
+    `code` counts the rows that hold code.
     """
 
     splits: dict[str, int]
@@ -85,6 +86,7 @@ class BuildReport:
     firewall: FirewallReport | None = None
     repeats: tuple[Repeat, ...] = ()
     sparse: tuple[SparseLesson, ...] = ()
+    code: int = 0
 
 
 def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
@@ -172,15 +174,22 @@ def build_dataset(
     documents = once.documents
     filled = thin or frozenset()
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe, taught, filled))
-    kept, dropped = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
+    allowed, coded = leave_code_out(made.examples, recipe.course)
+    kept, dropped = curate_examples(allowed, count_tokens, recipe.train.max_seq_length)
     kept, over = apply_quotas(kept, recipe.dataset)
-    dropped += [*over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
+    dropped += [*coded, *over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
     dropped += [_write_repeat(repeat, recipe) for repeat in once.repeats]
-    splits, repeated, firewall = deal_examples(kept, documents, recipe, once.alike)
+    try:
+        splits, repeated, firewall = deal_examples(kept, documents, recipe, once.alike)
+    except DatasetError as err:
+        if not any(reason in (CODE_REASON, CODE_ABOVE) for _, reason in dropped):
+            raise
+        raise DatasetError(f"{err} Rows with code are left out: see course.allow_code and dataset.code_share.") from err
     answers = read_rated(course, recipe.rate.criteria) if from_ratings else []
     rated, refused = pick_rated(answers, recipe, documents, splits, count_tokens)
-    splits["train"] += rated
-    dropped += [*repeated, *refused]
+    # Once more, for general instructions and rated answers.
+    splits["train"], coded = leave_code_out([*splits["train"], *rated], recipe.course)
+    dropped += [*repeated, *refused, *coded]
     rows = [example for split in SPLITS for example in splits[split]]
     kept_edited = _keep_edited(course)
     paths = {split: course.dataset / f"{split}.jsonl" for split in SPLITS}
@@ -197,6 +206,7 @@ def build_dataset(
         teacher=taught.to_json(recipe.teacher) if taught else None,
         firewall=firewall,
         repeats=once.repeats,
+        code=sum(map(holds_code, rows)),
         sparse=find_sparse(documents, cut_chunks(documents, recipe), rows, dropped),
         gaps=None
         if thin is None
@@ -216,7 +226,8 @@ def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[M
     """The sections that give fewer than `dataset.gap_rows` rows without a teacher; none of past exams."""
     documents = read_once(course, recipe).documents
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe))
-    kept, _ = curate_examples(made.examples, count_tokens, recipe.train.max_seq_length)
+    allowed, _ = leave_code_out(made.examples, recipe.course)
+    kept, _ = curate_examples(allowed, count_tokens, recipe.train.max_seq_length)
     asked = [document for document in documents if document.source not in recipe.dataset.holdout]
     return find_thin(asked, kept, recipe.dataset.gap_rows)
 

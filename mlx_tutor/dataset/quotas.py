@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
 from mlx_tutor.dataset.mining.language import rank
+from mlx_tutor.hide import has_code
 from mlx_tutor.records import Example
-from mlx_tutor.settings import DatasetSettings
+from mlx_tutor.settings import CourseSettings, DatasetSettings
 
 # In a course of few sections each has a large share: this many times an even share is always allowed, and so many rows.
 EVEN, FEW = 2.0, 100
@@ -24,6 +25,8 @@ SENTENCE_TASKS = frozenset(
 )
 # A course with fewer rows keeps more of them: of a language without a table there are no others.
 FEW_SENTENCES = 40
+CODE_ABOVE = "above dataset.code_share"
+CODE_REASON = "holds code, and course.allow_code is false"
 
 
 def apply_quotas(
@@ -59,12 +62,41 @@ def apply_quotas(
     limit(settings.method_share, "method_share", _find_method, _find_section)
     left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
     sentences = [i for i in left if examples[i].origin.method in SENTENCE_TASKS]
-    others, share = len(left) - len(sentences), settings.sentence_share
-    most = max(FEW_SENTENCES - others, int(others * share / (1 - share)) if share < 1 else len(sentences))
-    for i in _spread(examples, sentences, _find_method, settings.seed)[max(0, most) :]:
-        dropped[i] = "above dataset.sentence_share"
+    coded = [i for i in left if settings.code_share < 1 and holds_code(examples[i])]
+    kinds = (
+        (sentences, settings.sentence_share, FEW_SENTENCES, _find_method, "above dataset.sentence_share"),
+        (coded, settings.code_share, 0, _find_section, CODE_ABOVE),
+    )
+    before = -1
+    # Rows that one kind loses make the share of the other larger.
+    while before < len(dropped):
+        before = len(dropped)
+        for group, share, few, other, reason in kinds:
+            kept_group = [i for i in group if i not in dropped]
+            others = sum(i not in dropped for i in left) - len(kept_group)
+            most = max(few - others, int(others * share / (1 - share)) if share < 1 else len(kept_group))
+            for i in _spread(examples, kept_group, other, settings.seed)[max(0, most) :]:
+                dropped[i] = reason
     kept = [row for i, row in enumerate(examples) if i not in dropped]
     return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
+
+
+def holds_code(example: Example) -> bool:
+    """Whether question, passage or answer of a row hold code."""
+    return any(has_code(turn["content"]) for turn in example.messages if turn["role"] != "system")
+
+
+def leave_code_out(
+    examples: Sequence[Example], course: CourseSettings
+) -> tuple[list[Example], list[tuple[Example, str]]]:
+    """The rows that `course.allow_code` leaves, and those with code with the reason."""
+    if course.allow_code:
+        return list(examples), []
+    coded = [holds_code(example) for example in examples]
+    return (
+        [example for example, has in zip(examples, coded, strict=True) if not has],
+        [(example, CODE_REASON) for example, has in zip(examples, coded, strict=True) if has],
+    )
 
 
 def _spread(

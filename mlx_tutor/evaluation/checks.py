@@ -215,7 +215,9 @@ def measure_guards(
     mx.reset_peak_memory()
     prompt = recipe.course.system_prompt
     system: list[Message] = [{"role": "system", "content": prompt}] if prompt else []
-    guards: list[Guard] = list_guards(list_facts(rows, recipe.course.language), sources, limit, seed)
+    guards: list[Guard] = list_guards(
+        list_facts(rows, recipe.course.language), sources, limit, seed, recipe.course.allow_code
+    )
     found_refusals = find_refusals(rows["train"])
     taught = [begin for begin, _ in found_refusals.most_common()]
     refusal = taught[0] if taught else REFUSAL

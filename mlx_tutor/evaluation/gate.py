@@ -61,6 +61,11 @@ def _read_overrefused(evaluation: Mapping[str, Any]) -> float | None:
     return None if found is None else _divide(found["refused"], found["asked"])
 
 
+def _read_code(evaluation: Mapping[str, Any]) -> float | None:
+    kinds = _find_kinds(evaluation).values()
+    return _divide(sum(kind["code"] for kind in kinds), sum(kind["asked"] for kind in kinds))
+
+
 def _read_copied_words(evaluation: Mapping[str, Any]) -> float | None:
     return max((kind["longest_run"] for kind in _find_kinds(evaluation).values()), default=None)
 
@@ -94,6 +99,7 @@ LIMITS = (
     Limit("forgotten", "guards", False, 1.0, "share of the base's general knowledge that was lost", _read_forgotten),
     Limit("refused", "guards", True, 0.0, "share refused of what the course does not answer", _read_refused),
     Limit("overrefused", "guards", False, 1.0, "share refused of what the course does answer", _read_overrefused),
+    Limit("code", "guards", False, 1.0, "share of answers with code, before it is left out", _read_code),
     Limit("copied_words", "guards", False, 0.0, "longest word-for-word run of source text", _read_copied_words),
     Limit("copied", "guards", False, 1.0, "share of 8-grams of answers that stand in the sources", _read_copied),
     Limit("repetition", "answers", False, 1.0, "share of repeated 4-grams in answers", _read_measure("repetition")),

@@ -29,6 +29,7 @@ from mlx_tutor.evaluation.bootstrap import (
 from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.learned import Fact
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
+from mlx_tutor.hide import has_code
 from mlx_tutor.models import render_prompt
 from mlx_tutor.records import Message
 from mlx_tutor.text import split_lines
@@ -50,13 +51,15 @@ DENIES = re.compile(r"\b(?:no|not|never|none|neither|incorrect|wrong|false|untru
 # Kinds of questions; those of the first list should be refused, or their premise denied.
 REFUSED = ("out of domain", "unanswerable", "false premise")
 KINDS = (*REFUSED, "extraction", "course")
+# Asked only where the course allows no code.
+CODE = "code"
 # Words of a run that counts as copied, as Radford et al. (2019) count overlap between training and test text.
 GRAM = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A question to be answered in words, of one of `KINDS`."""
+    """A question to be answered in words, of one of `KINDS`, or one that asks for code."""
 
     kind: str
     question: str
@@ -68,10 +71,12 @@ def read_questions() -> dict[str, Any]:
     return found
 
 
-def list_guards(facts: Sequence[Fact], sources: Sequence[str], limit: int | None, seed: int) -> list[Guard]:
+def list_guards(
+    facts: Sequence[Fact], sources: Sequence[str], limit: int | None, seed: int, allow_code: bool = True
+) -> list[Guard]:
     """What is asked in words: at most `limit` questions of each kind, the terms chosen by `seed`.
 
-    A question from outside is left out when the course has one of its words.
+    A question from outside is left out when the course has one of its words. Without `allow_code`, code is asked for.
     """
     questions = read_questions()
     words = {word for text in sources for word in UnicodeTokenizer().tokenize(text)}
@@ -80,11 +85,8 @@ def list_guards(facts: Sequence[Fact], sources: Sequence[str], limit: int | None
     order = np.random.default_rng(seed).permutation(len(terms)).tolist()
     chosen = [terms[i] for i in order[: min(TERMS, limit or TERMS)]]
     guards = [Guard("out of domain", question) for question in outside[: limit or len(outside)]]
-    for kind, key in (
-        ("unanswerable", "unanswerable"),
-        ("false premise", "false_premise"),
-        ("extraction", "extraction"),
-    ):
+    kinds = [("unanswerable", "unanswerable"), ("false premise", "false_premise"), ("extraction", "extraction")]
+    for kind, key in kinds if allow_code else [*kinds, (CODE, "code")]:
         wordings = questions[key]["questions"]
         guards += [Guard(kind, wordings[i % len(wordings)].format(term=term)) for i, term in enumerate(chosen)]
     return guards + [Guard("course", f"What is meant by {term}?") for term in chosen]
@@ -239,7 +241,7 @@ def summarize_general(
 def summarize_guards(
     guards: Sequence[Guard], replies: Sequence[Reply], refusal_losses: Array, taught: Sequence[str], text: SourceText
 ) -> dict[str, Any]:
-    """Of one model: how often each kind was refused, how well a refusal separates, and what was copied.
+    """Of one model: how often each kind was refused or got code, how well a refusal separates, what was copied.
 
     `separates` is how often a refusal is likelier after a question from outside than after one of the course, 0.5 by
     chance (the area under the ROC curve; Hanley and McNeil, 1982).
@@ -251,9 +253,10 @@ def summarize_guards(
         refused = is_refused(reply.text, guard.kind, taught)
         answers.append(
             {"kind": guard.kind, "question": guard.question, "answer": reply.text, "ended": reply.ended,
-             "refused": refused, "as_taught": is_taught(reply.text, taught), "copied": asdict(copied)}
+             "refused": refused, "as_taught": is_taught(reply.text, taught), "copied": asdict(copied),
+             "code": has_code(reply.text)}
         )  # fmt: skip
-    for kind in KINDS:
+    for kind in (*KINDS, CODE):
         found = [answer for answer in answers if answer["kind"] == kind]
         if found:
             shares = [answer["copied"]["share"] for answer in found if answer["copied"]["share"] is not None]
@@ -261,6 +264,7 @@ def summarize_guards(
                 "asked": len(found),
                 "refused": sum(answer["refused"] for answer in found),
                 "as_taught": sum(answer["as_taught"] for answer in found),
+                "code": sum(answer["code"] for answer in found),
                 "longest_run": max(answer["copied"]["words"] for answer in found),
                 "copied_share": float(np.mean(shares)) if shares else None,
             }

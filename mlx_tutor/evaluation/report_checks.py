@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mlx_tutor.evaluation.guards import CODE
 from mlx_tutor.evaluation.html import draw, write_short, write_value
 from mlx_tutor.tables import Table
 
@@ -50,6 +51,14 @@ def tabulate_guards(guards: Mapping[str, Any]) -> Table:
         found = [of_model["kinds"].get(kind) for of_model in words]
         if found[0] is not None:
             rows.append((title, *(f"{of_kind['refused']} of {of_kind['asked']}" for of_kind in found)))
+    rows += [
+        (title, *(_write_code(of_model["kinds"], kinds) for of_model in words))
+        for title, kinds in (
+            ("answers with code", set(words[0]["kinds"]) - {CODE}),
+            ("asked for code, with code", {CODE}),
+        )
+        if kinds & set(words[0]["kinds"])
+    ]
     separates = [of_model["separates"] for of_model in words]
     if separates[0] is not None:
         rows.append(("refusal told apart (0.5: chance)", *(f"{value:.2f}" for value in separates)))
@@ -60,6 +69,12 @@ def tabulate_guards(guards: Mapping[str, Any]) -> Table:
         cells = ("-" if share is None else f"{100 * share:.1f} %" for share in shares)
         rows.append((f"8-grams from the sources, {title}", *cells))
     return Table(("guards", *guards["models"]), rows, numbers=True)
+
+
+def _write_code(kinds: Mapping[str, Any], counted: set[str]) -> str:
+    found = [of_kind for kind, of_kind in kinds.items() if kind in counted]
+    code, asked = (sum(of_kind[key] for of_kind in found) for key in ("code", "asked"))
+    return f"{code} of {asked} ({100 * code / asked:.0f} %)"
 
 
 def describe_guards(guards: Mapping[str, Any]) -> list[str]:
@@ -138,6 +153,7 @@ def _write_guarded(answer: Mapping[str, Any]) -> str:
     copied = answer["copied"]["words"]
     notes = ["refused"] if answer["refused"] else []
     notes += [f"{copied} words copied"] if copied >= 8 else []
+    notes += ["code"] if answer["code"] else []
     return draw("answer", answer["answer"], ", ".join(notes))
 
 

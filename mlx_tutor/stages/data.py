@@ -168,6 +168,8 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     job.screen.explain(
         f"dropped: {', '.join(f'{why} ({count})' for why, count in result['dropped'].items()) or 'none'}"
     )
+    if line := describe_code(result):
+        job.screen.say(f"code      {line}")
     for line in describe_repeats(result["repeats"]):
         job.screen.say(f"repeats   {line}")
     if sparse := [SparseLesson(**lesson) for lesson in result["sparse"]]:
@@ -178,6 +180,17 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
         job.screen.explain(describe_sparse(lesson))
     if result["kept_edited"]:
         job.screen.warn(f"Rows that were edited by hand are kept in {result['kept_edited']}.")
+
+
+def describe_code(result: Mapping[str, Any]) -> str:
+    """`70 of 1,795 rows hold code (4 %), 12 were left out`; "" where there is none."""
+    from mlx_tutor.dataset.quotas import CODE_ABOVE, CODE_REASON
+
+    rows, left_out = sum(result["splits"].values()), sum(result["dropped"].get(r, 0) for r in (CODE_ABOVE, CODE_REASON))
+    if not result["code"] and not left_out:
+        return ""
+    share = f" ({100 * result['code'] / rows:.0f} %)" if result["code"] else ""
+    return f"{result['code']:,} of {rows:,} rows hold code{share}{f', {left_out:,} were left out' if left_out else ''}"
 
 
 def describe_repeats(repeats: Sequence[Mapping[str, Any]]) -> Iterator[str]:

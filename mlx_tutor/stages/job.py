@@ -61,12 +61,17 @@ def open_job(options: Options) -> Job:
 
 
 def settle_language(recipe: Recipe, course: Course) -> Recipe:
-    """The recipe with the course's language and the default system prompt in it, where it does not set them."""
+    """The recipe with the course's language, and the whole system prompt: the default one where it sets none.
+
+    Where the course allows no code, the prompt says so.
+    """
     settings = recipe.course
     language = settings.language or find_language(course)
     prompt = settings.system_prompt
     if prompt == SYSTEM_PROMPT:
         prompt = read_frame(language).get("prompt", prompt)
+    if not settings.allow_code:
+        prompt = f"{prompt} {read_frame(language)['no_code']}".strip()
     return replace(recipe, course=replace(settings, language=language, system_prompt=prompt))
 
 

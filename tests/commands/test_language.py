@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlx_tutor.extract.extract import read_documents
-from mlx_tutor.languages.table import read_frame
+from mlx_tutor.languages.table import list_languages, read_frame
 from mlx_tutor.settings import SYSTEM_PROMPT
 from mlx_tutor.stages.job import Options, open_job
 from mlx_tutor.study.chat.ask import write_prompt
@@ -134,3 +134,27 @@ def test_languages_are_named_and_a_file_that_tells_none_is_in_that_of_the_course
     documents = read_documents(open_job(Options(course="kurs")).course)
     assert [document.language for document in documents] == ["de", "en", "de"]
     assert "up to date" in invoke("extract").stderr
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_a_course_without_code_says_so_in_its_language_after_any_prompt(course: Path, code: str) -> None:
+    write_course(course, f'[course]\nallow_code = false\nlanguage = "{code}"\nsystem_prompt = "Tutor."\n')
+    assert open_job(Options(course="kurs")).recipe.course.system_prompt == f"Tutor. {read_frame(code)['no_code']}"
+    other = "de" if code == "en" else "en"
+    assert read_frame(code)["no_code"] != read_frame(other)["no_code"]
+    allowed = open_job(Options(course="kurs", overrides=("course.allow_code=true",)))
+    assert allowed.recipe.course.system_prompt == "Tutor."
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("course.allow_code=never", "course.allow_code must be true or false"),
+        ("dataset.code_share=1.2", "dataset.code_share must be between 0 and 1"),
+        ("dataset.code_share=some", "dataset.code_share must be a number"),
+    ],
+)
+def test_settings_of_code_that_cannot_be(course: Path, invoke: Invoke, setting: str, said: str) -> None:
+    write_course(course)
+    result = invoke("build", "--set", setting)
+    assert result.exit_code == 1 and said in result.stderr and result.stderr.count("\n") == 1

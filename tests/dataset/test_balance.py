@@ -5,9 +5,9 @@ import pytest
 from mlx_tutor.dataset.balance import Mined, gives_answer_away, settle_answers
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.mining.concepts import collect_concepts
-from mlx_tutor.dataset.quotas import apply_quotas
+from mlx_tutor.dataset.quotas import apply_quotas, holds_code, leave_code_out
 from mlx_tutor.records import Block, Chunk, Example, Message, Origin, QaPair
-from mlx_tutor.settings import DatasetSettings
+from mlx_tutor.settings import CourseSettings, DatasetSettings
 from tests.dataset.rows import make_rows
 
 DRIFT = """# Currents
@@ -111,3 +111,26 @@ def test_sentence_tasks_are_a_sixth_at_most_but_where_there_is_nothing_else(othe
     kept, dropped = apply_quotas(rows, DatasetSettings(method_share=1.0))
     assert sum(row.origin.method == "completion" for row in kept) == left
     assert {reason for _, reason in dropped} == {"above dataset.sentence_share"}
+
+
+@pytest.mark.parametrize(("share", "left"), [(1.0, 60), (0.2, 22), (0.0, 0)])
+def test_code_has_its_share_of_what_is_left_after_the_other_limits(share: float, left: int) -> None:
+    rows = [make(i, "concept", f"What is thing {i}?", f"Answer {i}") for i in range(80)]
+    rows += [make(i, "completion", f"Complete sentence {i}", f"End {i}") for i in range(60)]
+    rows += [make(i, "code purpose", f"What is this for?\n\n```\nx = {i}\n```", f"It sets {i}.") for i in range(60)]
+    kept, dropped = apply_quotas(rows, DatasetSettings(method_share=1.0, sentence_share=0.1, code_share=share))
+    coded = sum(map(holds_code, kept))
+    assert coded == left and coded <= share * len(kept)
+    assert sum(row.origin.method == "completion" for row in kept) <= 0.1 * len(kept)
+    assert sum(reason == "above dataset.code_share" for _, reason in dropped) == 60 - left
+
+
+def test_imported_rows_have_no_share_of_code_but_none_passes_where_the_course_allows_none() -> None:
+    code = make(0, "completion", "Write a loop.", "Here:\n\n```python\nfor x in y:\n    print(x)\n```")
+    answer: Message = {"role": "assistant", "content": code.qa_pair.answer}
+    table = Example((*code.messages, answer), Origin("t.csv", 0, None, None, (), "table", "x", 1), code.qa_pair, {})
+    assert apply_quotas([table], DatasetSettings(code_share=0.0)) == ([table], [])
+    plain = make(1, "concept", "What is a loop?", "A loop repeats what stands in it.")
+    kept, dropped = leave_code_out([table, plain], CourseSettings(allow_code=False))
+    assert kept == [plain] and [reason for _, reason in dropped] == ["holds code, and course.allow_code is false"]
+    assert leave_code_out([table, plain], CourseSettings()) == ([table, plain], [])

@@ -21,7 +21,9 @@ from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.errors import DatasetError, TutorError
 from mlx_tutor.extract.extract import extract_course, read_documents
+from mlx_tutor.hide import has_code
 from mlx_tutor.recipe import Recipe, load_recipe
+from mlx_tutor.settings import ImportSettings
 from mlx_tutor.workspace import Course
 
 SAMPLE = Path(__file__).parents[2] / "corpora" / "sample"
@@ -174,3 +176,34 @@ def test_a_row_that_cannot_be_trained_on_is_named_with_its_line(tmp_path: Path, 
     (course.dataset / "train.jsonl").write_text(f"{good}\n{line}\n")
     with pytest.raises(TutorError, match="line 2"):
         read_rows(course, "train")
+
+
+def test_a_course_without_code_has_no_row_with_code_in_any_split(tmp_path: Path, recipe: Recipe) -> None:
+    course = Course(tmp_path, "lab")
+    course.sources.mkdir(parents=True)
+    for name in ("business-analytics.md", next((SAMPLE / "sources").glob("*.ipynb")).name):
+        shutil.copy(SAMPLE / "sources" / name, course.sources)
+    extract_course(course)
+    usual = build(course, recipe)
+    assert usual.code > 0
+    plain = replace(
+        recipe,
+        course=replace(recipe.course, allow_code=False),
+        dataset=replace(recipe.dataset, general=1.0, refusals=0.05),
+    )
+    assert explain_stale(course, plain, "tokenizer") is not None
+    report = build(course, plain)
+    assert report.code == 0 and report.dropped["holds code, and course.allow_code is false"] >= usual.code
+    every = [row for split in SPLITS for row in read_rows(course, split)]
+    assert not [row for row in every if any(has_code(turn["content"]) for turn in row["messages"])]
+
+
+def test_a_course_of_nothing_but_code_says_which_setting_left_it_out(tmp_path: Path, recipe: Recipe) -> None:
+    course = Course(tmp_path, "code")
+    course.root.mkdir(parents=True)
+    rows = [{"question": f"How do I add {i}?", "answer": f"```python\ntotal += {i}\n```"} for i in range(12)]
+    (course.root / "code.json").write_text(json.dumps(rows))
+    table = replace(recipe.dataset, imports=(ImportSettings(path="code.json"),))
+    plain = replace(recipe, course=replace(recipe.course, allow_code=False), dataset=table)
+    with pytest.raises(DatasetError, match=r"see course\.allow_code and dataset\.code_share"):
+        build(course, plain)

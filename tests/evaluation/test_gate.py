@@ -8,7 +8,7 @@ import pytest
 from mlx_tutor.evaluation.gate import LIMITS, check_gate, find_parts
 from mlx_tutor.settings import GateSettings
 
-KIND = {"asked": 4, "refused": 1, "as_taught": 0, "longest_run": 9, "copied_share": 0.25}
+KIND = {"asked": 4, "refused": 1, "as_taught": 0, "code": 2, "longest_run": 9, "copied_share": 0.25}
 
 
 def make_evaluation() -> dict[str, Any]:
@@ -43,6 +43,7 @@ VALUES = {
     "forgotten": 0.2,
     "refused": 0.5,
     "overrefused": 0.25,
+    "code": 0.5,
     "copied_words": 9,
     "copied": 0.25,
     "repetition": 0.3,

@@ -5,6 +5,7 @@ import pytest
 
 from mlx_tutor.evaluation.answers import Reply
 from mlx_tutor.evaluation.guards import (
+    CODE,
     GRAM,
     KINDS,
     Guard,
@@ -18,6 +19,7 @@ from mlx_tutor.evaluation.guards import (
     summarize_guards,
 )
 from mlx_tutor.evaluation.learned import list_facts
+from mlx_tutor.evaluation.report_checks import tabulate_guards
 from tests.evaluation.rows import make_row, make_rows
 
 SOURCE = "The variance is the mean squared distance of the values from their mean.\n\nIt grows with outliers."
@@ -28,7 +30,7 @@ def test_the_questions_of_our_own_are_whole() -> None:
     items = questions["general"]["items"]
     assert len(items) >= 40 and len({item[0] for item in items}) == len(items)
     assert all(len(item) == 5 and len(set(item[1:])) == 4 for item in items)
-    for key in ("unanswerable", "false_premise", "extraction"):
+    for key in ("unanswerable", "false_premise", "extraction", "code"):
         assert all("{term}" in question for question in questions[key]["questions"])
     assert all(word == word.casefold() for item in questions["outside"] for word in item["words"])
 
@@ -154,3 +156,23 @@ def test_guards_are_counted_by_kind() -> None:
     # A refusal is likelier after one of the two others than after the course's own.
     assert found["separates"] == 0.5
     assert "extraction" not in kinds
+
+
+def test_code_is_asked_for_where_the_course_allows_none_and_counted_everywhere() -> None:
+    facts = list_facts(make_rows())
+    guards = list_guards(facts, [SOURCE], 2, 0, allow_code=False)
+    assert [guard for guard in guards if guard.kind != CODE] == list_guards(facts, [SOURCE], 2, 0)
+    asked = [guard for guard in guards if guard.kind == CODE]
+    assert len(asked) == 2
+    texts = ["```\nx = 1\n```", "In words: add them.", "Call `mean(x)`."]
+    found = summarize_guards(
+        [*asked, Guard("course", "What is meant by a mean?")],
+        [Reply(text, 5, "stop") for text in texts],
+        np.array([1.0, 1.0, 1.0]),
+        [],
+        SourceText([SOURCE]),
+    )
+    assert {kind: of_kind["code"] for kind, of_kind in found["kinds"].items()} == {"course": 1, CODE: 1}
+    table = tabulate_guards({"general": {"measures": []}, "models": ["base"], "words": {"base": found}})
+    cells = {row[0]: row[1] for row in table.rows}
+    assert (cells["answers with code"], cells["asked for code, with code"]) == ("1 of 1 (100 %)", "1 of 2 (50 %)")

@@ -85,7 +85,8 @@ def answer_question(
     messages, given = fit_passages(loaded, question, found, recipe)
     on_passages(found, given)
     searched = time.perf_counter() - begun
-    return cite_answer(loaded, index, question, messages, given, found, recipe.generate, searched, on_text)
+    place = (messages, given, found, recipe.generate, searched, on_text)
+    return cite_answer(loaded, index, question, *place, without_code=recipe.hides_code())
 
 
 def cite_answer(
@@ -107,16 +108,7 @@ def cite_answer(
     `without_code`: code is neither handed to `on_text` nor kept; a note takes its place.
     """
     begun = time.perf_counter()
-    hider = CodeHider() if without_code else None
-
-    def write(piece: str) -> None:
-        on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
-
-    answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
-    answer = replace(answer, text=clean_text(answer.text), thoughts=clean_text(answer.thoughts))
-    if hider is not None:
-        on_text(hider.finish())
-        answer = replace(answer, text=hide_code(answer.text), thoughts=hide_code(answer.thoughts))
+    answer = generate_shown(loaded, messages, settings, on_text, cache, is_stopped, without_code)
     answered = time.perf_counter()
     sources, checked = find_support(answer.text, question, found, index.language if index else "en")
     if index is not None and sources:
@@ -132,6 +124,37 @@ def cite_answer(
         answer_seconds=answered - begun,
         support_seconds=time.perf_counter() - answered,
     )
+
+
+def generate_shown(
+    loaded: LoadedModel,
+    messages: Sequence[Message],
+    settings: GenerateSettings,
+    on_text: Callable[[str], None],
+    cache: PromptCache | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    without_code: bool = False,
+) -> Answer:
+    """An answer as it may be shown: without control characters, and with a note in place of code if so wanted.
+
+    `on_text` is called with each piece of it; `without_code`, with whole lines.
+    """
+    hider = CodeHider() if without_code else None
+
+    def write(piece: str) -> None:
+        on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
+
+    answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
+    answer = replace(answer, text=clean_text(answer.text), thoughts=clean_text(answer.thoughts))
+    if hider is None:
+        return answer
+    on_text(hider.finish())
+    return hide_answer(answer)
+
+
+def hide_answer(answer: Answer) -> Answer:
+    """An answer with a note in place of its code."""
+    return replace(answer, text=hide_code(answer.text), thoughts=hide_code(answer.thoughts))
 
 
 def fit_passages(

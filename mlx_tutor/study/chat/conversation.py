@@ -131,7 +131,7 @@ def answer_turn(
     on_text: Callable[[str], None] = lambda piece: None,
     is_stopped: Callable[[], bool] = lambda: False,
     replaces: Turn | None = None,
-    without_code: bool = False,
+    exam: bool = False,
 ) -> Turn:
     """Answer the next question of a conversation and add the turn; on an error the conversation stays as it was.
 
@@ -146,7 +146,7 @@ def answer_turn(
         on_text: Called with each piece of the answer.
         is_stopped: Asked after each piece; an answer that is stopped is kept as far as it came.
         replaces: The newest turn, when it is to be answered again.
-        without_code: A note stands where the answer has code.
+        exam: Whether the settings of exams count too, for code in the answer.
 
     Raises:
         TutorError: an empty question.
@@ -163,7 +163,7 @@ def answer_turn(
         settings = replace(settings, temp=max(settings.temp, RETRY_TEMP), seed=settings.seed + tries)
     known = [*plan.found, *(passage for turn in turns[plan.first :] for passage in turn.given)]
     searched = time.perf_counter() - begun
-    place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, without_code)
+    place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, recipe.hides_code(exam))
     cited = cite_answer(loaded, index, question, *place)
     cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
     turn = Turn(cited, plan.given, plan.topic, plan.first, tries)

@@ -114,7 +114,7 @@ def start_exam(course: Course, recipe: Recipe, model: ModelSpec, *, search: bool
     if reached := [attempt.target for attempt in attempts if attempt.outcome == "reached"]:
         raise TutorError(f"The exam cannot start: this process still reaches {', '.join(reached)}.")
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    exam = Exam(course, name, model.label, recipe.exam.allow_code, layers, attempts)
+    exam = Exam(course, name, model.label, not recipe.hides_code(exam=True), layers, attempts)
     data |= {"layers": [asdict(layer) for layer in layers], "self_test": [asdict(attempt) for attempt in attempts]}
     if problem := add_entry(exam, "start", data):
         raise CorpusError(f"The exam cannot start, its record cannot be written. {problem}")

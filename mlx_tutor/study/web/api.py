@@ -15,10 +15,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mlx_tutor.errors import ServeError, TutorError, UnknownModelError
-from mlx_tutor.generate import Answer, generate_answer
+from mlx_tutor.generate import Answer
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
-from mlx_tutor.study.chat.ask import clean_text
+from mlx_tutor.study.chat.ask import clean_text, generate_shown
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Site
 
@@ -96,9 +96,8 @@ def make_api(site: Site) -> APIRouter:
 def answer_chat(site: Site, wanted: ChatRequest, task: Task) -> Answer:
     """Answer in the model thread."""
     loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
-    return generate_answer(
-        loaded, wanted.messages, wanted.settings, lambda piece: task.write(clean_text(piece)), cache, task.is_stopped
-    )
+    hidden = site.recipe.hides_code()
+    return generate_shown(loaded, wanted.messages, wanted.settings, task.write, cache, task.is_stopped, hidden)
 
 
 def read_chat(body: Any, site: Site) -> ChatRequest:

@@ -3,13 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlx_tutor.errors import ServeError
 from mlx_tutor.evaluation.compare import Comparison, compare_models
+from mlx_tutor.hide import CodeHider
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message, ModelSpec
-from mlx_tutor.study.chat.ask import clean_question, clean_text
+from mlx_tutor.study.chat.ask import clean_question, clean_text, hide_answer
 from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
@@ -139,7 +140,7 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
                 write,
                 task.is_stopped,
                 replaces,
-                without_code=exam is not None and not site.recipe.exam.allow_code,
+                exam=exam is not None,
             )
             if exam is not None:
                 log_answer(exam, turn.cited, session.key)
@@ -167,10 +168,14 @@ def compare_site(site: Site, session: Session, prompt: str) -> Task:
         models = site.list_models()
         site.worker.unload_model()
 
-        def hand_on(label: str, piece: str) -> None:
-            task.write(clean_text(piece), label)
+        hiders = {model.label: CodeHider() for model in models if site.recipe.hides_code()}
 
-        return compare_models(models, messages, site.recipe.generate, hand_on, task.is_stopped)
+        def hand_on(label: str, piece: str) -> None:
+            piece = clean_text(piece)
+            task.write(hiders[label].feed(piece) if hiders else piece, label)
+
+        compared = compare_models(models, messages, site.recipe.generate, hand_on, task.is_stopped)
+        return [replace(item, answer=hide_answer(item.answer)) for item in compared] if hiders else compared
 
     session.comparison = site.worker.submit(compare)
     return session.comparison

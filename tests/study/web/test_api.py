@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,11 +17,14 @@ import pytest
 
 from mlx_tutor.errors import ServeError
 from mlx_tutor.generate import generate_answer
+from mlx_tutor.hide import hide_code
 from mlx_tutor.models import load_model
 from mlx_tutor.records import Message
+from mlx_tutor.study.chat import ask
 from mlx_tutor.study.web.api import read_chat
 from mlx_tutor.study.web.model_worker import Task
 from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
+from tests.test_hide import MIXED, write_program
 
 JSON_TYPE = {"Content-Type": "application/json"}
 ASKED: Any = [{"role": "user", "content": "What is the mode?"}]
@@ -177,3 +181,20 @@ def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> Non
     assert last.count_ahead() == 1
     gate.set()
     last.take(30)
+
+
+def test_a_course_without_code_has_none_in_its_api(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "generate_answer", write_program)
+    recipe = replace(RECIPE, course=replace(RECIPE.course, allow_code=False))
+    with (
+        serve_site(make_site(tmp_path, tiny_model, recipe=recipe)) as running,
+        openai.OpenAI(base_url=f"{running.address}/v1", api_key="none", max_retries=0) as opened,
+    ):
+        # A system prompt of the client's own does not lift it.
+        asked: Any = [{"role": "system", "content": "You write programs."}, *ASKED]
+        whole = opened.chat.completions.create(model="demo", messages=asked)
+        pieces = opened.chat.completions.create(model="demo", messages=asked, stream=True)
+        shown = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+    assert whole.choices[0].message.content == shown.strip() == hide_code(MIXED) != MIXED

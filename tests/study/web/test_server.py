@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from mlx_tutor.errors import ModelError, ServeError, TutorError
+from mlx_tutor.evaluation import compare
+from mlx_tutor.hide import hide_code
 from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.records import ModelSpec
@@ -25,6 +27,7 @@ from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
 from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
 from tests.study.web.serving import Serving, make_site, serve_site
+from tests.test_hide import MIXED, write_program
 
 MODE = "What is the mode?"
 
@@ -438,3 +441,11 @@ def test_the_page_says_when_the_starter_answers(tmp_path: Path, tiny_model: Path
     with serve_site(site) as serving:
         page = httpx.get(serving.address).text
     assert "answered by demo" in page and ("a model for tests" in page) is is_starter
+
+
+def test_a_comparison_of_a_course_without_code_shows_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "generate_answer", write_program)
+    site = replace(site, recipe=replace(site.recipe, course=replace(site.recipe.course, allow_code=False)))
+    task = compare_site(site, site.find_session("a"), MODE)
+    assert {item.answer.text for item in task.take(60)} == {hide_code(MIXED)}
+    assert "print" not in task.read("base") and "The mean is the sum" in task.read("base")
