@@ -1,4 +1,4 @@
-"""DoRA beside LoRA: it learns, it is stored whole, and it survives the fuse."""
+"""Adapters: DoRA beside LoRA learns, is stored whole and survives the fuse; which models get none."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ import mlx.core as mx
 import pytest
 from mlx_lm.utils import load
 
-from mlx_tutor.errors import RecipeError
+from mlx_tutor.errors import ModelError, RecipeError
 from mlx_tutor.evaluation.evaluate import evaluate_run
 from mlx_tutor.fuse.fuse import fuse_run
 from mlx_tutor.fuse.write import Merged
@@ -152,3 +152,21 @@ def test_another_type_is_another_run(tiny_model: Path) -> None:
     assert hash_inputs(lora, tiny_model, "rows") != hash_inputs(dora, tiny_model, "rows")
     with pytest.raises(RecipeError, match=r"train.fine_tune_type must be one of lora, dora, not 'full'"):
         load_recipe(None, ["train.fine_tune_type=full"])
+
+
+def test_gated_delta_layers_are_refused_in_one_line(tiny_model: Path) -> None:
+    from mlx_lm.models.qwen3_next import Model, ModelArgs
+
+    config = {
+        "model_type": "qwen3_next", "hidden_size": 64, "num_hidden_layers": 4, "intermediate_size": 64,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "linear_num_value_heads": 2,
+        "linear_num_key_heads": 1, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+        "linear_conv_kernel_dim": 4, "num_experts": 0, "num_experts_per_tok": 0, "decoder_sparse_step": 1,
+        "shared_expert_intermediate_size": 64, "mlp_only_layers": [], "moe_intermediate_size": 64,
+        "rms_norm_eps": 1e-6, "vocab_size": 320, "rope_theta": 1e4, "partial_rotary_factor": 0.25,
+        "max_position_embeddings": 256,
+    }  # fmt: skip
+    loaded = replace(load_model(tiny_model), model=Model(ModelArgs.from_dict(config)), config=config)
+    assert loaded.model(mx.array([[1, 2, 3]])).shape == (1, 3, 320)
+    with pytest.raises(ModelError, match=r"qwen3_next cannot be trained here.*Use a dense base"):
+        add_adapter(loaded, SETTINGS)
