@@ -1,4 +1,4 @@
-"""Command: write flash cards for Anki and other programs."""
+"""Command: write the questions for Anki, Moodle and other programs."""
 
 from pathlib import Path
 
@@ -14,26 +14,26 @@ from mlx_tutor.stages.job import Options, open_job
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File to write, .apkg or .csv.  [default: both, beside the course's sources]",
+    help="File to write: .apkg, .csv, .xml or .txt.  [default: all four, beside the course's sources]",
 )
 @common_options("course", "json")
 def command(options: Options, output: Path | None) -> None:
-    """Export the questions of the course as flash cards.
+    """Export the questions of the course for Anki, Moodle and other programs.
 
     Every card says where its answer is from. Import the .apkg into Anki; a later export, imported again, updates the
-    cards and keeps Anki's schedule. The .csv is for spreadsheets and other programs. A file that another
-    program wrote or changed is not overwritten.
+    cards and keeps Anki's schedule. Import the .xml (Moodle XML) or the .txt (GIFT) into Moodle's question bank. The
+    .csv is for spreadsheets and other programs. A file that another program wrote or changed is not overwritten.
 
-    Reads corpora/COURSE/dataset, writes corpora/COURSE/cards.apkg and cards.csv.
+    Reads corpora/COURSE/dataset, writes cards.apkg, cards.csv, cards.xml and cards.txt into corpora/COURSE.
 
     Example: mlx-tutor cards -o statistics.apkg
     """
-    from mlx_tutor.study.quiz.cards import describe_card, write_cards
+    from mlx_tutor.study.quiz.cards import SUFFIXES, describe_card, write_cards
     from mlx_tutor.study.quiz.questions import list_questions
 
     job = open_job(options)
     questions = list_questions(job.course)
-    paths = [job.course.root / f"cards{suffix}" for suffix in (".apkg", ".csv")] if output is None else [output]
+    paths = [job.course.root / f"cards{suffix}" for suffix in SUFFIXES] if output is None else [output]
     written = [write_cards(job.course, questions, path) for path in paths]
     if options.json:
         cards = [describe_card(question) for question in questions]

@@ -1,4 +1,4 @@
-"""Flash cards from the questions of a course: an Anki package, and CSV for everything else."""
+"""Files of a course's questions: an Anki package, Moodle XML and GIFT, and CSV for everything else."""
 
 import csv
 import io
@@ -16,35 +16,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jinja2 import Environment
-from markupsafe import Markup
-
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import hash_file, hash_text, write_file
 from mlx_tutor.journal import open_journal
-from mlx_tutor.study.chat.markdown import split_code
+from mlx_tutor.study.quiz.moodle import make_gift, make_xml
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion
-from mlx_tutor.study.web.markup import DOLLARS
+from mlx_tutor.study.quiz.text import write_answer, write_field
 from mlx_tutor.workspace import Course
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS card_files (sha256 TEXT PRIMARY KEY, time TEXT NOT NULL, path TEXT NOT NULL);"
 # Never change it or the fields: Anki would take the next export for new cards.
 MODEL_ID = 1_608_431_277
-FENCES = ("```", "~~~")
 FIELDS = ("Question", "Answer", "Source", "Quote")
 FRONT = '<div class="question">{{Question}}</div>'
 BACK = (
     '{{FrontSide}}<hr id="answer"><div class="text">{{Answer}}</div>'
     '{{#Quote}}<blockquote>{{Quote}}</blockquote>{{/Quote}}<div class="source">{{Source}}</div>'
 )
-# Parts of a field: text, a piece of code in a line, or a block of it. Quotes stay: Anki searches what is stored.
-FIELD = Environment(autoescape=True, finalize=lambda text: Markup(escape(text, quote=False))).from_string("""
-{%- for kind, text in parts -%}
-{%- if kind == "block" %}<pre>{{ text }}</pre>{% elif kind == "code" %}<code>{{ text }}</code>{% else -%}
-{%- for line in text.split("\n") %}{% if not loop.first %}<br>{% endif %}{{ line }}{% endfor -%}
-{%- endif -%}
-{%- endfor -%}
-""")
 STYLE = """
 .card { font: 20px/1.45 system-ui, sans-serif; text-align: left; max-width: 40em; margin: 1em auto; padding: 0 1em; }
 .question { font-weight: 600; }
@@ -53,17 +41,17 @@ blockquote { margin: 1em 0; padding-left: .8em; border-left: 3px solid #8888; fo
 .source { font-size: 15px; opacity: .7; margin-top: 1em; }
 """
 COLUMNS = ("id", "question", "answer", "source", "page", "cell", "row", "heading", "quote", "kind")
-SUFFIXES = (".apkg", ".csv")
+SUFFIXES = (".apkg", ".csv", ".xml", ".txt")
 
 
 def write_cards(course: Course, questions: Sequence[StudyQuestion], path: Path) -> Path:
-    """Write the cards of a course as Anki package or CSV, by the suffix of `path`; returns the path.
+    """Write the cards of a course, by the suffix of `path`: Anki package, CSV, Moodle XML or GIFT; returns the path.
 
     Raises:
         TutorError: another suffix, a file there that is not as an export left it, or genanki is missing.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise TutorError(f"{path} is not a card file. Name one that ends in {' or '.join(SUFFIXES)}.")
+        raise TutorError(f"{path} is not a card file. Name one that ends in {', '.join(SUFFIXES)}.")
     if path.is_dir() or not path.parent.is_dir():
         raise TutorError(f"{path} cannot be written: there is no such folder, or a folder has that name.")
     if (path.exists() or path.is_symlink()) and not _is_own(course, path):
@@ -71,7 +59,12 @@ def write_cards(course: Course, questions: Sequence[StudyQuestion], path: Path) 
             f"{path} was not written by this export, or was changed since. It was left as it is: "
             "move it away, or name another file with --output."
         )
-    write = make_package(course, questions) if path.suffix.lower() == ".apkg" else make_table(questions)
+    write = {
+        ".apkg": lambda: make_package(course, questions),
+        ".csv": lambda: make_table(questions),
+        ".xml": lambda: make_xml(course, questions),
+        ".txt": lambda: make_gift(course, questions),
+    }[path.suffix.lower()]()
     write_file(path, write)
     with open_journal(course, SCHEMA) as journal:
         row = (hash_file(path), datetime.now(UTC).isoformat(timespec="seconds"), str(path))
@@ -102,13 +95,6 @@ def make_table(questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
         path.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
 
     return write
-
-
-def write_answer(question: StudyQuestion) -> str:
-    """The answer; where several sources give one, each with its own place."""
-    answers = [question.references[0].answer]
-    answers += [f"{other.answer} ({other.place})" for other in question.references[1:]]
-    return "\n\n".join(answers)
 
 
 def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
@@ -158,20 +144,6 @@ def _make_id(name: str) -> int:
 
 def _write_tag(text: str) -> str:
     return re.sub(r"\s+", "_", text)
-
-
-def write_field(text: str) -> str:
-    """Text as the HTML of an Anki field: tags shown and not run, code set off, mathematics for Anki's MathJax."""
-    parts = []
-    for i, part in enumerate(split_code(text.replace("**", ""))):
-        if i % 2 and part.lstrip().startswith(FENCES):
-            lines = part.strip().split("\n")
-            parts.append(("block", "\n".join(lines[1:-1] if lines[-1].strip().startswith(FENCES) else lines[1:])))
-        elif i % 2:
-            parts.append(("code", part.strip("`")))
-        else:
-            parts.append(("text", DOLLARS.sub(r"\\(\1\\)", part.strip("\n"))))
-    return FIELD.render(parts=parts)
 
 
 def describe_card(question: StudyQuestion) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mlx_tutor.errors import TutorError
-from mlx_tutor.study.quiz.cards import write_cards, write_field
+from mlx_tutor.study.quiz.cards import write_cards
 from mlx_tutor.study.quiz.questions import list_questions
+from mlx_tutor.study.quiz.text import write_field
 from mlx_tutor.workspace import Course
 from tests.study.quiz.rows import COUNT, METRIC, make_row, write_rows
 
@@ -96,7 +97,7 @@ def test_csv_reads_back(course: Course, tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
 
 
-@pytest.mark.parametrize("suffix", ["apkg", "csv"])
+@pytest.mark.parametrize("suffix", ["apkg", "csv", "xml", "txt"])
 def test_only_its_own_files_are_overwritten(course: Course, tmp_path: Path, suffix: str) -> None:
     questions, path = list_questions(course), tmp_path / f"mine.{suffix}"
     path.write_text("mine")
@@ -120,7 +121,7 @@ def test_only_its_own_files_are_overwritten(course: Course, tmp_path: Path, suff
 @pytest.mark.parametrize("name", ["cards.pdf", "cards", "nowhere/cards.csv", "folder.csv"])
 def test_a_place_that_cannot_be_is_one_line(course: Course, tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(TutorError, match=r"ends in \.apkg or \.csv|no such folder"):
+    with pytest.raises(TutorError, match=r"ends in \.apkg, \.csv, \.xml, \.txt|no such folder"):
         write_cards(course, list_questions(course), tmp_path / name)
 
 
