@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import mlx.core as mx
@@ -18,6 +19,8 @@ PENALIZED = 64
 # An answer loops when this share of its last n-grams occurs for the third time or more. Shorter windows
 # would cut off tables and matrices of equal numbers.
 NGRAM, WINDOW, REPEATED = 4, 64, 0.75
+# A beginning that all prompts of a batch share is computed once when it has so many tokens, PREFILL at a time.
+LEAST_PREFIX, PREFILL = 32, 512
 # So many new n-grams in a row are new text, not a counter inside a loop.
 NEW_TEXT = 8
 
@@ -198,6 +201,91 @@ def generate_answer(
         cached_tokens=shared,
         thoughts=thoughts,
     )
+
+
+def generate_batch(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    settings: GenerateSettings,
+    on_answer: Callable[[int, Sequence[int], str], None],
+    batch: int,
+) -> None:
+    """Answer all prompts, `batch` at a time; the next begins as soon as one has ended.
+
+    At temperature 0 each answer equals that of `generate_answer` in exact arithmetic. Sums over a batch may be rounded
+    differently than for one row, which can tip a tie between two tokens.
+
+    Args:
+        loaded: The model.
+        prompts: Tokens, each shorter than the model's context.
+        settings: Limit of tokens, sampling, repetition penalty and stop.
+        on_answer: Called in the order in which they end, with the index of the prompt, the tokens written, without
+            repeats, and how it ended: "stop", "length" or "repetition".
+        batch: How many at once.
+    """
+    from mlx_lm.generate import BatchGenerator
+    from mlx_lm.sample_utils import make_sampler
+
+    if not prompts:
+        return
+    mx.random.seed(settings.seed)
+    generator = BatchGenerator(
+        loaded.model,
+        stop_tokens=[[token] for token in loaded.tokenizer.eos_token_ids],
+        sampler=make_sampler(temp=settings.temp, top_p=settings.top_p),
+        logits_processors=_make_processors(settings, []),
+        completion_batch_size=batch,
+        prefill_batch_size=min(batch, 8),
+    )
+    # Rows of similar length need little padding.
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    limits = [min(settings.max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
+    shared, cache = compute_prefix(loaded, prompts)
+    uids = generator.insert(
+        [list(prompts[i][shared:]) for i in order],
+        limits,
+        caches=[cache] * len(order) if shared else None,
+        all_tokens=[list(prompts[0][:shared]) for _ in order],
+    )
+    index_of = dict(zip(uids, order, strict=True))
+    written: dict[int, list[int]] = {uid: [] for uid in uids}
+    loops = {uid: RepetitionDetector() for uid in uids}
+    try:
+        while responses := generator.next_generated():
+            for response in responses:
+                tokens = written[response.uid]
+                tokens.append(response.token)
+                looped = settings.stop_repetition and loops[response.uid].feed(response.token)
+                if looped and response.finish_reason is None:
+                    generator.remove([response.uid])
+                    tokens = tokens[: loops[response.uid].count_before()]
+                if ended := response.finish_reason or ("repetition" if looped else ""):
+                    del written[response.uid], loops[response.uid]
+                    on_answer(index_of[response.uid], tokens, ended)
+    finally:
+        generator.close()
+
+
+def compute_prefix(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> tuple[int, list[Any]]:
+    """How many tokens all prompts begin with, and what the model computes of them; none where it would not pay.
+
+    The generator copies the cache for each prompt.
+    """
+    from mlx_lm.generate import generation_stream
+    from mlx_lm.models.cache import KVCache, make_prompt_cache
+
+    # The last token of each prompt is left to the generator.
+    alike = takewhile(lambda column: len(set(column)) == 1, zip(*prompts, strict=False))
+    shared = min(sum(1 for _ in alike), min(map(len, prompts)) - 1)
+    cache = make_prompt_cache(loaded.model)
+    # Other caches, as sliding windows, are not copied without loss.
+    if len(prompts) < 2 or shared < LEAST_PREFIX or not all(type(layer) is KVCache for layer in cache):
+        return 0, []
+    with mx.stream(generation_stream):
+        for start in range(0, shared, PREFILL):
+            loaded.model(mx.array([prompts[0][start : min(start + PREFILL, shared)]]), cache=cache)
+            mx.eval([layer.state for layer in cache])
+    return shared, cache
 
 
 def read_answer(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> tuple[str, str]:

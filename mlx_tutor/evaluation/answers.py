@@ -3,13 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.files import disk_errors, hash_value, read_jsonl, write_text
-from mlx_tutor.generate import PENALIZED, RepetitionDetector, read_answer
-from mlx_tutor.models import LoadedModel, context_length, is_thinking, render_tokens
+from mlx_tutor.generate import generate_batch, read_answer
+from mlx_tutor.models import LoadedModel, is_thinking, render_tokens
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
@@ -91,10 +91,7 @@ def generate_replies(
     on_reply: Callable[[int, Reply], None],
     batch: int = BATCH,
 ) -> None:
-    """Answer all prompts at temperature 0, `batch` at a time; the next begins as soon as one has ended.
-
-    In exact arithmetic each answer equals that of `generate_answer`. Sums over a batch may be rounded differently
-    than for one row, which can tip a tie between two tokens.
+    """Answer all prompts at temperature 0, by `generate_batch`.
 
     Args:
         loaded: The model.
@@ -103,41 +100,11 @@ def generate_replies(
         on_reply: Called with the index of the prompt and its answer, in the order in which they end.
         batch: How many at once.
     """
-    from mlx_lm.generate import BatchGenerator
-    from mlx_lm.sample_utils import make_repetition_penalty
 
-    if not prompts:
-        return
-    penalty = settings.repetition_penalty
-    generator = BatchGenerator(
-        loaded.model,
-        stop_tokens=[[token] for token in loaded.tokenizer.eos_token_ids],
-        logits_processors=[] if penalty == 1.0 else [make_repetition_penalty(penalty, PENALIZED)],
-        completion_batch_size=batch,
-        prefill_batch_size=min(batch, 8),
-    )
-    # Rows of similar length need little padding.
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    limits = [min(settings.max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
-    uids = generator.insert([list(prompts[i]) for i in order], limits)
-    index_of = dict(zip(uids, order, strict=True))
-    written: dict[int, list[int]] = {uid: [] for uid in uids}
-    loops = {uid: RepetitionDetector() for uid in uids}
-    try:
-        while responses := generator.next_generated():
-            for response in responses:
-                tokens = written[response.uid]
-                tokens.append(response.token)
-                looped = settings.stop_repetition and loops[response.uid].feed(response.token)
-                if looped and response.finish_reason is None:
-                    generator.remove([response.uid])
-                    tokens = tokens[: loops[response.uid].count_before()]
-                if ended := response.finish_reason or ("repetition" if looped else ""):
-                    index = index_of[response.uid]
-                    on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, ended))
-                    del written[response.uid], loops[response.uid]
-    finally:
-        generator.close()
+    def read(index: int, tokens: Sequence[int], ended: str) -> None:
+        on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, ended))
+
+    generate_batch(loaded, prompts, replace(settings, temp=0.0), read, batch)
 
 
 def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], ended: str) -> Reply:

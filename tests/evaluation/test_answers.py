@@ -17,7 +17,7 @@ from mlx_tutor.evaluation.answers import (
     list_questions,
     read_replies,
 )
-from mlx_tutor.generate import generate_answer
+from mlx_tutor.generate import compute_prefix, generate_answer
 from mlx_tutor.models import LoadedModel, load_model, render_prompt
 from mlx_tutor.settings import GenerateSettings
 from tests.model_factory import make_model
@@ -68,6 +68,20 @@ def test_a_question_is_read_as_generation_reads_it(loaded: LoadedModel, question
         assert list(question.prompt) == render_prompt(loaded.tokenizer, question.messages)
         assert question.text == f"What is {topic}?"
         assert question.reference == f"Answer: {topic}."
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.3])
+def test_a_beginning_that_all_share_is_computed_once_and_changes_nothing(loaded: LoadedModel, penalty: float) -> None:
+    rows = make_rows()
+    for row in rows:
+        row["messages"][0]["content"] = "You are a patient tutor who answers in one sentence."
+    asked = list_questions(rows, loaded.tokenizer, 512)[0]
+    assert compute_prefix(loaded, [question.prompt for question in asked])[0] > 60
+    settings = replace(SETTINGS, repetition_penalty=penalty)
+    alone = [generate_answer(loaded, question.messages, settings) for question in asked]
+    together = reply_to_all(loaded, asked, settings, batch=4)
+    assert [reply.text for reply in together] == [answer.text for answer in alone]
+    assert len({reply.text for reply in together}) > 3
 
 
 def test_every_turn_of_the_assistant_is_a_question(loaded: LoadedModel) -> None:
