@@ -7,7 +7,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -15,6 +15,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.settings import (
     COLUMNS,
+    LOCAL,
+    SELF,
     CourseSettings,
     DatasetSettings,
     ExamSettings,
@@ -118,7 +120,10 @@ def load_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     if problems:
         where = f"{path}: " if path is not None and path.is_file() else ""
         raise RecipeError(where + "; ".join(problems) + ".")
-    return Recipe(**sections)
+    recipe = Recipe(**sections)
+    # By name from here on: what is kept of its replies must not be taken for another base's.
+    teacher = f"{LOCAL}{recipe.model.base}" if recipe.teacher.model == SELF else recipe.teacher.model
+    return replace(recipe, teacher=replace(recipe.teacher, model=teacher))
 
 
 def _apply_override(tables: dict[str, Any], override: str, problems: list[str]) -> None:

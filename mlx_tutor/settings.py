@@ -263,22 +263,32 @@ class RateSettings:
     )
 
 
-TEACHER_KINDS = ("explain", "compare", "apply", "code", "misconception", "relation")
+TEACHER_KINDS = (
+    "what", "why", "how", "compare", "apply", "what-if", "misconception", "code", "relation", "explain"
+)  # fmt: skip
+
+
+# In front of a model that teaches in this process; the base itself goes by SELF.
+LOCAL, SELF = "mlx:", "self"
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherSettings:
     model: str = setting(
-        "", "who writes further rows: a model of the endpoint, or `mlx:` and a model as in `model.base`; empty: nobody"
+        "",
+        "who writes further rows: a model of the endpoint, `mlx:` and a model as in `model.base`, or `self` for "
+        "`model.base` itself; empty: nobody",
     )
-    base_url: str = setting("", "the OpenAI-compatible endpoint, as `http://localhost:1234/v1`; not used with `mlx:`")
+    base_url: str = setting(
+        "", "the OpenAI-compatible endpoint, as `http://localhost:1234/v1`; not used with `mlx:` and `self`"
+    )
     key_env: str = setting("", "environment variable that holds its key; empty: it needs none")
     kinds: tuple[str, ...] = setting(TEACHER_KINDS, "kinds of questions", choices=TEACHER_KINDS)
     wordings: int = setting(5, "ways to ask for each fact, a row each", low=1, high=10)
     judge: int = setting(0, "rows that the teacher rates below this, of 10, are dropped; 0: no rating", low=0, high=10)
     temperature: float = setting(0.7, "temperature of its replies", low=0.0, high=2.0)
     max_tokens: int = setting(4096, "longest reply, its thoughts included", low=64)
-    concurrency: int = setting(4, "requests at the same time", low=1, high=64)
+    concurrency: int = setting(8, "requests at the same time; in this process, answers in a batch", low=1, high=64)
     timeout: float = setting(180.0, "seconds to wait for a reply", low=1.0)
     price_in: float = setting(0.0, "price of a million tokens of requests", low=0.0)
     price_out: float = setting(0.0, "price of a million tokens of replies", low=0.0)

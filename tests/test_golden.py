@@ -6,7 +6,6 @@ The input is fixed: the sources of the sample course, and for what follows from 
 from some of them once, `golden/course.jsonl`, which does not change with the readers.
 """
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ import pytest
 
 from mlx_tutor.dataset.build import MAKER, build_dataset, cut_chunks, find_gaps
 from mlx_tutor.dataset.messages import has_format
+from mlx_tutor.dataset.teacher.evidence import number_sentences
 from mlx_tutor.dataset.teacher.examples import TeacherRows, check_reply, write_pairs
 from mlx_tutor.dataset.teacher.replies import Reply as TeacherReply
 from mlx_tutor.evaluation.answers import Question, Reply
@@ -81,13 +81,6 @@ COURSES = "title,instructor,prerequisites\n" + "".join(
     f"{topic} for beginners,Doctor {topic}son,{'none' if i % 2 else 'Algebra'}\n"
     for i, topic in enumerate("Baking Sailing Weaving Mining Singing Rowing".split())
 )
-ITEM = {
-    "type": "explain",
-    "questions": ["What does this part say?", "Why does it matter?"],
-    "thought_process": ["Read it.", "Say it again."],
-    "answer": "It says what stands there.",
-    "related_concepts": ["reading"],
-}
 
 
 @pytest.fixture
@@ -121,8 +114,9 @@ def teach(course: Course, recipe: Recipe) -> TeacherRows:
     """What a teacher wrote who quotes the first words of every piece."""
     pairs = {}
     for chunk in cut_chunks(read_documents(course), recipe):
-        item = {**ITEM, "evidence": " ".join(chunk.blocks[0].text.split()[:6])}
-        items, _ = check_reply(TeacherReply(json.dumps({"items": [item]})), chunk, recipe.teacher)
+        start = " ".join(number_sentences(chunk)[0].text.split()[:6])
+        reply = f"KIND: what\nQ: What does this part say?\nQ: Why does it matter?\nSTEP: Read it.\nA: {start}\nFROM: 1"
+        items, _ = check_reply(TeacherReply(reply), chunk, recipe.teacher)
         pairs[chunk] = [pair for kept in items for pair in write_pairs(kept)]
     return TeacherRows(pairs)
 

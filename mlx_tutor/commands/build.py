@@ -20,8 +20,8 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
     --from-ratings takes answers from corpora/COURSE/journal.sqlite (see rate). They go to training only, and none that
     repeats what is held out for validation or the test.
 
-    With a teacher in the recipe ([teacher]), a larger model writes further rows about each piece of the text; its
-    replies are kept in corpora/COURSE/teacher, so that none is paid for twice. --fill-gaps asks it about sections with
+    With a teacher in the recipe ([teacher]), a model writes further rows about each piece of the text; its replies are
+    kept in corpora/COURSE/teacher, so that none is asked for twice. --fill-gaps asks it about sections with
     few rows only, and makes plain rows for them where there is no teacher.
 
     Example: mlx-tutor build --set dataset.seed=1

@@ -6,17 +6,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mlx_tutor.errors import ModelError
-from mlx_tutor.settings import GenerateSettings, TeacherSettings
+from mlx_tutor.settings import LOCAL, GenerateSettings, TeacherSettings
 from mlx_tutor.stages.job import Job
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.mining.gaps import Place
     from mlx_tutor.dataset.teacher.examples import Estimate, TeacherRows
     from mlx_tutor.dataset.teacher.replies import Reply, Request, Teacher
+    from mlx_tutor.models import LoadedModel
     from mlx_tutor.records import Chunk
 
-LOCAL = "mlx:"
 OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -60,7 +59,7 @@ def run_teacher(job: Job, chunks: "Sequence[Chunk]") -> "TeacherRows | None":
     if warning := warn_of_budget(estimate, settings):
         job.screen.warn(warning)
     opened = open_local(settings) if settings.model.startswith(LOCAL) else open_endpoint(settings)
-    with opened as teacher, job.screen.count_files("teacher") as on_progress:
+    with opened as teacher, job.screen.follow("teacher") as on_progress:
         taught = ask_teacher(job.course, chunks, teacher, settings, on_progress)
     report = taught.to_json(settings)
     job.screen.say(describe_taught(report, settings))
@@ -75,35 +74,52 @@ def run_teacher(job: Job, chunks: "Sequence[Chunk]") -> "TeacherRows | None":
 
 @contextmanager
 def open_local(settings: TeacherSettings) -> "Iterator[Teacher]":
-    """A model of this machine as the teacher, loaded when it is first asked something."""
+    """A model of this machine as the teacher, loaded when it is first asked something.
+
+    It answers `teacher.concurrency` requests at a time.
+    """
     from mlx_tutor.dataset.teacher.replies import Teacher
 
     @cache
-    def load() -> "Callable[[Request], Reply]":
-        from mlx_tutor.dataset.teacher.replies import Reply
-        from mlx_tutor.generate import PromptCache, generate_answer
+    def load() -> "LoadedModel":
         from mlx_tutor.models import load_model, resolve_model
 
-        loaded = load_model(resolve_model(settings.model.removeprefix(LOCAL)))
-        # The instructions are the same in each request: they are computed once.
-        cache = PromptCache()
-        sampling = GenerateSettings(
-            max_tokens=settings.max_tokens, temp=settings.temperature, repetition_penalty=1.0, top_p=0.95
+        return load_model(resolve_model(settings.model.removeprefix(LOCAL)))
+
+    def ask_batch(requests: "Sequence[Request]", on_reply: "Callable[[int, Reply], None]") -> None:
+        answer_requests(load(), requests, settings, on_reply)
+
+    yield Teacher(settings.model, ask_batch=ask_batch)
+
+
+def answer_requests(
+    loaded: "LoadedModel",
+    requests: "Sequence[Request]",
+    settings: TeacherSettings,
+    on_reply: "Callable[[int, Reply], None]",
+) -> None:
+    """Have a model answer requests in batches; a request that fills its context is a reply with that problem."""
+    from mlx_tutor.dataset.teacher.replies import Reply
+    from mlx_tutor.generate import generate_batch, read_answer
+    from mlx_tutor.models import context_length, render_prompt
+
+    prompts = [render_prompt(loaded.tokenizer, request.messages) for request in requests]
+    room = context_length(loaded.config)
+    for index, prompt in enumerate(prompts):
+        if len(prompt) >= room:
+            on_reply(index, Reply("", problem=f"{len(prompt)} tokens do not fit into the model's context of {room}"))
+    fit = [index for index, prompt in enumerate(prompts) if len(prompt) < room]
+
+    def take(place: int, tokens: "Sequence[int]", ended: str) -> None:
+        prompt = prompts[fit[place]]
+        text = read_answer(loaded.tokenizer, prompt, tokens)[1]
+        on_reply(
+            fit[place],
+            Reply(text, len(prompt), len(tokens), cut=ended == "length", looped=ended == "repetition"),
         )
 
-        def answer_request(request: "Request") -> Reply:
-            try:
-                answer = generate_answer(loaded, request.messages, sampling, cache=cache)
-            except ModelError as err:
-                return Reply("", problem=str(err).rstrip("."))
-            return Reply(answer.text, answer.prompt_tokens, answer.tokens, answer.finish_reason == "length")
-
-        return answer_request
-
-    def ask(request: "Request") -> "Reply":
-        return load()(request)
-
-    yield Teacher(settings.model, ask, in_place=True)
+    sampling = GenerateSettings(max_tokens=settings.max_tokens, temp=settings.temperature, top_p=0.95)
+    generate_batch(loaded, [prompts[index] for index in fit], sampling, take, settings.concurrency)
 
 
 def lacks_replies(result: Mapping[str, Any]) -> bool:

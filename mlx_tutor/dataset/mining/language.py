@@ -27,6 +27,7 @@ INNER = SMALL | {"type", "set", "number", "first", "second", "case", "no", "one"
 # Those that may end one: a saddle point, though no key point.
 ENDING = frozenset({"good", "number", "point", "set", "problem"})
 EMPTY = frozenset({"key", "main", "important", "whole", "real", "big", "good"})
+UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 BULLET = re.compile(r"^(?:- |\d{1,2}[.)] )")
 
 
@@ -161,3 +162,10 @@ def pick(options: Sequence[str], *key: object) -> str:
 def rank(*key: object) -> int:
     """A fixed pseudo-random number for a key; Python's own hash differs from run to run."""
     return int.from_bytes(hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()[:8])
+
+
+def list_stems(text: str, language: str) -> set[str]:
+    """Content words, cut so that singular and plural mostly agree; without blanks, pairs of characters."""
+    pairs = {run[i : i + 2] for run in UNSPACED.findall(text) for i in range(len(run) - 1)}
+    words = re.findall(r"[^\W\d_]{4,}", UNSPACED.sub(" ", text.lower()))
+    return pairs | {word.rstrip("s")[:6] for word in words if word not in list_stopwords(language)}

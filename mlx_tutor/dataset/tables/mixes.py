@@ -1,6 +1,5 @@
 """Rows mixed in on request: general instructions, refusals of other topics, and teaching styles named in prompts."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,7 +7,7 @@ from importlib.resources import as_file, files
 
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.mining.concepts import collect_concepts
-from mlx_tutor.dataset.mining.language import pick, rank
+from mlx_tutor.dataset.mining.language import list_stems, pick, rank
 from mlx_tutor.dataset.passage import is_passage
 from mlx_tutor.dataset.split import mix_rows
 from mlx_tutor.dataset.styles import find_style, write_system
@@ -16,7 +15,6 @@ from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.dataset.tables.read import read_table
 from mlx_tutor.dataset.tables.unwrap import TableRow
 from mlx_tutor.languages.table import Language, read_language
-from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings
@@ -27,7 +25,6 @@ GENERAL, REFUSAL = "general instruction", "not in the course"
 GENERAL_COURSE = CourseSettings(system_prompt="You are a helpful assistant.")
 # How many of the concepts that a course names most often are offered, and from how many they are taken.
 OFFERED, KNOWN = 3, 24
-UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 
 
 def add_general(train: Sequence[Example], share: float, recipe: Recipe) -> list[Example]:
@@ -88,17 +85,10 @@ def find_outside_questions(table: Language, documents: Sequence[Document], examp
     """Shipped questions with at least one word that the course never uses."""
     known: set[str] = set()
     for text in (section.text for document in documents for section in document.sections):
-        known |= _list_stems(text, table.code)
+        known |= list_stems(text, table.code)
     for example in examples:
-        known |= _list_stems(f"{example.qa_pair.question} {example.qa_pair.answer}", table.code)
-    return [question for question in table.questions["refusal_questions"] if _list_stems(question, table.code) - known]
-
-
-def _list_stems(text: str, language: str) -> set[str]:
-    """Content words, cut so that singular and plural mostly agree; without blanks, pairs of characters."""
-    pairs = {run[i : i + 2] for run in UNSPACED.findall(text) for i in range(len(run) - 1)}
-    words = re.findall(r"[^\W\d_]{4,}", UNSPACED.sub(" ", text.lower()))
-    return pairs | {word.rstrip("s")[:6] for word in words if word not in list_stopwords(language)}
+        known |= list_stems(f"{example.qa_pair.question} {example.qa_pair.answer}", table.code)
+    return [question for question in table.questions["refusal_questions"] if list_stems(question, table.code) - known]
 
 
 def _list_offers(documents: Sequence[Document]) -> list[str]:

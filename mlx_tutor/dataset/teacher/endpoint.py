@@ -8,19 +8,15 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
-from mlx_tutor.dataset.teacher.parsing import EXTRA
 from mlx_tutor.dataset.teacher.replies import Reply, Request, Teacher
 from mlx_tutor.errors import DatasetError, RecipeError
 from mlx_tutor.settings import TeacherSettings
 
 # Further tries, after growing pauses or those that the server asks for.
 RETRIES = 6
-# Reply formats to ask for, the strictest first.
-FORMS = ("json_schema", "json_object", "text")
-# Words by which servers refuse an option.
-FORM_WORDS = re.compile(r"response_format|schema|json|grammar", re.IGNORECASE)
+EXTRA = "A teacher at an endpoint needs one package more. Install it with: pip install 'mlx-tutor[teacher]'"
+# How servers refuse a model.
 MODEL_WORDS = re.compile(r"model.{0,60}(?:not (?:exist|found)|unknown|invalid)|(?:unknown|invalid|no such) model", re.I)
-OTHER_WORDS = re.compile(rf"{MODEL_WORDS.pattern}|context|token|filter|policy|risk", re.IGNORECASE)
 
 
 @contextmanager
@@ -75,7 +71,6 @@ class _Endpoint:
 
     def __init__(self, settings: TeacherSettings, key: str) -> None:
         try:
-            import json_repair  # noqa: F401
             import openai
         except ImportError as err:
             raise DatasetError(EXTRA) from err
@@ -83,7 +78,7 @@ class _Endpoint:
         self.client = openai.OpenAI(
             base_url=settings.base_url, api_key=key, max_retries=RETRIES, timeout=settings.timeout
         )
-        self.form, self.limit_name, self.takes_temperature = 0, "max_tokens", True
+        self.limit_name, self.takes_temperature = "max_tokens", True
         self.models: tuple[str, ...] = ()
 
     def find_models(self) -> None:
@@ -118,12 +113,12 @@ class _Endpoint:
         """
         openai = self.openai
         while True:
-            asked = self.form, self.limit_name, self.takes_temperature
+            asked = self.limit_name, self.takes_temperature
             try:
                 raw = self.client.chat.completions.with_raw_response.create(**self._write_body(request))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as err:
                 # Another thread may have learned the same meanwhile.
-                if asked != (self.form, self.limit_name, self.takes_temperature) or self._give_way(err):
+                if asked != (self.limit_name, self.takes_temperature) or self._give_way(err):
                     continue
                 if MODEL_WORDS.search(self._describe(err)):
                     raise self._miss_model(err) from err
@@ -153,23 +148,15 @@ class _Endpoint:
         }
         if self.takes_temperature:
             body["temperature"] = self.settings.temperature
-        match FORMS[self.form]:
-            case "json_schema":
-                schema = {"name": "rows", "strict": True, "schema": request.schema}
-                body["response_format"] = {"type": "json_schema", "json_schema": schema}
-            case "json_object":
-                body["response_format"] = {"type": "json_object"}
         return body
 
     def _give_way(self, err: Any) -> bool:
-        """Ask more loosely after a refusal; False when there is nothing left to leave out."""
+        """Leave out what a server refuses; False when there is nothing left to leave out."""
         text = self._describe(err)
         if "max_completion_tokens" in text and self.limit_name == "max_tokens":
             self.limit_name = "max_completion_tokens"
         elif "temperature" in text and self.takes_temperature:
             self.takes_temperature = False
-        elif self.form < len(FORMS) - 1 and (FORM_WORDS.search(text) or not OTHER_WORDS.search(text)):
-            self.form += 1
         else:
             return False
         return True

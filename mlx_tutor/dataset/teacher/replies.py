@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mlx_tutor.errors import DatasetError, TutorError
 from mlx_tutor.files import hash_value, read_json, write_json
@@ -19,24 +18,25 @@ from mlx_tutor.settings import TeacherSettings
 # After so many failures in a row the teacher counts as unreachable.
 MOST_FAILURES = 3
 # A second try often repairs an unreadable reply; a third does not help.
-AGAIN: Message = {"role": "user", "content": "Reply with the JSON object only, complete and valid."}
+AGAIN = "Reply with the labelled lines only, each label at the beginning of its line."
 CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: a conversation, the JSON schema of its reply, and the place that it is about."""
+    """What is asked: a conversation, and the place that it is about; `again`: asked for the second time."""
 
     messages: tuple[Message, ...]
-    schema: dict[str, Any]
     place: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came back. With a `problem` nothing did, and nothing is kept.
 
-    `cut`: it ends at `limit`, which is what `teacher.max_tokens` was.
+    `cut`: it ends at `limit`, which is what `teacher.max_tokens` was. `looped`: it began to repeat itself; the repeats
+    are not in `text`.
     """
 
     text: str
@@ -45,19 +45,23 @@ class Reply:
     cut: bool = False
     limit: int = 0
     problem: str = ""
+    looped: bool = False
 
 
 Ask = Callable[[Request], Reply]
+# Given requests, and called with the index of one and its reply, in the order in which they end.
+AskBatch = Callable[[Sequence[Request], Callable[[int, Reply], None]], None]
 OnProgress = Callable[[str, int, int], None]
+Waiting = deque[tuple[int, Request]]
 
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """Who is asked. `ask` is called from `teacher.concurrency` threads, or from this one with `in_place`."""
+    """Who is asked: by `ask` from `teacher.concurrency` threads, or by `ask_batch` from this one, all at once."""
 
     name: str
-    ask: Ask
-    in_place: bool = False
+    ask: Ask | None = None
+    ask_batch: AskBatch | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ class Usage:
 
 def find_reply(folder: Path, settings: TeacherSettings, request: Request) -> Path:
     """Where the reply to a request is kept."""
-    asked = [settings.model, settings.temperature, list(request.messages), request.schema]
+    asked = [settings.model, settings.temperature, list(request.messages)]
     return folder / f"{hash_value(asked)}.json"
 
 
@@ -114,40 +118,42 @@ def ask_all(
 
     What was answered before is read from `folder`. A reply that is not usable is asked for once more. The first
     request goes alone, so that a wrong key or model costs nothing. Ctrl-C waits for what is under way, since that is
-    paid for; a second one does not.
+    paid for; a second one does not. `on_progress` counts what is asked now.
 
     Raises:
         DatasetError: the teacher does not answer any more.
     """
     session = _Session(teacher, folder, settings, usage, is_usable)
     replies: list[Reply | None] = [None] * len(requests)
-    waiting: deque[tuple[int, Request]] = deque()
+    waiting: Waiting = deque()
     for number, request in enumerate(requests):
         found = session.look_up(request)
         replies[number] = found[0]
         if found[1] is not None:
             waiting.append((number, found[1]))
-    total, done = len(requests), len(requests) - len(waiting)
-    on_progress(teacher.name, done, total)
-    session.start()
+    total, done = len(waiting), 0
+    if total:
+        on_progress(teacher.name, done, total)
+
+    def take(number: int, request: Request, reply: Reply) -> None:
+        nonlocal done
+        again = session.keep(request, reply)
+        if again is not None:
+            waiting.appendleft((number, again))
+            return
+        replies[number] = None if reply.problem else reply
+        done += 1
+        on_progress(request.place, done, total)
+
     try:
-        while waiting or session.under_way:
-            while waiting and session.has_room(waiting[0][1]):
-                session.send(*waiting.popleft())
-            if not session.under_way:
-                break
-            number, request, reply = session.receive()
-            again = session.keep(request, reply)
-            if again is not None:
-                waiting.appendleft((number, again))
-                continue
-            replies[number] = None if reply.problem else reply
-            done += 1
-            on_progress(request.place, done, total)
+        if teacher.ask_batch is not None:
+            session.ask_batch(waiting, teacher.ask_batch, take)
+        else:
+            session.ask_threads(waiting, take)
     except (KeyboardInterrupt, TutorError):
-        if session.under_way:
+        if session.under_way and session.threads:
             on_progress("waiting for what is paid for; Ctrl-C again gives up", done, total)
-        session.drain()
+            session.drain()
         raise
     finally:
         session.close()
@@ -157,7 +163,7 @@ def ask_all(
 
 @dataclass(slots=True)
 class _Session:
-    """Threads that ask, and what has become of their requests."""
+    """Who asks, and what has become of their requests."""
 
     teacher: Teacher
     folder: Path
@@ -171,11 +177,36 @@ class _Session:
     failures: int = 0
     answered: bool = False
 
-    def start(self) -> None:
-        """Start the threads; daemons, since a second Ctrl-C must not wait for a slow server."""
-        self.threads = 0 if self.teacher.in_place else self.settings.concurrency
+    def ask_threads(self, waiting: Waiting, take: Callable[[int, Request, Reply], None]) -> None:
+        """Ask in threads; daemons, since a second Ctrl-C must not wait for a slow server."""
+        self.threads = self.settings.concurrency
         for _ in range(self.threads):
             threading.Thread(target=self._work, daemon=True).start()
+        while waiting or self.under_way:
+            while waiting and self.may_send() and self.has_room(waiting[0][1]):
+                number, request = waiting.popleft()
+                self.note(number, request)
+                self.todo.put((number, request))
+            if not self.under_way:
+                return
+            take(*self.receive())
+
+    def ask_batch(self, waiting: Waiting, ask: AskBatch, take: Callable[[int, Request, Reply], None]) -> None:
+        """Ask here, all that the budget has room for at once, and then again where a reply is of no use."""
+        while waiting:
+            sent: list[tuple[int, Request]] = []
+            while waiting and self.has_room(waiting[0][1]):
+                sent.append(waiting.popleft())
+                self.note(*sent[-1])
+            if not sent:
+                return
+
+            def receive(index: int, reply: Reply, sent: Sequence[tuple[int, Request]] = sent) -> None:
+                number, request = sent[index]
+                del self.under_way[number]
+                take(number, request, reply)
+
+            ask([request for _, request in sent], receive)
 
     def look_up(self, request: Request) -> tuple[Reply | None, Request | None]:
         """The kept reply to a request, and what is still to be asked: it, or, if its reply is of no use, it again."""
@@ -191,13 +222,14 @@ class _Session:
 
     def is_final(self, request: Request, reply: Reply) -> bool:
         """Whether there is nothing to gain from asking again; a reply that was cut would be cut again."""
-        return reply.cut or request.messages[-1] == AGAIN or self.is_usable(reply.text)
+        return reply.cut or request.again or self.is_usable(reply.text)
+
+    def may_send(self) -> bool:
+        """Whether a thread is free; the first request goes alone."""
+        return len(self.under_way) < (self.settings.concurrency if self.answered else 1)
 
     def has_room(self, request: Request) -> bool:
-        """Whether a request may be sent now, by the limits on what goes at a time and what is spent."""
-        limit = 1 if self.teacher.in_place or not self.answered else self.settings.concurrency
-        if len(self.under_way) >= limit:
-            return False
+        """Whether a request may be sent now, by the limits on what is spent."""
         prompts = sum(count_request(sent) for sent in self.under_way.values()) + count_request(request)
         replies = (len(self.under_way) + 1) * self.settings.max_tokens
         most = Usage(self.usage.tokens_in + prompts, self.usage.tokens_out + replies)
@@ -206,14 +238,10 @@ class _Session:
             cost and most.cost(self.settings) > cost
         )
 
-    def send(self, number: int, request: Request) -> None:
-        """Have a thread ask, or ask here."""
+    def note(self, number: int, request: Request) -> None:
+        """Count a request as sent."""
         self.under_way[number] = request
         self.usage.sent += 1
-        if self.teacher.in_place:
-            self._answer(number, request)
-        else:
-            self.todo.put((number, request))
 
     def receive(self) -> tuple[int, Request, Reply]:
         """Wait for the next reply; raises what the teacher raised."""
@@ -260,18 +288,19 @@ class _Session:
             self.todo.put(None)
 
     def _work(self) -> None:
+        assert self.teacher.ask is not None
         while (job := self.todo.get()) is not None:
-            self._answer(*job)
-
-    def _answer(self, number: int, request: Request) -> None:
-        reply: Reply | TutorError | None = None
-        try:
-            reply = self.teacher.ask(request)
-        except TutorError as err:
-            reply = err
-        finally:
-            self.done.put((number, request, reply))
+            reply: Reply | TutorError | None = None
+            try:
+                reply = self.teacher.ask(job[1])
+            except TutorError as err:
+                reply = err
+            finally:
+                self.done.put((*job, reply))
 
 
 def _repeat(request: Request) -> Request:
-    return Request((*request.messages, AGAIN), request.schema, request.place)
+    """The same once more, with a word on the form; in one turn, since some templates refuse two of the user."""
+    last = request.messages[-1]
+    asked: Message = {"role": "user", "content": f"{last['content']}\n\n{AGAIN}"}
+    return Request((*request.messages[:-1], asked), request.place, again=True)

@@ -31,7 +31,6 @@ class Script:
     answer: Callable[[dict[str, Any]], str]
     faults: deque[Any] = field(default_factory=deque)
     key: str | None = None
-    forms: tuple[str, ...] = ("json_schema", "json_object")
     delay: float = 0.0
     bodies: list[dict[str, Any]] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -39,30 +38,25 @@ class Script:
     most_at_a_time: int = 0
 
 
-def read_piece(body: dict[str, Any]) -> str:
-    """The text of the course in a request."""
-    match = re.search(r"<piece: .*?>\n(.*)\n</piece>", body["messages"][1]["content"], re.DOTALL)
-    assert match is not None
-    return match[1]
+def read_piece(body: dict[str, Any]) -> list[str]:
+    """The numbered sentences of the course in a request."""
+    text, _, _ = body["messages"][-1]["content"].partition("\n\nKinds:")
+    return re.findall(r"(?m)^\[\d+\]\s+(.+)$", text)
 
 
 def write_items(body: dict[str, Any]) -> str:
-    """What a good teacher replies: one explanation whose evidence is the longest sentence of the piece."""
-    user = body["messages"][1]["content"]
-    if "Item 1\n" in user:
-        return json.dumps({"scores": [{"item": n, "score": 9} for n in range(1, user.count("\nAnswer: ") + 1)]})
-    piece = read_piece(body)
-    sentence = max(re.split(r"(?<=[.!?])\s+", piece), key=lambda part: len(part.split()))
+    """What a good teacher replies: one explanation that cites the longest sentence of the piece."""
+    user = body["messages"][-1]["content"]
+    if "ITEM 1\n" in user:
+        return "\n".join(f"ITEM {number}: 9" for number in range(1, user.count("\nA: ") + 1))
+    pieces = read_piece(body)
+    number, sentence = max(enumerate(pieces, 1), key=lambda pair: len(pair[1].split()))
     start = " ".join(sentence.split()[:8])
-    item = {
-        "type": "explain",
-        "questions": [f"Why is it that “{start}”?", f"Who can show how and when “{start}”?"],
-        "thought_process": ["Look at what is given.", "Draw the conclusion."],
-        "answer": f"Because {sentence[0].lower()}{sentence[1:]}",
-        "related_concepts": ["evidence", "conclusion"],
-        "evidence": sentence,
-    }
-    return json.dumps({"items": [item]})
+    return (
+        f"KIND: explain\nQ: Why is it that “{start}”?\nQ: Who can show how and when “{start}”?\n"
+        f"STEP: Look at what is given.\nSTEP: Draw the conclusion.\nA: Because {sentence[0].lower()}{sentence[1:]}\n"
+        f"CONCEPTS: evidence; conclusion\nFROM: {number}"
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -110,11 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.script.at_a_time -= 1
 
     def reply(self, body: dict[str, Any], fault: Any) -> None:
-        form = body.get("response_format", {}).get("type", "text")
         if body["model"] != MODEL:
             self.give(404, {"error": {"message": f"The model `{body['model']}` does not exist.", "code": "no_model"}})
-        elif form not in (*self.script.forms, "text"):
-            self.give(400, {"error": {"message": f"This response_format type {form} is unavailable now"}})
         elif callable(fault):
             fault(self)
         elif isinstance(fault, tuple):

@@ -82,7 +82,6 @@ def test_every_chunk_gives_rows_and_the_server_is_never_asked_twice(
     assert all(evidence in chunk.text for chunk in CHUNKS for _, _, evidence in first.pairs[chunk])
     assert (first.usage.sent, first.usage.tokens_in, first.usage.tokens_out) == (8, 800, 400)
     assert 1 < script.most_at_a_time <= 3
-    assert script.bodies[0]["response_format"]["json_schema"]["strict"] is True
     again = teach(course, replace(settings, base_url="http://127.0.0.1:9/v1"))
     assert (again.pairs, again.usage.sent, again.usage.kept) == (first.pairs, 0, 8)
     assert len(script.bodies) == 8
@@ -98,31 +97,27 @@ def test_passing_faults_are_waited_out(script: Script, settings: TeacherSettings
         assert time.monotonic() - begun >= 1.0
 
 
-@pytest.mark.parametrize(
-    "broken", ["", "I am sorry.", '{"items": 5', '{"items": [{"type": "explain", "questions": ["Wh']
-)
+@pytest.mark.parametrize("broken", ["", "I am sorry.", "KIND: explain\nQ: Why", '{"items": []}'])
 def test_a_reply_of_no_use_is_asked_for_once_more_and_paid_once(
     script: Script, settings: TeacherSettings, course: Course, broken: str
 ) -> None:
     script.faults = deque([broken])
     taught = teach(course, settings, CHUNKS[:1])
-    reasons = [item.reason for _, item in taught.rejected]
-    # What can be mended is not asked for again, and says what is missing.
-    assert (len(taught.pairs), reasons) in ((1, []), (0, ["no question"]), (0, ["no answer"]))
-    sent = taught.usage.sent
+    assert (len(taught.pairs), taught.rejected, taught.usage.sent) == (1, [], 2)
+    assert [body["messages"][-1]["role"] for body in script.bodies] == ["user", "user"]
     assert teach(course, settings, CHUNKS[:1]).usage.sent == 0
-    assert len(script.bodies) == sent
+    assert len(script.bodies) == 2
 
 
 def test_a_reply_that_stays_broken_is_a_reason_in_the_report(
     script: Script, settings: TeacherSettings, course: Course
 ) -> None:
-    script.answer = lambda body: "never" if "number 0" in body["messages"][1]["content"] else write_items(body)
+    script.answer = lambda body: "never" if "number 0" in body["messages"][-1]["content"] else write_items(body)
     taught = teach(course, settings)
     assert (taught.usage.sent, teach(course, settings).usage.sent) == (9, 0)
     assert len(taught.pairs) == 7
     assert [(chunk.source, item.answer, item.reason) for chunk, item in taught.rejected] == [
-        ("week0.md", "never", "no JSON in the reply")
+        ("week0.md", "never", "no labelled lines in the reply")
     ]
 
 
@@ -130,7 +125,7 @@ def test_one_chunk_without_a_reply_does_not_stop_the_others(
     script: Script, settings: TeacherSettings, course: Course
 ) -> None:
     def refuse_third(body: dict[str, Any]) -> str:
-        if "number 3" in body["messages"][1]["content"]:
+        if "number 3" in body["messages"][-1]["content"]:
             raise ConnectionError
         return write_items(body)
 
@@ -191,18 +186,8 @@ def test_a_wrong_key_is_refused_and_no_key_is_written_or_shown(
     assert KEY not in read_all(course) and os.environ["TUTOR_TEST_KEY"] == KEY
 
 
-@pytest.mark.parametrize(("forms", "used"), [(("json_object",), "json_object"), ((), "text")])
-def test_a_server_without_strict_replies_is_asked_more_loosely(
-    script: Script, settings: TeacherSettings, course: Course, forms: tuple[str, ...], used: str
-) -> None:
-    script.forms = forms
-    assert len(teach(course, settings).pairs) == 8
-    types = [body.get("response_format", {}).get("type", "text") for body in script.bodies]
-    assert set(types[-8:]) == {used} and len(types) == (9 if forms else 10)
-
-
 def test_half_an_emoji_can_be_kept(script: Script, settings: TeacherSettings, course: Course) -> None:
-    script.answer = lambda body: write_items(body).replace("Because", "\ud83d Because \\ud83d")
+    script.answer = lambda body: write_items(body).replace("Because", "\ud83d Because")
     taught = teach(course, settings, CHUNKS[:1])
     assert next(iter(taught.pairs[CHUNKS[0]]))[0].answer.encode().startswith(b"Because")
 
@@ -220,7 +205,6 @@ def test_a_setting_that_a_server_does_not_take_is_left_out(
     script.faults = deque([(400, {}, message)])
     assert len(teach(course, settings).pairs) == 8
     assert [body.get(name) for body in script.bodies[1:]] == [value] * 8
-    assert all(body["response_format"]["type"] == "json_schema" for body in script.bodies)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +233,6 @@ def test_a_piece_that_is_too_long_for_the_model_is_left_out(
     script.faults = deque([(400, {}, "This model's maximum context length is 512 tokens.")])
     taught = teach(course, settings)
     assert len(taught.pairs) == 7 and len(taught.usage.unanswered) == 1
-    assert all(body["response_format"]["type"] == "json_schema" for body in script.bodies)
 
 
 def test_a_page_of_a_proxy_is_no_reply(script: Script, settings: TeacherSettings, course: Course) -> None:
@@ -287,7 +270,7 @@ def test_thoughts_that_fill_the_reply_are_a_reason_and_not_asked_for_again(
 def test_only_replies_that_were_cut_are_paid_for_again_when_they_may_be_longer(
     script: Script, settings: TeacherSettings, course: Course
 ) -> None:
-    whole = write_items({"messages": [{}, {"content": "<piece: x>\nOne two three four five six seven.\n</piece>"}]})
+    whole = write_items({"messages": [{}, {"content": "[1] One two three four five six seven.\n\nKinds:"}]})
     script.faults = deque([lambda handler: handler.give(200, write_completion(whole, "length"))])
     taught = teach(course, settings)
     assert [item.reason for _, item in taught.rejected] == ["reply cut at teacher.max_tokens"]

@@ -1,8 +1,7 @@
-"""What is kept of a teacher's replies: only what can be read, and stands in the source."""
+"""What is kept of a teacher's replies: only what can be read, and rests on sentences of the source."""
 
-import json
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,9 +11,10 @@ from mlx_tutor.dataset.build import make_examples
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.mining.gaps import find_thin
 from mlx_tutor.dataset.quotas import apply_quotas
-from mlx_tutor.dataset.teacher.evidence import find_evidence
-from mlx_tutor.dataset.teacher.examples import check_reply, judge_items, pick_chunks, write_pairs, write_request
-from mlx_tutor.dataset.teacher.parsing import read_items, read_object
+from mlx_tutor.dataset.teacher.evidence import assemble_evidence, number_sentences
+from mlx_tutor.dataset.teacher.examples import check_reply, judge_items, pick_chunks, write_pairs
+from mlx_tutor.dataset.teacher.parsing import BLIND, read_items
+from mlx_tutor.dataset.teacher.prompts import write_request
 from mlx_tutor.dataset.teacher.replies import Reply
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Chunk, Document, Example, Origin, QaPair, Section
@@ -26,141 +26,164 @@ TEXT = Block(
     "A value with p < 0.05 is rare.",
     page=3,
 )
-CODE = Block("code", "total = sum(values)\nmean = total / len(values)", cell=2, language="julia")
-CHUNK = Chunk("week1.pdf", 4, ("Spread", "Variance"), (TEXT, CODE))
+LIST = Block("text", "- Sort the values first. Then count them.\n- The middle value is the median.\n- Done.")
+CODE = Block("code", "total = sum(values)\nmean = total / len(values)\n\nprint(mean, 'is the mean')", language="julia")
+# Numbers 1 to 3, 4 to 7, and 8 and 9.
+CHUNK = Chunk("week1.pdf", 4, ("Spread", "Variance"), (TEXT, LIST, CODE))
 SETTINGS = TeacherSettings(model="m")
-GOOD = {
-    "type": "explain",
-    "questions": ["What is the variance?", "How is the variance defined?"],
-    "thought_process": ["1. Take the distances.", "2. Square them."],
-    "answer": "The mean squared distance from the mean, $\\sigma^2$.",
-    "related_concepts": ["mean", "outlier"],
-    "evidence": "the variance is the mean squared distance from the mean",
-}
+GOOD = """KIND: what
+Q: What is the variance?
+Q: How is the variance defined?
+STEP: 1. Take the distances.
+STEP: 2. Square them.
+A: The mean squared distance from the mean, $\\sigma^2$.
+FROM: 1"""
 
 
-def write(*items: dict[str, Any]) -> str:
-    return json.dumps({"items": items})
+def change(*pairs: tuple[str, str]) -> str:
+    """The good item with some lines in other words."""
+    text = GOOD
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    return text
 
 
-def find_reasons(text: str, **settings: Any) -> list[str]:
-    return [item.reason for item in check_reply(Reply(text), CHUNK, replace(SETTINGS, **settings))[1]]
-
-
-@pytest.mark.parametrize(
-    ("quote", "found"),
-    [
-        ("the variance is the mean squared distance", "The **variance** is the mean squared distance"),
-        ("It isn't robust - one outlier can double it", "It isn’t robust – one outlier can double it."),
-        ("“… one outlier\n can  double it.”", "one outlier can double it."),
-        ("A value with p < 0.05 is rare.", "A value with p < 0.05 is rare."),
-        ("mean = total / len(values)", "mean = total / len(values)"),
-    ],
-)
-def test_evidence_is_found_as_it_stands_in_the_source(quote: str, found: str) -> None:
-    evidence = find_evidence(quote, CHUNK.blocks)
-    assert evidence is not None
-    assert evidence[0] == found
-    assert found in evidence[1].text
-
-
-def test_accents_ligatures_and_soft_hyphens_are_no_difference() -> None:
-    text = "Beno\u0302it de\ufb01nes the coef\xad\ufb01cient of cafe\u0301s."
-    assert find_evidence("Benôit defines the coefficient of cafés", [Block("text", text)]) == (
-        text,
-        Block("text", text),
-    )
+def find_reasons(text: str) -> list[str]:
+    return [item.reason for item in check_reply(Reply(text), CHUNK, SETTINGS)[1]]
 
 
 @pytest.mark.parametrize(
-    "quote",
+    ("numbers", "evidence"),
     [
-        "the variance is the mean distance from the mean",
-        "A value with p > 0.05 is rare.",
-        "the mean",
-        "...",
-        "",
-        "can double it. A value with p < 0.05 is rare. total = sum(values)",
-        "he variance is the mean squared distanc",
+        ([1], "The **variance** is the mean squared distance from the mean."),
+        ([3, 2], "It isn’t robust – one outlier can double it. A value with p < 0.05 is rare."),
+        ([1, 3], "The **variance** is the mean squared distance from the mean."),
+        ([1, 5, 6], "The **variance** is the mean squared distance from the mean."),
+        ([4, 5], "Sort the values first. Then count them."),
+        ([5, 6], "Then count them.\n- The middle value is the median."),
+        ([7, 8], "total = sum(values)\nmean = total / len(values)"),
+        ([7], None),
     ],
 )
-def test_what_does_not_stand_there_word_for_word_is_no_evidence(quote: str) -> None:
-    assert find_evidence(quote, CHUNK.blocks) is None
+def test_evidence_is_a_piece_of_one_block_word_for_word(numbers: list[int], evidence: str | None) -> None:
+    found = assemble_evidence(numbers, number_sentences(CHUNK))
+    assert (found and found.text) == evidence
+    assert found is None or found.text in found.block.text
+
+
+def test_code_rows_rest_on_code() -> None:
+    pieces = number_sentences(CHUNK)
+    found = assemble_evidence([1, 2, 9], pieces, code=True)
+    assert found is not None and found.text == "print(mean, 'is the mean')"
+    assert assemble_evidence([1, 2], pieces, code=True) is None
+
+
+@given(st.lists(st.sampled_from(["a", "b c. ", "D e. ", "\n", "- ", "1. ", "。", "**", "$x. Y$", "  "]), max_size=30))
+def test_every_number_is_a_piece_of_its_block(parts: list[str]) -> None:
+    for kind in ("text", "code", "table"):
+        block = Block(kind, "".join(parts))
+        pieces = number_sentences(replace(CHUNK, blocks=(block,)))
+        if kind != "text":
+            assert "".join("".join(piece.text for piece in pieces).split()) == "".join(block.text.split())
+        assert all(piece.text and piece.text == piece.text.strip() for piece in pieces)
+        assert all(one.end <= other.start for one, other in pairwise(pieces))
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        write(GOOD),
-        f"<think>Let me see: {{}}</think>\n{write(GOOD)}",
-        f"a thought whose tag the template opened</think>{write(GOOD)}",
-        f"Here are the [3] items:\n```json\n{json.dumps({'items': [GOOD]}, indent=1)}\n```\nThat is all.",
-        json.dumps([GOOD]),
-        json.dumps({"items": [{"qa_pair": {k: GOOD[k] for k in list(GOOD)[:-1]}, "evidence": GOOD["evidence"]}]}),
-        write(GOOD).replace('"related', "\n// names\n'related").replace('related_concepts"', "related_concepts'"),
-        write(GOOD)[:-2] + ",]",
-        write(GOOD)[:-2],
+        GOOD,
+        f"<think>Let me see. Q: {{}}</think>\n{GOOD}",
+        f"a thought whose tag the template opened</think>{GOOD}",
+        f"Here are the blocks:\n\n```\n{GOOD}\n```\nThat is all.",
+        GOOD.replace("KIND:", "**Kind:**").replace("Q:", "**Q:**").replace("\nA:", "\n**A**:"),
+        GOOD.replace("KIND: what", "### 1. KIND: What").replace("Q: ", "- Question: ").replace("\nA:", "\nAnswer:"),
+        GOOD.replace("KIND: what\n", "").replace("FROM: 1", "FROM: sentence [1]."),
+        GOOD.replace("distance from the", "distance\nfrom the").replace("Q: How", "Q2: How"),
+        GOOD.replace("\n", "\n\n"),
     ],
 )
 def test_replies_are_read_however_they_are_wrapped(text: str) -> None:
     items, rejected = read_items(text, TEACHER_KINDS, 5)
     assert rejected == []
-    assert [(item.questions, item.answer) for item in items] == [(tuple(GOOD["questions"]), GOOD["answer"])]
-    assert items[0].thought_process == ("Take the distances.", "Square them.")
+    (item,) = items
+    assert item.questions == ("What is the variance?", "How is the variance defined?")
+    assert " ".join(item.answer.split()) == "The mean squared distance from the mean, $\\sigma^2$."
+    assert (item.type, item.thought_process, item.cited) == ("what", ("Take the distances.", "Square them."), (1,))
+
+
+def test_an_answer_keeps_its_lines_of_code() -> None:
+    answer = "A: Divide the sum:\n\n```python\nA: int = 1\n\n    mean = total / 2\n```\nFROM: 8"
+    items, _ = read_items(f"KIND: code\nQ: How is a mean computed?\n{answer}", TEACHER_KINDS, 5)
+    assert "```python\nA: int = 1\n\n    mean = total / 2\n```" in items[0].answer
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("cited", "numbers"),
+    [("2,3", (2, 3)), ("[1] and [4]", (1, 4)), ("2-4", (2, 3, 4)), ("1 to 3", (1, 2, 3)), ("none", ())],
+)
+def test_citations_are_read_in_any_form(cited: str, numbers: tuple[int, ...]) -> None:
+    items, rejected = read_items(change(("FROM: 1", f"FROM: {cited}")), TEACHER_KINDS, 5)
+    assert [item.cited for item in items] == ([numbers] if numbers else [])
+    assert [item.reason for item in rejected] == ([] if numbers else ["it cites nothing"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
     [
-        (r'{"a": "$\frac{1}{2} \beta \theta \nu \sum \rho$"}', r"$\frac{1}{2} \beta \theta \nu \sum \rho$"),
-        (r'{"a": "$\underline{x} \ne \text{one}$"}', r"$\underline{x} \ne \text{one}$"),
-        (r'{"a": "$\\frac{1}{2}$ and\nnew \"line\"\tend é"}', '$\\frac{1}{2}$ and\nnew "line"\tend é'),
+        (change(("what\n", "poem\n")), "a kind that was not asked for"),
+        (change(("Q: What is the variance?\nQ: How is the variance defined?\n", "")), "no question"),
+        (change(("A: The mean squared distance from the mean, $\\sigma^2$.\n", "")), "no answer"),
+        (change(("FROM: 1", "FROM:")), "it cites nothing"),
+        (change(("FROM: 1", "FROM: 1, 10")), "it cites a number that is not there"),
+        (change(("FROM: 1", "FROM: 0")), "it cites a number that is not there"),
+        (change(("FROM: 1", "FROM: 7")), "it cites too few words"),
+        (change(("What is the variance", "What does the passage say")), BLIND),
+        (change(("What is the variance", "What is in sentence 2")), BLIND),
+        (change(("KIND: what", "KIND: relation")), "a relation without its two concepts"),
+        (change(("KIND: what", "KIND: code")), "it cites no code"),
+        (change(("FROM: 1", "FROM: 5, 6")), "the cited sentences do not support the answer"),
+        (change(("from the mean,", "from the mean, as every careful banker measures volatility of securities,")),
+         "the answer says what the text does not"),
+        (change(("from the mean,", "from the mean, about 25 of it,")), "a number of the answer is not in the text"),
     ],
 )  # fmt: skip
-def test_formulas_survive_a_model_that_forgets_to_double_their_backslashes(written: str, meant: str) -> None:
-    assert read_object(written) == {"a": meant}
+def test_an_item_that_is_not_used_has_a_reason(text: str, reason: str) -> None:
+    other = GOOD.replace("variance", "spread of values")
+    assert find_reasons(f"{text}\n\n{other}") == [reason]
+
+
+def test_an_explanation_needs_steps_and_a_repeat_is_dropped() -> None:
+    assert find_reasons(change(("KIND: what", "KIND: explain"))) == []
+    bare = change(("KIND: what", "KIND: explain"), ("STEP: 1. Take the distances.\nSTEP: 2. Square them.\n", ""))
+    assert find_reasons(bare) == ["an explanation without steps"]
+    assert find_reasons(f"{GOOD}\n\n{GOOD}") == ["it says the same as one before"]
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("reply", "reasons", "kept"),
     [
-        ({"type": "poem"}, "a kind that was not asked for"),
-        ({"questions": []}, "no question"),
-        ({"answer": None}, "no answer"),
-        ({"evidence": 5}, "no evidence"),
-        ({"questions": ["What does the passage say?"]}, "the question is about a text that the student does not see"),
-        (
-            {"questions": ["What is it?", "What is in the excerpt?"]},
-            "the question is about a text that the student does not see",
-        ),
-        ({"thought_process": []}, "an explanation without steps"),
-        ({"type": "relation", "related_concepts": ["mean"]}, "a relation without its two concepts"),
-        ({"evidence": "the variance is never negative at all"}, "evidence is not in the source"),
-        ({"type": "code"}, "evidence of a code row is not in the code"),
+        (Reply(""), ["empty reply"], 0),
+        (Reply("<think>and so on"), ["no labelled lines in the reply"], 0),
+        (Reply("I cannot do that."), ["no labelled lines in the reply"], 0),
+        (Reply("<think>and so on", cut=True), ["reply cut at teacher.max_tokens"], 0),
+        (Reply(f"{GOOD}\n\nKIND: why\nQ: Why is it sq", cut=True), ["reply cut at teacher.max_tokens"], 1),
+        (Reply(f"{GOOD}\n\nQ: Why is it?\nQ: Why is", looped=True), ["the reply began to repeat itself"], 1),
     ],
 )
-def test_an_item_that_is_not_used_has_a_reason(change: dict[str, Any], reason: str) -> None:
-    assert find_reasons(write({**GOOD, **change}, GOOD)) == [reason]
+def test_what_is_not_whole_has_a_reason(reply: Reply, reasons: list[str], kept: int) -> None:
+    items, rejected = check_reply(reply, CHUNK, SETTINGS)
+    assert ([item.reason for item in rejected], len(items)) == (reasons, kept)
 
 
-@pytest.mark.parametrize(
-    ("text", "cut", "reason"),
-    [
-        ("", False, "empty reply"),
-        ("<think>and so on", False, "no JSON in the reply"),
-        ("I cannot do that.", False, "no JSON in the reply"),
-        ('{"a":' * 20000, False, "no JSON in the reply"),
-        ("<think>and so on", True, "reply cut at teacher.max_tokens"),
-        (write(GOOD)[:200], True, "reply cut at teacher.max_tokens"),
-    ],
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 40), st.text("QA:\nFROM1-,`é\ud800 *", max_size=8)), max_size=6
+    )
 )
-def test_a_reply_that_cannot_be_read_has_a_reason(text: str, cut: bool, reason: str) -> None:
-    assert [item.reason for item in read_items(text, TEACHER_KINDS, 5, cut=cut)[1]] == [reason]
-
-
-@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 40), st.text('{}[]",:\\nux`é', max_size=8)), max_size=6))
 def test_no_reply_breaks_the_reader(changes: list[tuple[int, int, str]]) -> None:
-    text = write(GOOD, GOOD)
+    text = f"{GOOD}\n\n{GOOD}"
     for place, removed, added in changes:
         text = text[:place] + added + text[place + removed :]
     items, _ = check_reply(Reply(text), CHUNK, SETTINGS)
@@ -168,33 +191,45 @@ def test_no_reply_breaks_the_reader(changes: list[tuple[int, int, str]]) -> None
 
 
 def test_each_wording_is_a_row_and_code_stands_below_its_question() -> None:
-    code = {**GOOD, "type": "code", "evidence": "mean = total / len(values)"}
-    items, _ = check_reply(Reply(write(GOOD, code)), CHUNK, SETTINGS)
+    code = change(
+        ("KIND: what", "KIND: code"), ("FROM: 1", "FROM: 8"), ("squared distance from", "total of values and")
+    )
+    items, _ = check_reply(Reply(f"{GOOD}\n\n{code}"), CHUNK, SETTINGS)
     rows = [pair for item in items for pair in write_pairs(item)]
-    assert [method for _, method, _ in rows] == ["teacher explain"] * 2 + ["teacher code"] * 2
+    assert [method for _, method, _ in rows] == ["teacher what"] * 2 + ["teacher code"] * 2
     assert all(evidence in CHUNK.text for _, _, evidence in rows)
     assert rows[2][0].question == f"What is the variance?\n\n```julia\n{CODE.text}\n```"
-    assert find_reasons(write(GOOD, code), wordings=1) == []
+    assert len(check_reply(Reply(GOOD), CHUNK, replace(SETTINGS, wordings=1))[0][0].questions) == 1
 
 
-@pytest.mark.parametrize("question", ["What is the source of the error?", "How is the text split into words?"])
+@pytest.mark.parametrize(
+    "question",
+    ["What is the source of the error?", "How is the text split into words?", "What follows from the text of a law?"],
+)
 def test_a_question_about_texts_is_no_question_about_this_one(question: str) -> None:
-    assert find_reasons(write({**GOOD, "questions": [question]})) == []
+    assert find_reasons(change(("What is the variance?", question))) == []
 
 
 def test_a_request_asks_only_for_what_the_chunk_can_give() -> None:
     prose = replace(CHUNK, blocks=(TEXT,))
-    assert "- code:" in write_request(CHUNK, SETTINGS).messages[1]["content"]
-    assert "- code:" not in write_request(prose, SETTINGS).messages[1]["content"]
-    schema = write_request(prose, replace(SETTINGS, kinds=("apply",))).schema
-    assert schema["properties"]["items"]["items"]["properties"]["type"]["enum"] == ["apply"]
-    assert pick_chunks([CHUNK, CHUNK, replace(CHUNK, blocks=(CODE,))]) == [CHUNK]
+    asked = [write_request(chunk, SETTINGS).messages[-1]["content"] for chunk in (CHUNK, prose)]
+    assert ["- code:" in text for text in asked] == [True, False]
+    assert "[2] It isn’t robust – one outlier can double it.\n[3] A value" in asked[1]
+    assert pick_chunks([CHUNK, CHUNK, replace(CHUNK, blocks=(Block("text", "Too short to ask about."),))]) == [CHUNK]
+
+
+def test_the_example_of_a_request_is_itself_a_reply_that_can_be_used() -> None:
+    turns = write_request(CHUNK, SETTINGS).messages
+    levers = Block(
+        "text", "\n".join(line.split("] ", 1)[1] for line in turns[1]["content"].split("\n") if "] " in line)
+    )
+    items, rejected = check_reply(Reply(turns[2]["content"]), replace(CHUNK, blocks=(levers,)), SETTINGS)
+    assert len(items) == 3 and rejected == []
 
 
 def test_the_judge_drops_what_it_rates_low_or_not_at_all() -> None:
-    items, _ = check_reply(Reply(write(GOOD, GOOD, GOOD)), CHUNK, SETTINGS)
-    reply = Reply('{"scores": [{"item": 1, "score": 7}, {"item": 2, "score": 6}, {"item": 9, "score": 1}, 3]}')
-    kept, rejected = judge_items(items, reply, 7)
+    items, _ = check_reply(Reply("\n\n".join(change(("variance", name)) for name in "xyz")), CHUNK, SETTINGS)
+    kept, rejected = judge_items(items, Reply("ITEM 1: 7\n**Item 2:** 6/10\nItem 9: 1\nso much for that"), 7)
     assert len(kept) == 1
     assert [item.reason for item in rejected] == ["rated below 7 of 10", "not rated by the judge"]
     assert judge_items(items, None, 7)[0] == []

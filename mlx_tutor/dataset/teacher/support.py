@@ -1,0 +1,36 @@
+"""Whether an answer of a teacher rests on the sentences that it cites: a test of words, not of meaning."""
+
+import re
+from collections.abc import Sequence
+
+from mlx_tutor.dataset.mining.language import list_stems
+from mlx_tutor.dataset.teacher.evidence import Numbered
+from mlx_tutor.dataset.teacher.parsing import Item
+from mlx_tutor.records import Chunk
+from mlx_tutor.text import FORMULA
+
+# Kinds whose answer may bring in a case or a comparison of its own.
+OWN_WORDS = frozenset({"apply", "what-if", "compare", "misconception", "code"})
+# An answer needs so many content words of the cited sentences, or all of its own, and, but for those kinds, this share
+# of its own from the chunk.
+LEAST_COMMON, LEAST_SHARE = 2, 0.5
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def find_unsupported(item: Item, cited: Sequence[Numbered], chunk: Chunk) -> str:
+    """Why an answer cannot be told to rest on what it cites; empty when it does.
+
+    The steps count as part of it. Its numbers must stand in the chunk or the question, but for the kinds that bring a
+    case of their own.
+    """
+    said = list_stems(" ".join([*item.thought_process, item.answer]), chunk.language)
+    quoted = list_stems(" ".join(piece.text for piece in cited), chunk.language)
+    if len(said & quoted) < min(LEAST_COMMON, len(said)):
+        return "the cited sentences do not support the answer"
+    if item.type in OWN_WORDS:
+        return ""
+    given = " ".join([*chunk.heading, chunk.text, *item.questions])
+    if len(said & list_stems(given, chunk.language)) < LEAST_SHARE * len(said):
+        return "the answer says what the text does not"
+    numbers = set(NUMBER.findall(FORMULA.sub(" ", item.answer)))
+    return "" if numbers <= set(NUMBER.findall(given)) else "a number of the answer is not in the text"
