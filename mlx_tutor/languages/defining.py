@@ -6,6 +6,10 @@ A row has an expression, a sentence that it must match (`yes`) with the term and
 In expressions, `{name}` stands for a macro of the table, and a line break with the blanks around it for nothing.
 Groups: `term` is a term in bold type and `alias` another name of it; `plain` is one without bold type, and `topic` one
 that is believed only where the heading or bold type elsewhere names it; `text` is what is said of the term.
+
+Rules: `bare` and `no_kind` are tried on what an answer has behind its term (a class alone, which a sentence that begins
+as `goes_on` may mend; praise and comparisons), `no_subject` on what stands before it, `declares` on what stands before
+a formula.
 """
 
 import re

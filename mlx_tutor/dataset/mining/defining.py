@@ -32,6 +32,16 @@ LONGEST_SMALL = 3
 # A name of somebody or of a firm.
 NAME = re.compile(r"[A-Z][\w’'-]*(?: (?:[A-Z0-9][\w’'-]*|of|for|and|in|the))+")
 MOST_PER_TERM = 2
+# References that the reader cannot follow, and signs that take the place of a sentence.
+NO_PROSE = re.compile(r"\[link\]|\\(?:eq)?ref\b|@ref|\{ref\}|\[@|\s(?:=|=>|→|⇒)\s")
+# What of a formula is no letter: commands other than Greek letters, words, and sets of numbers.
+NO_SYMBOL = re.compile(
+    r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\s*\{[^{}]*\}|\\mathbb\s*[A-Z]"
+    r"|\\(?!(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|nu|pi|rho|sigma|tau|phi|psi|omega)\b)[A-Za-z]+"
+)
+SYMBOL = re.compile(r"\\[a-z]+|[A-Za-zΑ-ω]")
+# A number of things: "the $k$ nearest points".
+COUNT = re.compile(r"\$[kmnpKMNP]\$(?= [a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +63,12 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What an expression is tried on, and the exact text that it was made of."""
+    """What an expression is tried on, the exact text that it was made of, and a next sentence about the same thing."""
 
     scope: str
     text: str
     evidence: str
+    more: str = ""
 
 
 # The names of a course's concepts need those of all its chunks first, and two ways of making rows need them again.
@@ -131,8 +142,9 @@ def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[
         if glossary:
             yield Piece("glossary", unify(bare, table), line.strip())
         sentences = split_sentences(bare, chunk.language)
-        for before, sentence in zip(["", *sentences], sentences, strict=False):
-            yield Piece("sentence", unify(sentence, table), sentence)
+        for before, sentence, behind in zip(["", *sentences], sentences, [*sentences[1:], ""], strict=False):
+            more = f" {behind}" if table.rules["goes_on"].match(behind) else ""
+            yield Piece("sentence", unify(sentence, table), sentence, more if sentence + more in block.text else "")
             both = f"{before} {sentence}"
             if before and "**" in both and both in block.text:
                 yield Piece("pair", unify(both, table), both)
@@ -192,8 +204,43 @@ def _read_match(
         given = f"{article} " if article and not many and written != groups.get("alias") else ""
         answer = _write_answer(pattern, piece, groups, f"{given}{term}", many)
         many = is_plural(answer, term, table)
+        evidence = piece.evidence
+        if piece.more and pattern.answer == "{sentence}" and names_class_only(answer, term, table):
+            answer, evidence = answer + strip_bold(piece.more), evidence + piece.more
         if is_answer(answer, term, table, around.language, named=not given and term[0].isupper()):
-            yield Definition(term, answer, piece.evidence, many, "" if many else given, pattern.name, rank)
+            yield Definition(term, answer, evidence, many, "" if many else given, pattern.name, rank)
+
+
+def names_class_only(answer: str, term: str, table: DefinitionTable) -> bool:
+    """Whether an answer says of a term to which class it belongs, and nothing more."""
+    return table.rules["bare"].match(_cut_at(answer, term)[1]) is not None
+
+
+def is_distinct(answer: str, term: str, table: DefinitionTable) -> bool:
+    """Whether an answer says what kind of thing a term is and how it differs from others of its kind.
+
+    A class alone, praise, a comparison and a single instance that has the name of its kind do not.
+    """
+    before, behind = _cut_at(answer, term)
+    refused = table.rules["no_kind"].match(behind) or table.rules["no_subject"].match(before)
+    return not (refused or names_class_only(answer, term, table))
+
+
+def _cut_at(answer: str, term: str) -> tuple[str, str]:
+    start = max(answer.lower().find(term.lower()), 0)
+    return answer[:start], answer[start + len(term) :]
+
+
+def declares_symbols(answer: str, table: DefinitionTable) -> bool:
+    """Whether an answer says what each letter of its formulas stands for."""
+    declared: set[str] = set()
+    used: set[str] = set()
+    for formula in FORMULA.finditer(answer):
+        if formula[0].startswith("`") or COUNT.match(answer, formula.start()):
+            continue
+        symbols = set(SYMBOL.findall(NO_SYMBOL.sub(" ", formula[0])))
+        (declared if table.rules["declares"].search(answer[: formula.start()]) else used).update(symbols)
+    return used <= declared
 
 
 def _write_answer(pattern: Pattern, piece: Piece, groups: Mapping[str, str | None], subject: str, many: bool) -> str:
@@ -242,4 +289,6 @@ def is_answer(answer: str, term: str, table: DefinitionTable, language: str, *, 
         and "**" not in answer
     )
     refused = table.rules["no_answer"].search(hidden) or (named and table.rules["no_name"].search(hidden))
-    return whole and not refused and not dangles(answer, language) and fold_term(term) in answer.lower()
+    whole = whole and not refused and not NO_PROSE.search(hidden) and fold_term(term) in answer.lower()
+    whole = whole and not dangles(answer, language)
+    return whole and is_distinct(answer, term, table) and declares_symbols(answer, table)

@@ -87,3 +87,88 @@ def test_the_two_wordings_trusted_most_are_those_of_the_course() -> None:
 
 def test_labels_of_exercises_define_nothing() -> None:
     assert find("Exercise 2. A pier is a walk that stands in the water. Why?") == {}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Ballast is the most underrated weapon of a captain who wants to win.",
+        "Ballast is a particularly interesting case of cargo because nobody wants to buy it.",
+        "Ballast is a special case of heavy cargo.",
+        "Ballast is a concept that is often used to describe the state of ships.",
+        "Ballast is the bridge between the cargo and the hull of a ship.",
+        "A **hawser** is a very old rope.",
+        "A **hawser** was a rope that tied a ship to a quay.",
+        "**Hawsers** are found mainly in the north, though some are used in the south.",
+        "**Hawsers** attach to a ring of iron on the quay of a port.",
+        "The share of wet ropes in the hold of a ship is called a parameter.",
+        "The ropes in the hold are called the stock.",
+        "The 25 ropes in the previous plot are called a sample.",
+        "The elements of $V$ are called the **nodes** of the network.",
+        "The number $a$ is called the **rope index** of each of the ships.",
+        "Draught is defined as the depth of a hull at rest: $D=1$ when $L=1$.",
+        "A hull that nobody can sink is called **unsink-minded**.",
+        "A variation of a hawser is called a **warp**.",
+        "The crew hauls in something called a **warp**.",
+        "A pier is a walk that we have seen from the shore of the bay.",
+        "A pier is a walk over water that is named in the second column.",
+        "A pier is a walk over water that stands on poles, see [link].",
+    ],
+)
+def test_what_does_not_say_how_a_term_differs_from_others_of_its_kind(sentence: str) -> None:
+    assert find(sentence, heading="Ballast") == {}
+
+
+def test_letters_that_the_definition_explains_may_stand_in_it() -> None:
+    said = "A **chain** is a set of links $L$ with a weight $w$ that gives each of the links in $L$ a length."
+    assert find(said.replace("a set of links", "each list of links")) == {
+        "chain": said.replace("a set of links", "each list of links").replace("**", "")
+    }
+    said = "A **berth plan** is a split of the ships into the $k$ best groups for one quay."
+    assert find(said) == {"berth plan": said.replace("**", "")}
+
+
+def test_the_next_sentence_says_how_a_term_differs() -> None:
+    said = "A **hawser** is a heavy ship rope. It ties a ship to a quay and holds it there in a storm."
+    assert find(said) == {"hawser": said.replace("**", "")}
+    assert find("A **hawser** is a heavy ship rope. It was sold in the port.") == {}
+    assert find("A **hawser** is a heavy ship rope. Sailors buy it in the port.") == {}
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("de", "**Lotsen** sind die Geheimwaffe für alle engen Häfen."),
+        ("de", "**Ballast** ist ein Spezialfall bei der Ladung."),
+        ("de", "**Ballast** ist die schwerste der vier Ladungen."),
+        ("de", "- **Beladung**: Ein Kran des Hafens bewegt den Container an Bord."),
+        ("de", "- **Ablegen**: Ein Schiff anhand seiner Nummer aus dem Hafen führen."),
+        ("es", "**Lastre** es la carga más pesada."),
+        ("es", "Los **prácticos** son los que toman las decisiones en el puerto."),
+        ("es", "Normalmente es un barco que tiene una hélice de bronce."),
+        ("es", "- **Atraque**: Un barco de Cádiz quiere entrar en el puerto de noche."),
+        ("es", "- **Amarre**: el golpe de una ola se reduce porque la cuerda cede."),
+        ("pt", "O **lastro** é a força da gravidade dentro do navio."),
+        ("pt", "O **lastro** é a carga mais pesada."),
+        ("fr", "Le **lest** est le cœur de tous les bateaux qui prennent la mer."),
+        ("it", "La **zavorra** è il cuore di ogni nave che prende il mare."),
+        ("nl", "De **ballast** is het hart van elk schip dat de zee op gaat."),
+        ("zh", "**压舱物**是船舶安全的基础。"),
+    ],
+)
+def test_remarks_define_nothing_in_any_language(language: str, sentence: str) -> None:
+    assert find(sentence, language=language) == {}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Hawsers are special cases of ropes that are commonly used.",
+        "By calmer we mean as close as possible to a sea without waves.",
+        "Like the bow rope, the stern rope is thick, but it is long and is called running rope.",
+        "Some ropes are laid by hand and are dear, whereas others are laid by a machine and are called machine ropes.",
+        "The firm sells **Hawsers**, thick ropes, carry loads that are heavy.",
+    ],
+)
+def test_no_aside_is_a_definition(sentence: str) -> None:
+    assert find(sentence) == {}
