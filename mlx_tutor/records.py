@@ -209,12 +209,16 @@ class QaPair:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training row. `messages` is what mlx-lm reads; the other keys are kept beside it."""
+    """A training row. `messages` is what mlx-lm reads; the other keys are kept beside it.
+
+    `language` is that of the text it was mined from, for checks before it is written.
+    """
 
     messages: tuple[Message, ...]
     origin: Origin
     qa_pair: QaPair
     metadata: dict[str, str]
+    language: str = ""
 
     def to_row(self) -> dict[str, Any]:
         """The JSON form in train.jsonl, valid.jsonl and test.jsonl; only rows of a table have a row number."""

@@ -45,7 +45,7 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 35
+MAKER = 36
 # Of course text alone, not of what stands below exercises, solutions, objectives or references.
 MAKERS = (
     make_definitions,
@@ -124,7 +124,8 @@ def make_examples(
         # The place of a passage that wants a title must not name it.
         heading = () if row.qa.type == "title" else origin.heading
         place = describe_place(origin.source, origin.page, origin.cell, heading)
-        yield Example(write_messages(row.qa, recipe.course, place, row.chunk.language), origin, row.qa, metadata)
+        messages = write_messages(row.qa, recipe.course, place, row.chunk.language)
+        yield Example(messages, origin, row.qa, metadata, row.chunk.language)
 
 
 def _mine_chunk(

@@ -7,6 +7,7 @@ from itertools import chain
 from math import ceil
 
 from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
+from mlx_tutor.dataset.pointers import points_elsewhere
 from mlx_tutor.records import Example, Message
 from mlx_tutor.text import cut_shingles
 
@@ -48,6 +49,8 @@ def curate_examples(
             dropped.append((example, "exact duplicate"))
         elif is_mined and gives_answer_away(qa, example.messages):
             dropped.append((example, "the question gives the answer away"))
+        elif is_mined and points_elsewhere(qa, example.language):
+            dropped.append((example, "points at what is not there"))
         elif is_mined and (reason := facts.refuse(example)) is not None:
             dropped.append((example, reason))
         elif near.is_known(number, place):

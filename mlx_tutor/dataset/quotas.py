@@ -23,6 +23,8 @@ SENTENCE_TASKS = frozenset(
         "statement open",
     ]
 )
+# Rows of tables are many and alike: at most this share of all rows.
+TABLE_SHARE, FEW_TABLES = 1 / 6, 4
 # A course with fewer rows keeps more of them: of a language without a table there are no others.
 FEW_SENTENCES = 40
 CODE_ABOVE = "above dataset.code_share"
@@ -68,7 +70,7 @@ def apply_quotas(
         (coded, settings.code_share, 0, _find_section, CODE_ABOVE),
     )
     before = -1
-    # Rows that one kind loses make the share of the other larger.
+    # Rows that one kind loses make the share of the others larger.
     while before < len(dropped):
         before = len(dropped)
         for group, share, few, other, reason in kinds:
@@ -77,6 +79,8 @@ def apply_quotas(
             most = max(few - others, int(others * share / (1 - share)) if share < 1 else len(kept_group))
             for i in _spread(examples, kept_group, other, settings.seed)[max(0, most) :]:
                 dropped[i] = reason
+        for i in _pick_tables(examples, [i for i in left if i not in dropped]):
+            dropped[i] = "above a sixth of the rows for tables"
     kept = [row for i, row in enumerate(examples) if i not in dropped]
     return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
 
@@ -97,6 +101,19 @@ def leave_code_out(
         [example for example, has in zip(examples, coded, strict=True) if not has],
         [(example, CODE_REASON) for example, has in zip(examples, coded, strict=True) if has],
     )
+
+
+def _pick_tables(examples: Sequence[Example], left: Sequence[int]) -> list[int]:
+    """The rows of tables above their share; of each table its first rows, which are its best, stay longest."""
+    tables = [i for i in left if examples[i].origin.method == "table"]
+    met: Counter[str] = Counter()
+    rounds: dict[int, int] = {}
+    for i in tables:
+        rounds[i] = met[examples[i].qa_pair.context]
+        met[examples[i].qa_pair.context] += 1
+    most = int((len(left) - len(tables)) * TABLE_SHARE / (1 - TABLE_SHARE))
+    ordered = sorted(tables, key=lambda i: (rounds[i], rank(examples[i].origin.source, examples[i].qa_pair.question)))
+    return ordered[max(most, min(FEW_TABLES, len(tables))) :]
 
 
 def _spread(

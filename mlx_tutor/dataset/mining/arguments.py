@@ -4,7 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import pick
-from mlx_tutor.dataset.mining.prose import cut_run, is_clear, list_paragraph, lower_first, stands_alone
+from mlx_tutor.dataset.mining.prose import (
+    cut_run,
+    is_clear,
+    list_paragraph,
+    lower_first,
+    stands_alone,
+)
 from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
@@ -51,9 +57,7 @@ def _make_argument(
     # Where "therefore" turns the order of the words around, what follows it is no sentence by itself.
     answer = f"{rest[0].upper()}{rest[1:]}." if "{rest}" in wording else steps[-1]
     steps = steps if "{rest}" in wording else steps[:-1]
-    qa = QaPair(asked, steps, answer, "explain", concepts.relate(evidence, asked))
-    passage = find_passage(chunk, list(run))
-    if passage is None:
-        yield qa, "argument", evidence
-    else:
+    # Without their passage the premises of an argument are those of a case that nobody else knows.
+    if (passage := find_passage(chunk, list(run))) is not None:
+        qa = QaPair(asked, steps, answer, "explain", ())
         yield read_from(qa, passage, concepts), "argument in passage", evidence

@@ -24,7 +24,7 @@ BOLD = re.compile(r"\*\*([^*\n]{3,60}?)[:.]?\*\*")
 MOST_RELATED = 4
 # In how many paragraphs two concepts must meet that never stand in one sentence; how often beside those where one
 # stands alone (cosine).
-LEAST_SHARED, LEAST_NEAR = 2, 0.2
+LEAST_SHARED, LEAST_NEAR, WORD_NEAR = 2, 0.3, 0.5
 # How often the text has to use a name that it does not define; words in a heading that is a name.
 LEAST_USES, MOST_WORDS = 2, 4
 # Names of concepts whose plural is a verb more often than not.
@@ -114,15 +114,19 @@ class Concepts:
     def relate(self, text: str, *asked: str) -> tuple[str, ...]:
         """At most four concepts that a text names and that the course names elsewhere too where it names what is asked.
 
-        With nothing asked, those of the text that meet elsewhere too.
+        With nothing asked, those of the text that meet elsewhere too. A single word is one only where the course
+        defines it and mostly names both together: "stroke" is a word more often than a concept.
         """
-        found = self.find_longest(text)
+        found = [name for name in self.find_longest(text) if self._is_sure(name)]
         topics = self.find(" ".join(asked)) if asked else found
         known = {key for topic in (*asked, *topics) for key in cut_key(topic, self.language)} if asked else set()
         near: dict[str, float] = {}
         for name in found:
-            others = [self.weigh(name, topic) for topic in topics if topic != name]
-            if known.isdisjoint(cut_key(name, self.language)) and max(others, default=0.0) >= LEAST_NEAR:
+            places = self.places.get(name, frozenset())
+            often = [topic for topic in topics if len(places & self.places.get(topic, frozenset())) >= LEAST_SHARED]
+            others = [self.weigh(name, topic) for topic in often if topic != name]
+            least = LEAST_NEAR if len(name.split()) > 1 else WORD_NEAR
+            if known.isdisjoint(cut_key(name, self.language)) and max(others, default=0.0) >= least:
                 near[name] = max(others)
         best = set(sorted(near, key=lambda name: -near[name])[:MOST_RELATED])
         return tuple(name for name in near if name in best)
@@ -133,6 +137,10 @@ class Concepts:
         shared = len(first & second)
         meet = shared >= LEAST_SHARED or frozenset((one, other)) in self.pairs
         return shared / sqrt(len(first) * len(second)) if meet and shared else 0.0
+
+    def _is_sure(self, name: str) -> bool:
+        is_name = len(name.split()) > 1 or ABBREVIATION.fullmatch(name) is not None
+        return is_name or name.lower() in self.articles
 
     def lower(self, term: str) -> str:
         """`term` as it stands inside a sentence."""

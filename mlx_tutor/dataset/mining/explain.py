@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name_topic
-from mlx_tutor.dataset.mining.language import pick
+from mlx_tutor.dataset.mining.language import pick, tells_story
 from mlx_tutor.dataset.mining.prose import (
     cut_run,
     find_subject,
@@ -15,19 +15,16 @@ from mlx_tutor.dataset.mining.prose import (
     stem_content,
     take_run,
 )
-from mlx_tutor.dataset.passage import is_passage, quote_whole, read_from
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
 # An explanation has at least so many sentences and words, and no more words than these.
 LEAST_SENTENCES, LEAST_WORDS, MOST_WORDS = 2, 30, 110
-# What a passage says of a concept is at most so much of the passage.
-MOST_SHARE = 0.6
 
 
 def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """ "Explain TOPIC", where the text begins a paragraph about it, and what a passage says about a concept."""
+    """ "Explain TOPIC", where the text begins a paragraph about it."""
     table = read_language(chunk.language)
     if table is None or "explanation" not in table.questions:
         return
@@ -36,7 +33,6 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
     # Under "Training" stands a part of what the heading above it names.
     if topic is not None and (topic in heading or table.patterns["sums_up"].match(heading)):
         yield from _explain_topic(chunk, topic, concepts, table, seed)
-    yield from _explain_mention(chunk, concepts, table, seed)
 
 
 def _explain_topic(
@@ -46,9 +42,13 @@ def _explain_topic(
     for block in chunk.blocks:
         sentences = list_paragraph(block, chunk.language)
         for start, sentence in enumerate(sentences[:2]):
-            if not _begins_with(sentence, topic, table) or not stands_alone(sentence, table):
+            if not _begins_with(sentence, topic, table):
                 continue
+            # Where it cannot be quoted, what follows it leaves out what matters most.
+            if not stands_alone(sentence, table) or table.patterns["no_effect"].match(strip_bold(sentence)):
+                break
             run = _leave_topics(take_run(sentences, start, MOST_WORDS, table), topic, concepts)
+            run = _leave_story(run, sentences[start:])
             if not _is_enough(run):
                 continue
             evidence = cut_run(block, run)
@@ -59,43 +59,19 @@ def _explain_topic(
             return
 
 
-def _explain_mention(chunk: Chunk, concepts: Concepts, table: Language, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """What a passage says about one of its concepts, which is not what the passage begins with."""
-    whole = quote_whole(chunk)
-    for number, block in enumerate(chunk.blocks):
-        sentences = list_paragraph(block, chunk.language)
-        passage = strip_bold(block.text) if is_passage(block) else whole
-        for start, sentence in enumerate(sentences if passage else []):
-            if (start == 0 and number == 0) or not stands_alone(sentence, table):
-                continue
-            name = find_opening(sentence, concepts, table)
-            run = [sentence, *_follow(take_run(sentences, start, MOST_WORDS, table)[1:], name, table)]
-            around = [*sentences[:start], *sentences[start + len(run) :]]
-            if not name or not _is_enough(run) or any(_names(other, name, table) for other in around):
-                continue
-            evidence = cut_run(block, run)
-            if passage is None or len(evidence.split()) > MOST_SHARE * len(passage.split()):
-                continue
-            asked = pick(table.questions["explanation in passage"], seed, name).format(concept=name)
-            qa = QaPair(asked, (), strip_bold(evidence), "explain", ())
-            yield read_from(qa, passage, concepts), "explanation in passage", evidence
-            return
-
-
-def _follow(sentences: Sequence[str], name: str, table: Language) -> Iterator[str]:
-    """The sentences that go on about a concept: they name it, or begin with "It"."""
-    for sentence in sentences:
-        if not _names(sentence, name, table) and not table.patterns["continues"].match(strip_bold(sentence)):
-            return
-        yield sentence
-
-
 def _leave_topics(run: Sequence[str], topic: str, concepts: Concepts) -> Sequence[str]:
     """A run without what it says about another concept at its end."""
     for end, sentence in enumerate(run[1:], 1):
         other = next((name for name in concepts.find_longest(sentence) if _opens_with(sentence, name)), "")
         if other and other.lower() not in " ".join([topic, *run[:end]]).lower():
             return run[:end]
+    return run
+
+
+def _leave_story(run: Sequence[str], sentences: Sequence[str]) -> Sequence[str]:
+    """A run without the beginning of an example, whose end it does not have."""
+    while 0 < len(run) < len(sentences) and tells_story(run[-1]):
+        run = run[:-1]
     return run
 
 
@@ -121,11 +97,6 @@ def _begins_with(sentence: str, topic: str, table: Language) -> bool:
     """Whether the first words of a sentence that mean something are those of a topic."""
     words = stem_content(topic, table.code)
     return bool(words) and set(words) == set(stem_content(strip_bold(sentence), table.code)[: len(words)])
-
-
-def _names(sentence: str, concept: str, table: Language) -> bool:
-    """Whether a sentence uses the words of a concept."""
-    return set(stem_content(concept, table.code)) <= set(stem_content(strip_bold(sentence), table.code))
 
 
 def _opens_with(sentence: str, name: str) -> bool:

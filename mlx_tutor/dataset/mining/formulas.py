@@ -29,6 +29,9 @@ LONGEST_FORMULA, LONGEST_NAME = 300, 14
 LONGEST_SENTENCE = 60
 # With more numbers of two digits, or with one that has a unit, it is the formula of an example.
 MOST_NUMBERS = 2
+# Letters that nothing explains.
+MOST_SYMBOLS = 3
+GREEK = "alpha|beta|gamma|delta|epsilon|z?eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
 # Of so few words, "a vector" names no formula.
 FEWEST_WORDS = 4
 
@@ -61,6 +64,9 @@ def make_formula_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
         if topic is None and not _is_known(formula.name, concepts):
             continue
         if topic and not formula.condition and not uses_words(formula.name, topic, chunk.language):
+            # The model of one text has symbols of its own.
+            if not formula.where and len(_list_symbols(formula)) > MOST_SYMBOLS:
+                continue
             question = language.questions["formula_of"][0].format(topic=concepts.lower(topic), question=question)
         related = concepts.relate(f"{formula.intro} {formula.where}", formula.name)
         answer = "\n".join(part for part in (formula.text, formula.where) if part)
@@ -72,6 +78,13 @@ def make_formula_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
                 "formula symbols",
                 formula.text,
             )
+
+
+def _list_symbols(formula: Formula) -> set[str]:
+    """The letters of a formula that its name does not hold."""
+    plain = re.sub(r"\\(?:text|mathrm|mbox|operatorname|begin|end)\{[^{}]*\}", " ", formula.text)
+    found = re.findall(rf"\\(?:{GREEK})(?![a-z])|(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])", plain)
+    return set(found) - set(re.findall(r"\\[a-z]+|[A-Za-z]", "".join(INLINE.findall(formula.name))))
 
 
 def is_general(chunk: Chunk) -> bool:

@@ -8,6 +8,7 @@ from mlx_tutor.dataset.mining.headings import clean_heading, is_topic
 from mlx_tutor.dataset.mining.language import BULLET, pick
 from mlx_tutor.dataset.mining.prose import LONGEST_SUBJECT, find_subject, lower_first, stands_alone
 from mlx_tutor.languages.table import Language, read_language
+from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
@@ -56,7 +57,8 @@ def _make_list(
     if not _is_lead(lead, table) or any(table.patterns["outside"].search(item) for item in items):
         return
     asked = _ask(lead, concepts, table, seed)
-    if not asked:
+    # What no concept stands in is asked about everything and nothing.
+    if not asked or not concepts.find(asked):
         return
     answer = "\n".join(["", *(strip_bold(item) for item in items)])
     evidence = "\n".join(items)
@@ -78,7 +80,14 @@ def _ask(lead: str, concepts: Concepts, table: Language, seed: int) -> str:
             fields = {name: lower_first(text, concepts) for name, text in match.groupdict().items()}
             return pick(table.questions[form], seed, lead).format(**fields)
     is_sentence = bool(find_subject(lead, table, LONGEST_SUBJECT))
-    return pick(table.questions["list"], seed, lead).format(lead=lead) if is_sentence else ""
+    return pick(table.questions["list"], seed, lead).format(lead=lead) if is_sentence and _is_open(lead, table) else ""
+
+
+def _is_open(lead: str, table: Language) -> bool:
+    """Whether a line promises a list: it counts what follows, or breaks off before what it says."""
+    words = [word.lower() for word in re.findall(r"[^\W\d_]+", lead)]
+    ends = table.words["verbs"] | list_stopwords(table.code)
+    return bool(table.words["list_numbers"] & set(words)) or words[-1] in ends
 
 
 def _make_key_points(chunk: Chunk, concepts: Concepts, table: Language, seed: int) -> Iterator[tuple[QaPair, str, str]]:

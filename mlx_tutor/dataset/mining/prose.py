@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import is_whole_sentence, list_sentences
+from mlx_tutor.dataset.pointers import is_unfit
 from mlx_tutor.languages.table import Language
 from mlx_tutor.languages.words import list_stopwords, stem_words
 from mlx_tutor.records import Block
@@ -40,6 +41,7 @@ def is_clear(sentence: str, table: Language) -> bool:
         and not LOST.search(plain)
         and not GLUED.search(plain)
         and not table.patterns["outside"].search(plain)
+        and not is_unfit(plain, table)
     )
 
 

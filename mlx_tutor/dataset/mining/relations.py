@@ -41,6 +41,10 @@ def _make_reason(
     compares = match.re is table.patterns.get("because_first") and not find_subject(cause, table, LONGEST_SUBJECT)
     if compares or not _is_effect(effect, table) or not _is_cause(cause, table):
         return
+    # "The pairing helps": which one, only the text around it knows.
+    subject = find_subject(effect, table, LONGEST_SUBJECT)
+    if not concepts.find(subject if subject.split()[0].lower() in table.words["definite"] else effect):
+        return
     claim = f"{effect[0].upper()}{effect[1:]}"
     question = pick(table.questions["reason"], seed, effect).format(effect=effect, claim=claim)
     # With a pronoun at its beginning, the reason is understood only behind what it is a reason for.

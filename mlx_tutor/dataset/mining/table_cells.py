@@ -72,6 +72,8 @@ def _is_readable(header: Sequence[str], rows: Sequence[Row]) -> bool:
         and all(name and len(name.split()) <= LONGEST_HEADER and not name.endswith((".", ":")) for name in header)
         and all(len(row.cells) == len(header) for row in rows)
         and len(header[0]) > 1
+        # A bar inside code has cut it in two.
+        and not any(cell.count("`") % 2 for row in rows for cell in row.cells)
         and all(key and len(key.split()) <= LONGEST_KEY and not key.endswith(".") for key in keys)
         and len({key.lower() for key in keys} | {name.lower() for name in header}) == len(keys) + len(header)
         and not _is_index(keys)
@@ -123,6 +125,8 @@ def read_numbers(table: Table, column: int, language: Language) -> list[Number |
         m is None and c.lower() not in MISSING for m, c in zip(found, cells, strict=True)
     ):
         return None
+    if _are_codes([match["digits"] for match in matches]):
+        return None
     decimal = _find_decimal([match["digits"] for match in matches], language.code)
     numbers = [_make_number(match, decimal) if match else None for match in found]
     if decimal is None or len({number.unit for number in numbers if number}) > 1:
@@ -132,6 +136,13 @@ def read_numbers(table: Table, column: int, language: Language) -> list[Number |
     is_year = bool(bare) and all(value in YEARS and value.is_integer() for value in bare)
     is_count = _is_index([match["digits"] for match in matches])
     return None if is_year or is_count or name in language.words.get("table_ordinal", ()) else numbers
+
+
+def _are_codes(digits: Sequence[str]) -> bool:
+    """Whether numbers are none that can be compared: addresses, versions, bits."""
+    dotted = any(text.count(".") > 1 and not GROUPS.fullmatch(text) for text in digits)
+    padded = any(re.match(r"0\d", text) for text in digits)
+    return dotted or padded or all(set(text) <= {"0", "1"} for text in digits)
 
 
 def _uncover(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows from tables of the course, each with the table quoted: look-ups, comparisons and extremes."""
+"""Rows from tables of the course, each with the table quoted: extremes, comparisons and look-ups."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ LONGEST_CELL, LONGEST_ANSWER = 50, 90
 # Values that steps list before they name the highest.
 MOST_STEPS = 10
 LONGEST_CAPTION = 40
+SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff]")
 PLAIN = re.compile(r"[a-z-]+(?: [a-z-]+){0,3}|[A-Z]{2,}")
 
 
@@ -42,13 +43,21 @@ class _Quoted:
         """The answer of a kind."""
         return self.language.questions[f"table_{kind}_answer"][0].format(**fields)
 
+    def knows(self, row: Row) -> bool:
+        """Whether a row is about something that the course speaks of."""
+        key = row.cells[0]
+        return key.startswith("`") or any(len(name) >= len(key) - 2 for name in self.concepts.find(key))
+
     def _is_plain(self, name: str) -> bool:
         lower = self.concepts.lower(name)
         return PLAIN.fullmatch(lower) is not None and lower.split()[-1] in self.language.words["table_noun"]
 
 
 def make_table_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """At most four rows a table: its extreme, a comparison of two rows, and cells looked up either way."""
+    """At most three rows a table, the best first: its extreme, a comparison of two rows, and a cell looked up.
+
+    None where signs stand for words, as in lists of what is done and planned.
+    """
     language = read_language(chunk.language)
     if language is None or "table_look_up" not in language.questions:
         return
@@ -58,7 +67,10 @@ def make_table_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tup
         passage = "\n\n".join(part for part in (caption, strip_bold(block.text)) if part)
         if len(passage.split()) > LONGEST_PASSAGE:
             continue
-        for table in tables:
+        for table in tables if not SIGNS.search(block.text) else ():
+            # The rows are sides of one thing, as its price and its weight.
+            if language.words["table_aspect"] & set(re.findall(r"\w+", table.header[0].lower())):
+                continue
             quoted = _Quoted(table, passage, language, concepts, seed)
             for question, steps, answer, row in chain.from_iterable(make(quoted) for make in MAKERS):
                 yield QaPair(question, steps, answer, "table", (), passage), "table", row.line
@@ -109,7 +121,8 @@ def _make_extreme(quoted: _Quoted) -> _Made:
         key, name = quoted.table.header[0], quoted.table.header[column]
         steps = tuple(f"{row.cells[0]}: {row.cells[column]}" for row, _ in rows) if len(rows) <= MOST_STEPS else ()
         names = ", ".join(row.cells[0] for row in found)
-        answer = quoted.tell("tie" if len(found) > 1 else "extreme", row=names, cell=found[0].cells[column])
+        cell = found[0].cells[column].rstrip(".")
+        answer = quoted.tell("tie" if len(found) > 1 else "extreme", row=names, cell=cell)
         yield quoted.ask(kind, key, name, key=key, column=name), steps, answer, found[0]
         return
 
@@ -138,7 +151,7 @@ def _make_comparison(quoted: _Quoted) -> _Made:
 def _compare_texts(quoted: _Quoted) -> _Made:
     """Where two rows differ, in two columns at least."""
     table = quoted.table
-    rows = [row for row in table.rows if all(map(_is_whole, row.cells))]
+    rows = [row for row in table.rows if quoted.knows(row) and all(map(_is_whole, row.cells))]
     rows.sort(key=lambda row: rank(quoted.seed, quoted.passage, row.cells[0], "compared"))
     for one, other in pairwise(rows):
         differing = [
@@ -159,28 +172,12 @@ def _make_look_up(quoted: _Quoted) -> _Made:
         return
 
 
-def _make_reverse(quoted: _Quoted) -> _Made:
-    """The row that a cell stands in, where no other has it and it does not name the row."""
-    table = quoted.table
-    for row, column in _list_cells(quoted, "reverse"):
-        cell, key, name = row.cells[column], table.header[0], table.header[column]
-        words, told = ({word[:5] for word in re.findall(r"\w+", text.lower())} for text in (row.cells[0], cell))
-        # A bare number stands in a row by chance.
-        if (
-            not words & told
-            and re.search(r"[^\W\d]", cell)
-            and sum(other.cells[column] == cell for other in table.rows) == 1
-        ):
-            question = quoted.ask("reverse", key, name, key=key, column=name, cell=cell.rstrip("."))
-            yield question, (), row.cells[0], row
-            return
-
-
 def _list_cells(quoted: _Quoted, purpose: str) -> Sequence[tuple[Row, int]]:
     """Cells that can be asked about, in an order of the seed."""
     places = [
         (row, column)
         for row in quoted.table.rows
+        if quoted.knows(row)
         for column, cell in enumerate(row.cells)
         if column and _is_whole(cell) and len(cell.split()) <= LONGEST_CELL
     ]
@@ -192,4 +189,4 @@ def _is_whole(cell: str) -> bool:
     return cell.lower() not in MISSING and not re.search(r"•|\]\[|^`+ |`[^`]*# [^`]*`", cell)
 
 
-MAKERS = (_make_extreme, _make_comparison, _make_look_up, _make_reverse)
+MAKERS = (_make_extreme, _make_comparison, _make_look_up)

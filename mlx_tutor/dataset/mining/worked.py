@@ -31,6 +31,7 @@ LOST = re.compile(r"(?<![\d,.])(?!\d{1,3}(?: \d{3})+(?![\d]))\d[\d.,]* \d|\) \d 
 # Letters that stand for something, as an event or a variable.
 NAMELESS = re.compile(r"(?<![\w.'’])[B-HJ-Z](?![\w'’.+#-])")
 # Parts of a question, and the answers to them.
+BLANK = re.compile(r"```\w*\s*\W{0,9}\n?```")
 COUNTED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]\s|\([a-h]\))")
 COMPUTES = re.compile(r"=|≈|\\approx")
 STARS = re.compile(r"\s*\([★☆]+\)|^Q\d+[:.]\s*")
@@ -70,6 +71,7 @@ def make_worked_row(task: Task, code: str, concepts: Concepts) -> QaPair | None:
         or not 1 <= _count(solution, code) <= LONGEST_SOLUTION
         or not language.patterns["worked_asks"].search(question)
         or PART.match(question)
+        or BLANK.search(said)
         or OPTION.fullmatch(solution)
         or LOST.search(solution)
         or 0 < len(COUNTED.findall(solution)) < len(COUNTED.findall(question))

@@ -246,7 +246,7 @@ def test_what_speaks_to_the_reader_or_points_back_gives_no_reason_in_german(word
 
 # What the questions of a kind need beside them: patterns, and sets of words.
 NEEDS = {
-    "explanation": ({"outside", "goes_on", "continues", "objects", "points_back"}, {"verbs", "no_name"}),
+    "explanation": ({"outside", "goes_on", "objects", "points_back"}, {"verbs", "no_name"}),
     "argument": ({"concludes", "no_effect"}, set()),
     "reason": ({"because", "no_effect", "no_cause", "refers"}, set()),
     "difference": ({"against"}, set()),

@@ -30,7 +30,7 @@ def ask(text: str, language: str = "") -> dict[str, str]:
 
 def test_a_table_is_asked_about_with_itself_as_the_passage() -> None:
     rows = [row for row in make_rows(RIVERS) if row.origin.method == "table"]
-    assert 3 <= len(rows) <= 4
+    assert 2 <= len(rows) <= 3
     for row in rows:
         assert row.qa_pair.context.startswith("These are the rivers")
         assert row.origin.evidence in RIVERS.split("\n")
@@ -56,7 +56,8 @@ def test_rows_that_share_an_extreme_are_both_named() -> None:
 
 def test_an_answer_is_the_cell_as_it_stands_there() -> None:
     cells = {cell.strip() for line in RIVERS.split("\n") for cell in line.split("|")}
-    asked = {q: a for q, a in ask(RIVERS).items() if "stands under" in q or "following" in q or "is the" in q}
+    known = f"{RIVERS}\n## Bode\n\nThe Bode is cold. Fish of the Bode are small, and a boat on the Bode is rare.\n"
+    asked = {q: a for q, a in ask(known).items() if "stands under" in q or "following" in q or "is the" in q}
     assert asked and set(asked.values()) <= cells
 
 
@@ -120,15 +121,17 @@ def test_numbers_are_compared_only_where_they_can_be(
     assert (None if numbers is None else [number.value if number else None for number in numbers]) == values
 
 
-def test_a_row_is_not_asked_for_by_a_cell_that_names_it() -> None:
-    text = RIVERS.replace("a spring", "the spring of the Aller").replace("two brooks", "where the Bode was")
-    assert not any("the spring of the Aller" in q or "where the Bode was" in q for q in ask(text))
+def test_sides_of_one_thing_are_not_compared_and_signs_are_no_words() -> None:
+    lead = RIVERS.partition("These are")[0]
+    assert not ask(f"{lead}| Property | Value |\n|---|---|\n| length | 30 |\n| depth | 41 |\n| age | 90 |\n")
+    assert not ask(f"{lead}| River | Fish |\n|---|---|\n| Aller | ✅ 3 |\n| Bode | ✅ 4 |\n| Oker | ❌ 0 |\n")
 
 
-def test_a_row_is_not_asked_for_by_a_bare_number() -> None:
-    table = "| Fruit | Weight |\n|---|---|\n| plum | 30 |\n| fig | 41 |\n| pear | 90 |\n"
-    asked = ask(f"{RIVERS.partition('These are')[0]}{table}")
-    assert asked and not any(answer in ("plum", "fig", "pear") for answer in asked.values())
+@pytest.mark.parametrize("cells", [("10.0.0.1", "10.0.0.9", "10.0.1.7"), ("0110", "0111", "1000"), ("10", "11", "1")])
+def test_addresses_and_bits_are_no_numbers_to_compare(cells: tuple[str, ...]) -> None:
+    rows = "".join(f"| {name} | {cell} |\n" for name, cell in zip(("plum", "fig", "pear"), cells, strict=True))
+    asked = ask(f"{RIVERS.partition('These are')[0]}| Fruit | Code |\n|---|---|\n{rows}")
+    assert not any("highest" in q or "lowest" in q or "higher" in q for q in asked)
 
 
 def test_a_german_table_is_asked_about_in_german() -> None:
@@ -143,10 +146,10 @@ def test_a_german_table_is_asked_about_in_german() -> None:
 
 
 def test_every_language_that_asks_about_tables_has_all_that_it_needs() -> None:
-    kinds = ("look_up", "reverse", "highest", "lowest", "extreme_answer", "tie_answer", "higher", "higher_answer")
+    kinds = ("look_up", "highest", "lowest", "extreme_answer", "tie_answer", "higher", "higher_answer")
     for code in list_languages():
         language = read_language(code)
         assert language is not None
         if "table_look_up" in language.questions:
             assert all(f"table_{kind}" in language.questions for kind in (*kinds, "compare"))
-            assert language.words["table_ordinal"]
+            assert language.words["table_ordinal"] and language.words["table_aspect"]
