@@ -4,8 +4,10 @@ import pytest
 
 from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.pointers import points_elsewhere
+from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.records import Example, Origin, QaPair
+from mlx_tutor.settings import DatasetSettings
 
 GOOD = "A pulley is a wheel with a groove that turns the direction of a rope."
 POINTING = {
@@ -74,3 +76,14 @@ def test_the_report_counts_what_was_dropped() -> None:
     ]
     kept, dropped = curate_examples(examples, len, 100)
     assert kept == examples[:1] and [why for _, why in dropped] == ["points at what is not there"]
+
+
+def test_tables_are_a_sixth_of_the_rows_and_each_keeps_its_best() -> None:
+    def make_row(number: int, method: str, context: str) -> Example:
+        origin = Origin("notes.md", number, None, None, (), method, GOOD)
+        return Example((), origin, make(f"What is {method} {number}?", GOOD, context), {}, "en")
+
+    tables = [make_row(number, "table", f"Table {number // 3}") for number in range(30)]
+    kept, dropped = apply_quotas([*tables, *(make_row(n, "definition", "") for n in range(50))], DatasetSettings())
+    left = [row for row in kept if row.origin.method == "table"]
+    assert len(left) == 10 and all(row.origin.section % 3 == 0 for row in left) and len(dropped) == 20
