@@ -145,7 +145,10 @@ class Draft:
         about: Mapping[str, Any],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write the file, tensor by tensor; `about` holds further fields, texts or floats. Once for each draft."""
+        """Write the file, tensor by tensor; `about` holds further fields, texts or floats. Once for each draft.
+
+        `on_progress` is told how many bytes are written, and of how many.
+        """
         writer = GGUFWriter(path, self.kind)
         with disk_errors(path):
             try:
@@ -156,9 +159,11 @@ class Draft:
                 writer.write_header_to_file()
                 writer.write_kv_data_to_file()
                 writer.write_ti_data_to_file()
-                for number, tensor in enumerate(self.tensors, 1):
+                done = 0
+                for tensor in self.tensors:
                     writer.write_tensor_data(_store(tensor))
-                    on_progress(number, len(self.tensors))
+                    done += tensor.size
+                    on_progress(done, self.size)
             finally:
                 writer.close()
 

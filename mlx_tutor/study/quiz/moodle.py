@@ -44,8 +44,8 @@ def make_item(question: StudyQuestion) -> Item:
     """Choose how Moodle asks a question."""
     feedback = f"{write_field(write_answer(question))}<br><br>{escape(question.references[0].place, quote=False)}"
     asked, choices = _split_choices(question)
-    # Line breaks are no part of a name.
-    name = " ".join(asked.split())[:NAME_LETTERS]
+    # Code is no part of a name.
+    name = asked.partition("\n")[0][:NAME_LETTERS]
     answer = question.references[0].answer
     if choices:
         # Moodle numbers and shuffles them itself.
@@ -68,14 +68,14 @@ def _split_choices(question: StudyQuestion) -> tuple[str, list[str]]:
 
 
 def _list_short(question: StudyQuestion) -> tuple[str, ...]:
-    """The answers as one types them, without full stop, with and without article; none where one of them is long."""
+    """The answers as one types them, with and without article; none where one of them is long, or a sentence."""
     found: dict[str, None] = {}
     for reference in question.references:
         answer = read_output(reference.answer).strip()
         if NOT_SHORT.search(answer) or len(answer.split()) > SHORT_WORDS or len(answer) > SHORT_LETTERS:
             return ()
-        if not question.is_output:
-            answer = answer.rstrip(".")
+        if answer.endswith((".", "!", "?")) and not question.is_output:
+            return ()
         found |= dict.fromkeys([answer, answer if question.is_output else ARTICLE.sub("", answer)])
     return tuple(found) if all(found) else ()
 

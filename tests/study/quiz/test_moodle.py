@@ -18,7 +18,8 @@ CHOICES = "Which of these is a leaf?\nA. {a: 1}\nB. the end = stop\nC. x ~ y # n
 ROWS = (
     make_row("What is a metric tree?", METRIC),
     make_row("Why is $a_{ij} = 1$ here?", "Because `x = {1: 2}` is # of <b>rows</b>:\n\nso\\nu ~ 3.", "reason"),
-    make_row("Which value is in the middle?", "The median.", "fact"),
+    make_row("Which value is in the middle?", "The median", "fact"),
+    make_row("What follows from sorting?", "Nothing is lost.", "reason"),
     make_row("Which pattern is all files?", "*.csv", "fact"),
     make_row("What becomes of a?", "a -> b", "fact"),
     make_row(COUNT, "It prints:\n\n```text\n3\na, b\n```", "output"),
@@ -26,7 +27,18 @@ ROWS = (
     make_row(CHOICES, "B. the end = stop", "fact"),
     make_row("Which of both?\nA. one\nB. two", "Neither of them is right here, as was said.", "fact"),
 )
-KINDS = ["essay", "essay", "shortanswer", "shortanswer", "essay", "essay", "shortanswer", "multichoice", "essay"]
+KINDS = [
+    "essay",
+    "essay",
+    "shortanswer",
+    "essay",
+    "shortanswer",
+    "essay",
+    "essay",
+    "shortanswer",
+    "multichoice",
+    "essay",
+]
 
 
 @pytest.fixture
@@ -94,7 +106,7 @@ def test_gift_reads_back_as_it_was(course: Course, questions: list[StudyQuestion
     why = found[1]
     assert why.text == "Why is \\(a_{ij} = 1\\) here?" and "<code>x = {1: 2}</code>" in why.feedback
     assert "so\\nu ~ 3." in why.feedback and "&lt;b&gt;rows&lt;/b&gt;" in why.feedback
-    assert "print(3)\nprint('a, b')" in found[5].text
+    assert "print(3)\nprint('a, b')" in found[6].text
 
 
 def test_xml_reads_back_as_it_was(course: Course, questions: list[StudyQuestion], tmp_path: Path) -> None:
@@ -120,11 +132,11 @@ def test_xml_reads_back_as_it_was(course: Course, questions: list[StudyQuestion]
     assert show(found[1].findtext("questiontext/text")) == "Why is \\(a_{ij} = 1\\) here?"
     assert [answer.findtext("text") for answer in found[2].findall("answer")] == ["The median", "median"]
     # A star alone would stand for any text.
-    assert found[3].findtext("answer/text") == r"\*.csv"
-    assert (found[6].findtext("answer/text"), found[6].findtext("usecase")) == ("7", "1")
+    assert found[4].findtext("answer/text") == r"\*.csv"
+    assert (found[7].findtext("answer/text"), found[7].findtext("usecase")) == ("7", "1")
 
 
 def test_choices_are_those_of_the_question(questions: list[StudyQuestion]) -> None:
-    item = make_item(questions[7])
+    item = make_item(questions[8])
     assert item.text == "Which of these is a leaf?"
     assert item.right == ("the end = stop",) and item.wrong == ("{a: 1}", "x ~ y # no")
