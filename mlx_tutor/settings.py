@@ -43,7 +43,8 @@ class CourseSettings:
     subject: str = setting("", "subject, written into the metadata of each row")
     grade_level: str = setting("undergraduate", "who is taught")
     teaching_style: str = setting(
-        "step by step", "how it is taught; `socratic`, `steps`, `direct` and `analogy` also begin a chat in that style"
+        "step by step",
+        "how it is taught; `socratic`, `steps`, `direct`, `analogy` and `inquiry` also begin a chat in that style",
     )
     language: str = setting(
         "",

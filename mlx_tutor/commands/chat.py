@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 HELP = (
     ("/sources", "what the model was given to read for the last answer"),
-    ("/style NAME", "socratic, steps, direct or analogy, from the next answer on; off: as the recipe says"),
+    ("/style NAME", "socratic, steps, direct, analogy or inquiry, from the next answer on; off: as the recipe says"),
+    ("/level NAME", "your level, as beginner or high school, for the conversation; off: as the recipe says"),
     ("/retry", "answer the last question again, in other words"),
     ("/undo", "take back the last question and its answer"),
     ("/clear", "begin a new conversation"),
@@ -188,11 +189,12 @@ def keep_history(job: Job, path: Path) -> Iterator[None]:
 
 
 def complete_slash(line: str, word: str) -> list[str]:
-    """What `word`, the last of `line`, may become: a command, or a style."""
-    from mlx_tutor.study.chat.conversation import STYLES
+    """What `word`, the last of `line`, may become: a command, a style, or a level."""
+    from mlx_tutor.study.chat.conversation import LEVELS, STYLES
 
     before = line[: len(line) - len(word)].split()
-    choices: Sequence[str] = SLASHES if not before else (*STYLES, "off") if before == ["/style"] else ()
+    values = {"/style": STYLES, "/level": LEVELS}.get(before[0], ()) if len(before) == 1 else ()
+    choices: Sequence[str] = SLASHES if not before else (*values, "off") if values else ()
     return [choice for choice in choices if choice.startswith(word)] if word or before else []
 
 
@@ -300,10 +302,8 @@ def run_slash(chat: ChatSession, line: str) -> bool:
             screen.show(draw_facts(HELP))
         case "/sources":
             show_sources(chat)
-        case "/style":
-            if argument:
-                conversation.set_style(argument.lower())
-            screen.show(f"Style: {conversation.style or 'off'}")
+        case "/style" | "/level":
+            screen.show(change_manner(conversation, name, argument))
         case "/retry":
             turn = conversation.find_last()
             answer_line(chat, turn.cited.question, turn)
@@ -319,6 +319,17 @@ def run_slash(chat: ChatSession, line: str) -> bool:
             hint = f"Did you mean {near[0]}? " if near else ""
             raise TutorError(f"Unknown command {name[:40]}. {hint}/help lists all.")
     return True
+
+
+def change_manner(conversation: "Conversation", name: str, value: str) -> str:
+    """Set the style or level of the next answers, or leave it where nothing is said; and what it is now."""
+    if name == "/style":
+        if value:
+            conversation.set_style(value.lower())
+        return f"Style: {conversation.style or 'off'}"
+    if value:
+        conversation.set_level(value)
+    return f"Level: {conversation.level or 'off'}"
 
 
 def show_sources(chat: ChatSession) -> None:

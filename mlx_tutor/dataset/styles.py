@@ -6,10 +6,23 @@ from mlx_tutor.languages.table import read_frame
 from mlx_tutor.records import QaPair
 from mlx_tutor.text import split_sentences
 
-STYLES = ("socratic", "steps", "direct", "analogy")
-NAMES = {"step by step": "steps", "analogies": "analogy", "step-by-step": "steps"}
+STYLES = ("socratic", "steps", "direct", "analogy", "inquiry")
+NAMES = {
+    "step by step": "steps",
+    "step-by-step": "steps",
+    "analogies": "analogy",
+    "inquiry-based": "inquiry",
+    "inquiry-based learning": "inquiry",
+}
 ANALOGY = re.compile(
     r"\b(?:imagine|think of|picture|it is like|works like|as if|just like|is like an?|by analogy)\b", re.IGNORECASE
+)
+# Asks the student to expect, try and observe something, not only for the answer.
+INQUIRY = re.compile(
+    r"\b(?:what (?:do|would|did) you (?:expect|predict|notice|observe)|(?:make|write down) (?:a|your) prediction"
+    r"|(?:form|state) (?:a|your) hypothesis|test your (?:guess|idea|hypothesis|prediction)"
+    r"|(?:try|find|work) (?:it|this|that)? ?out (?:yourself|for yourself|what happens))\b",
+    re.IGNORECASE,
 )
 LISTED = re.compile(r"^\s*(?:\d+[.)]|step \d+)", re.IGNORECASE | re.MULTILINE)
 MOST_DIRECT_SENTENCES = 2
@@ -22,6 +35,8 @@ def find_style(qa: QaPair, taught: str) -> str:
         return named
     if ANALOGY.search(qa.answer):
         return "analogy"
+    if INQUIRY.search(qa.answer):
+        return "inquiry"
     if qa.thought_process or len(LISTED.findall(qa.answer)) > 1:
         return "steps"
     sentences = [sentence for line in qa.answer.split("\n") for sentence in split_sentences(line)]

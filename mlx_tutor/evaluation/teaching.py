@@ -1,7 +1,9 @@
 """How well an answer teaches: clarity, concepts, support by the course, level; and what the model costs to run.
 
 Readability by the formulas of Flesch (1948) and Kincaid et al. (1975), which were fitted to English: where the course
-is in another language they are left out. Syllables are pyphen's places of hyphenation, which are a few too few.
+is in another language they are left out. Syllables are pyphen's places of hyphenation, which are a few too few. What an
+endless sentence or a list of single words gives beyond Flesch's scale of 0 to 100, or below the first school year, is
+taken for its end: one such answer would outweigh a hundred others in a mean.
 """
 
 import re
@@ -28,7 +30,13 @@ from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.text import split_lines
 
 MEASURES = (
-    Measure("ease", "reading ease", 0, 1, "Flesch reading ease: 60 to 70 is plain English, below 30 hard to read"),
+    Measure(
+        "ease",
+        "reading ease",
+        0,
+        1,
+        "Flesch reading ease, 0 to 100: 60 to 70 is plain, below 30 hard to read",
+    ),
     Measure("sentence_words", "words a sentence", 0, 1, "mean length of a sentence or list entry"),
     Measure("steps", "steps present %", 1, 1, "share with two or more steps, where the reference has them"),
     Measure("coverage", "concepts covered %", 1, 1, "share of the reference's key concepts that the answer names"),
@@ -84,7 +92,7 @@ def count_syllables(word: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Readability:
-    """Flesch reading ease, Flesch-Kincaid grade in school years, and words a sentence."""
+    """Flesch reading ease (0 to 100), Flesch-Kincaid grade in school years (0 or more), and words a sentence."""
 
     ease: float
     grade: float
@@ -100,7 +108,8 @@ def measure_readability(text: str) -> Readability | None:
         return None
     length = len(words) / len(sentences)
     syllables = sum(map(count_syllables, words)) / len(words)
-    return Readability(206.835 - 1.015 * length - 84.6 * syllables, 0.39 * length + 11.8 * syllables - 15.59, length)
+    ease, grade = 206.835 - 1.015 * length - 84.6 * syllables, 0.39 * length + 11.8 * syllables - 15.59
+    return Readability(min(max(ease, 0.0), 100.0), max(grade, 0.0), length)
 
 
 def find_level(grade_level: str, references: Sequence[str]) -> tuple[float, float, str]:

@@ -55,9 +55,21 @@ def test_the_conversation_is_kept_and_taken_back(finished: Path) -> None:
 
 
 def test_sources_styles_and_help(finished: Path) -> None:
-    result = talk("/style", "/style Direct", MODE, "/sources", "/style off", "/help")
+    result = talk(
+        "/style",
+        "/style Direct",
+        "/level High school",
+        MODE,
+        "/sources",
+        "/clear",
+        "/level",
+        "/level off",
+        "/style off",
+        "/help",
+    )
     assert result.exit_code == 0, result.stderr
     assert re.findall(r"^Style: (.*)", result.stdout, re.MULTILINE) == ["off", "direct", "off"]
+    assert re.findall(r"^Level: (.*)", result.stdout, re.MULTILINE) == ["High school", "High school", "off"]
     assert "“The mode is the value that occurs most often" in " ".join(result.stdout.split())
     assert all(name in result.stdout for name in SLASHES)
 
@@ -98,7 +110,8 @@ def test_turns_that_no_longer_fit_are_named(finished: Path) -> None:
         ("/x1", "Unknown command /x1. /help lists all."),
         ("/x\x1b[31m", "Unknown command /x[31m."),
         ("/", "Unknown command /. /help"),
-        ("/style loud", "No style 'loud'. Styles: socratic, steps, direct, analogy, off."),
+        ("/style loud", "No style 'loud'. Styles: socratic, steps, direct, analogy, inquiry, off."),
+        ("/level 7", "A level is a few words, as beginner"),
         ("/retry", "Nothing has been asked yet"),
         ("/sources", "Nothing has been asked yet"),
         ("/save x.md", "Nothing has been asked yet"),
@@ -150,7 +163,8 @@ def test_html_control_characters_and_broken_bytes_are_text(finished: Path) -> No
 def test_completion() -> None:
     assert complete_slash("/s", "/s") == ["/sources", "/style", "/save"]
     assert complete_slash("/style s", "s") == ["socratic", "steps"]
-    assert complete_slash("/style ", "") == ["socratic", "steps", "direct", "analogy", "off"]
+    assert complete_slash("/style ", "") == ["socratic", "steps", "direct", "analogy", "inquiry", "off"]
+    assert complete_slash("/level e", "e") == ["expert"] and complete_slash("/level high s", "s") == []
     assert complete_slash("", "") == complete_slash("What is ", "") == complete_slash("/save ch", "ch") == []
 
 

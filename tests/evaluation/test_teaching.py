@@ -45,14 +45,14 @@ def make_question(reference: str = REFERENCE, text: str = "What is a median?") -
 
 
 def test_readability_by_hand() -> None:
-    # Eleven words of one syllable in two sentences.
-    found = measure_readability("The cat sat on the mat. It was a good day.")
+    # Eight words in two sentences; twelve syllables.
+    found = measure_readability("Music follows simple rules. The second was long.")
     assert found is not None
-    assert found.sentence_words == 5.5
-    assert found.ease == pytest.approx(206.835 - 1.015 * 5.5 - 84.6)
-    assert found.grade == pytest.approx(0.39 * 5.5 + 11.8 - 15.59)
+    assert found.sentence_words == 4
+    assert found.ease == pytest.approx(206.835 - 1.015 * 4 - 84.6 * 12 / 8)
+    assert found.grade == pytest.approx(0.39 * 4 + 11.8 * 12 / 8 - 15.59)
     hard = measure_readability("Multicollinearity complicates statistical interpretation considerably.")
-    assert hard is not None and hard.ease < 0 < hard.grade
+    assert hard is not None and hard.ease == 0 < hard.grade
 
 
 def test_code_formulas_and_labels_are_no_prose() -> None:
@@ -125,3 +125,11 @@ def test_speed(tiny_model: Path) -> None:
     speed = measure_speed(load_model(tiny_model), [make_question()], GenerateSettings(max_tokens=4))
     assert speed["tokens_per_second"] > 0 and speed["first_token_seconds"] > 0
     assert 0 < speed["weights_gb"] <= speed["peak_memory_gb"] < 1
+
+
+def test_an_endless_sentence_stays_on_the_scale_and_does_not_outweigh_the_others() -> None:
+    endless, easy = measure_readability("the mean and the median " * 200), measure_readability("Go. Sit. Eat. Run.")
+    assert endless is not None and easy is not None
+    assert (endless.ease, endless.sentence_words, easy.ease, easy.grade) == (0, 1000, 100, 0)
+    # It is no easier to read for that: no level allows it.
+    assert all(endless.grade > find_level(level, [])[1] for level in ("primary school", "expert", ""))

@@ -1,4 +1,4 @@
-"""A conversation about a course: turns that the model remembers while they fit, styles, retry and undo.
+"""A conversation about a course: turns that the model remembers while they fit, style, level, retry and undo.
 
 Passages stay in the turn they came with, so that the beginning of the prompt, and with it the prompt cache, holds from
 turn to turn; a passage that the model still has before it is not given again.
@@ -34,6 +34,9 @@ from mlx_tutor.study.search.words import list_stems
 
 # What each style adds to the recipe's system prompt; the same as in training.
 STYLES = styles.STYLES
+# Levels that are offered; others can be typed, a few words each.
+LEVELS = ("beginner", "primary school", "high school", "undergraduate", "graduate", "expert")
+LONGEST_LEVEL = 60
 # Share of the free context that the passages of one turn may take: later turns need some too. The
 # best passage may take more, since a short context would otherwise hold none.
 PASSAGE_SHARE = 0.5
@@ -86,9 +89,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Conversation:
-    """All turns so far, and the style of those to come."""
+    """All turns so far, and the style of those to come and the level of the student, None for the recipe's."""
 
     style: str | None = None
+    level: str | None = None
     turns: list[Turn] = field(default_factory=list)
 
     def set_style(self, name: str) -> None:
@@ -96,6 +100,13 @@ class Conversation:
         if name not in (*STYLES, "off"):
             raise TutorError(f"No style {name!r}. Styles: {', '.join(STYLES)}, off.")
         self.style = None if name == "off" else name
+
+    def set_level(self, name: str) -> None:
+        """Take a student's level in a few words, or "off"; raises TutorError when it is none."""
+        level = " ".join(clean_text(name).split())
+        if len(level) > LONGEST_LEVEL or not any(character.isalpha() for character in level):
+            raise TutorError(f"A level is a few words, as {', '.join(LEVELS)}; at most {LONGEST_LEVEL} characters.")
+        self.level = None if level.lower() == "off" else level
 
     def find_last(self) -> Turn:
         """The newest turn; raises TutorError when there is none."""
@@ -110,7 +121,7 @@ class Conversation:
         return turn
 
     def clear(self) -> None:
-        """Forget all turns; the style stays."""
+        """Forget all turns; style and level stay."""
         self.turns.clear()
 
 
@@ -155,7 +166,7 @@ def answer_turn(
     question = clean_question(question)
     begun = time.perf_counter()
     turns = conversation.turns if replaces is None else conversation.turns[:-1]
-    plan = plan_turn(loaded, index, turns, question, recipe, conversation.style)
+    plan = plan_turn(loaded, index, turns, question, recipe, conversation.style, conversation.level)
     on_plan(plan)
     tries = 0 if replaces is None else replaces.tries + 1
     settings = recipe.generate
@@ -178,6 +189,7 @@ def plan_turn(
     question: str,
     recipe: Recipe,
     style: str | None = None,
+    level: str | None = None,
 ) -> Plan:
     """Search the course, and fit question, passages and as many of the newest turns as may stay into the context."""
     topic = find_topic(question, turns, index.language if index else "en")
@@ -185,7 +197,7 @@ def plan_turn(
     found = index.search(query, SEARCHED) if index is not None else []
     room = context_length(loaded.config) - recipe.generate.max_tokens
     system, language = recipe.course.system_prompt, recipe.course.language
-    system = styles.write_system(system, style or "", language=language)
+    system = styles.write_system(system, style or "", level or "", language)
 
     def write(first: int, given: Sequence[Passage]) -> list[Message]:
         grounded = bool(given) or any(turn.given for turn in turns[first:])

@@ -8,7 +8,7 @@ import gradio as gr
 
 from mlx_tutor.errors import TutorError
 from mlx_tutor.records import describe_end
-from mlx_tutor.study.chat.conversation import STYLES, Conversation, Turn, find_style
+from mlx_tutor.study.chat.conversation import LEVELS, STYLES, Conversation, Turn, find_style
 from mlx_tutor.study.exam.mode import describe_head
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare, find_session
 from mlx_tutor.study.web.markup import (
@@ -112,6 +112,15 @@ def _add_chat(site: Site) -> None:
                     container=False,
                     filterable=False,
                 )
+                level = gr.Dropdown(
+                    [("Level: as the recipe", "off"), *((f"Level: {name}", name) for name in LEVELS)],
+                    value="off",
+                    show_label=False,
+                    elem_id="level",
+                    min_width=110,
+                    container=False,
+                    filterable=False,
+                )
             with gr.Row(elem_id="note-row", visible=False) as note_row:
                 note = gr.Textbox(
                     elem_id="note", show_label=False, placeholder="What was good or wrong about it?", scale=8, lines=1
@@ -131,6 +140,7 @@ def _add_chat(site: Site) -> None:
     for event in (clear.click, chatbot.clear):
         event(handlers.clear, None, [*view, note_row], **EVENT)
     style.input(handlers.set_style, style, status, **EVENT)
+    level.input(handlers.set_level, level, status, **EVENT)
     chatbot.select(handlers.show_turn, None, sources, **EVENT)
     chatbot.like(handlers.judge, None, [note_row, note, status], **EVENT)
     for event in (keep.click, note.submit):
@@ -230,7 +240,7 @@ class ChatHandlers:
         tell_exam(self.site, session, "/clear")
         if session.chat is not None:
             session.chat.stop()
-        session.conversation = Conversation(session.conversation.style)
+        session.conversation = Conversation(session.conversation.style, session.conversation.level)
         session.chat, session.judged = None, None
         session.thumbs.clear()
         return [], NO_SOURCES, "", "", gr.update(visible=False)
@@ -244,6 +254,16 @@ class ChatHandlers:
             return draw_problem(err)
         tell_exam(self.site, session, "/style", style)
         return escape_text(f"Style of the next answer: {style}.")
+
+    def set_level(self, level: str, request: gr.Request) -> str:
+        """From the next answer on, for this conversation."""
+        session = self.find(request)
+        try:
+            session.conversation.set_level(level)
+        except TutorError as err:
+            return draw_problem(err)
+        tell_exam(self.site, session, "/level", level)
+        return escape_text(f"Level of the next answers: {level}.")
 
     def show_turn(self, request: gr.Request, chosen: gr.SelectData) -> Any:
         """The sources of the turn that was clicked."""

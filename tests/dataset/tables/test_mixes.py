@@ -95,7 +95,9 @@ def test_questions_that_the_course_could_answer_are_not_refused() -> None:
         (QaPair("Q?", (), "Imagine a seesaw: it balances at the mean.", "concept", ()), "", "analogy"),
         (QaPair("Q?", (), "What happens when you double it?", "concept", ()), "", "socratic"),
         (QaPair("Q?", (), "One. Two. Three. Four sentences.", "concept", ()), "", ""),
+        (QaPair("Q?", (), "Roll it ten times. What do you expect, and what comes out?", "concept", ()), "", "inquiry"),
         (QaPair("Q?", (), "A.", "concept", ()), "Socratic", "socratic"),
+        (QaPair("Q?", (), "A.", "concept", ()), "Inquiry-based", "inquiry"),
         (QaPair("Q?", (), "A.", "concept", ()), "step by step", "steps"),
     ],
 )

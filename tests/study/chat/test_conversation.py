@@ -13,7 +13,7 @@ from mlx_lm.models.cache import RotatingKVCache
 
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.generate import Answer, PromptCache, generate_answer
-from mlx_tutor.languages.table import read_frame
+from mlx_tutor.languages.table import list_languages, read_frame
 from mlx_tutor.models import LoadedModel, context_length, load_model, render_prompt
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
@@ -308,16 +308,55 @@ def test_a_style_adds_a_sentence_to_the_system_prompt(loaded: LoadedModel, style
     assert conversation.style is None
 
 
+def test_a_level_stays_for_the_conversation_and_stands_beside_the_style(loaded: LoadedModel) -> None:
+    conversation = Conversation("inquiry")
+    conversation.set_level("  High \n school\u202e ")
+    recipe = replace(RECIPE, course=replace(RECIPE.course, language="de"))
+    place = (loaded, None, conversation, "Why?", recipe, PromptCache())
+    plans: list[Plan] = []
+    answer_turn(*place, on_plan=plans.append)
+    conversation.clear()
+    answer_turn(*place, on_plan=plans.append)
+    conversation.set_level("OFF")
+    answer_turn(*place, on_plan=plans.append)
+    frame = read_frame("de")
+    told = f"{RECIPE.course.system_prompt} {frame['style_inquiry']}"
+    systems = [plan.messages[0]["content"] for plan in plans]
+    assert systems == [f"{told} {frame['level'].format('High school')}"] * 2 + [told]
+
+
+@pytest.mark.parametrize("level", ["", " \u202e ", "?!", "beginner " * 20])
+def test_what_is_no_level_is_refused_and_the_last_one_stays(level: str) -> None:
+    conversation = Conversation(level="expert")
+    with pytest.raises(TutorError, match="A level is a few words, as beginner"):
+        conversation.set_level(level)
+    assert conversation.level == "expert"
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_every_language_has_every_style_in_its_own_words(code: str) -> None:
+    other = read_frame("de" if code == "en" else "en")
+    assert all(read_frame(code)[f"style_{style}"] != other[f"style_{style}"] for style in STYLES)
+    assert "{}" in read_frame(code)["level"]
+
+
 def test_an_unknown_style_is_refused() -> None:
     conversation = Conversation("direct")
-    with pytest.raises(TutorError, match="socratic, steps, direct, analogy, off"):
+    with pytest.raises(TutorError, match="socratic, steps, direct, analogy, inquiry, off"):
         conversation.set_style("loud")
     assert conversation.style == "direct"
 
 
 @pytest.mark.parametrize(
     ("named", "style"),
-    [("step by step", None), ("Socratic dialogue", "socratic"), ("direct", "direct"), ("steps", "steps"), ("", None)],
+    [
+        ("step by step", None),
+        ("Socratic dialogue", "socratic"),
+        ("direct", "direct"),
+        ("steps", "steps"),
+        ("Inquiry-based", "inquiry"),
+        ("", None),
+    ],
 )
 def test_the_recipe_names_the_first_style(named: str, style: str | None) -> None:
     assert find_style(named) == style

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,6 +26,7 @@ from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.study.web.middleware import MAX_BODY, AccessRules, is_loopback, is_served
 from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
+from mlx_tutor.study.web.page import ChatHandlers
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
 from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
 from tests.study.web.serving import Serving, make_site, serve_site
@@ -449,3 +452,15 @@ def test_a_comparison_of_a_course_without_code_shows_none(site: Site, monkeypatc
     task = compare_site(site, site.find_session("a"), MODE)
     assert {item.answer.text for item in task.take(60)} == {hide_code(MIXED)}
     assert "print" not in task.read("base") and "The mean is the sum" in task.read("base")
+
+
+def test_the_page_keeps_a_level_and_a_style_over_a_new_conversation(site: Site) -> None:
+    handlers = ChatHandlers(site)
+    request: Any = SimpleNamespace(session_hash="a")
+    assert "inquiry" in handlers.set_style("inquiry", request)
+    assert "high school" in handlers.set_level("high school", request)
+    assert "A level is a few words" in handlers.set_level("<1>", request)
+    handlers.clear(request)
+    kept = site.find_session("a").conversation
+    assert (kept.style, kept.level, kept.turns) == ("inquiry", "high school", [])
+    assert site.find_session("b").conversation.level is None
