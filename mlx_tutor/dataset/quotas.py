@@ -23,8 +23,8 @@ SENTENCE_TASKS = frozenset(
         "statement open",
     ]
 )
-# Rows of tables are many and alike: at most this share of all rows.
-TABLE_SHARE, FEW_TABLES = 1 / 6, 4
+# Rows of tables are many and alike: one to so many others, which makes a sixth.
+OTHERS_TO_TABLE, FEW_TABLES = 5, 4
 # A course with fewer rows keeps more of them: of a language without a table there are no others.
 FEW_SENTENCES = 40
 CODE_ABOVE = "above dataset.code_share"
@@ -111,7 +111,7 @@ def _pick_tables(examples: Sequence[Example], left: Sequence[int]) -> list[int]:
     for i in tables:
         rounds[i] = met[examples[i].qa_pair.context]
         met[examples[i].qa_pair.context] += 1
-    most = int((len(left) - len(tables)) * TABLE_SHARE / (1 - TABLE_SHARE))
+    most = (len(left) - len(tables)) // OTHERS_TO_TABLE
     ordered = sorted(tables, key=lambda i: (rounds[i], rank(examples[i].origin.source, examples[i].qa_pair.question)))
     return ordered[max(most, min(FEW_TABLES, len(tables))) :]
 
