@@ -285,6 +285,12 @@ class TeacherSettings:
     )
     key_env: str = setting("", "environment variable that holds its key; empty: it needs none")
     kinds: tuple[str, ...] = setting(TEACHER_KINDS, "kinds of questions", choices=TEACHER_KINDS)
+    kinds_at_once: int = setting(
+        0,
+        "kinds asked for in one request; 0: all of them at an endpoint, one of a model in this process",
+        low=0,
+        high=10,
+    )
     wordings: int = setting(5, "ways to ask for each fact, a row each", low=1, high=10)
     judge: int = setting(0, "rows that the teacher rates below this, of 10, are dropped; 0: no rating", low=0, high=10)
     temperature: float = setting(0.7, "temperature of its replies", low=0.0, high=2.0)

@@ -9,7 +9,7 @@ from typing import Any
 from mlx_tutor.dataset.mining.code import fence_code
 from mlx_tutor.dataset.teacher.evidence import assemble_evidence, number_sentences
 from mlx_tutor.dataset.teacher.parsing import Item, Rejected, read_items, read_scores
-from mlx_tutor.dataset.teacher.prompts import list_kinds, write_judge_request, write_request
+from mlx_tutor.dataset.teacher.prompts import list_kinds, write_judge_request, write_requests
 from mlx_tutor.dataset.teacher.replies import (
     OnProgress,
     Reply,
@@ -82,21 +82,22 @@ def estimate_teaching(course: Course, chunks: Sequence[Chunk], settings: Teacher
     # Estimated tokens of each request still to be sent, and of its reply.
     asked: list[tuple[int, int]] = []
     for chunk in pick_chunks(chunks):
-        request = write_request(chunk, settings)
-        reply = read_reply(folder, settings, request)
-        if reply is None:
-            count = len(list_kinds(chunk, settings))
-            written = min(settings.max_tokens, count * (ITEM_TOKENS + QUESTION_TOKENS * settings.wordings))
-            asked.append((count_request(request), written))
-            if settings.judge:
-                asked.append((count_request(request) + written, SCORE_TOKENS * count))
+        requests, kinds = write_requests(chunk, settings), len(list_kinds(chunk, settings))
+        share = kinds / max(1, len(requests))
+        replies = [(request, read_reply(folder, settings, request)) for request in requests]
+        missing = [request for request, reply in replies if reply is None]
+        written = min(settings.max_tokens, round(share * (ITEM_TOKENS + QUESTION_TOKENS * settings.wordings)))
+        asked += [(count_request(request), written) for request in missing]
+        known += len(requests) - len(missing)
+        if not settings.judge:
             continue
-        known += 1
-        items = check_reply(reply, chunk, settings)[0] if settings.judge else []
-        if items and read_reply(folder, settings, request := write_judge_request(chunk, items)):
+        items = [item for _, reply in replies if reply for item in check_reply(reply, chunk, settings)[0]]
+        count = len(items) + round(share * len(missing))
+        judging = write_judge_request(chunk, items)
+        if not missing and items and read_reply(folder, settings, judging):
             known += 1
-        elif items:
-            asked.append((count_request(request), SCORE_TOKENS * len(items)))
+        elif count:
+            asked.append((count_request(judging) + written * len(missing), SCORE_TOKENS * count))
     tokens_in, tokens_out = sum(first for first, _ in asked), sum(second for _, second in asked)
     most = settings.max_tokens * len(asked)
     cost, most_cost = (Usage(tokens_in, out).cost(settings) for out in (tokens_out, most))
@@ -121,16 +122,17 @@ def ask_teacher(
     def ask(requests: Sequence[Request], is_usable: Callable[[str], bool]) -> list[Reply | None]:
         return ask_all(requests, teacher, folder, settings, usage, is_usable, on_progress)
 
-    replies = ask([write_request(chunk, settings) for chunk in picked], lambda text: _has_items(text, settings))
+    asked = [(chunk, request) for chunk in picked for request in write_requests(chunk, settings)]
+    replies = ask([request for _, request in asked], lambda text: _has_items(text, settings))
     rejected: list[tuple[Chunk, Rejected]] = []
     found: dict[Chunk, list[Item]] = {}
-    for chunk, reply in zip(picked, replies, strict=True):
+    for (chunk, _), reply in zip(asked, replies, strict=True):
         if reply is None:
             continue
         items, refused = check_reply(reply, chunk, settings)
         rejected += [(chunk, item) for item in refused]
         if items:
-            found[chunk] = items
+            found.setdefault(chunk, []).extend(items)
     if settings.judge:
         verdicts = ask(
             [write_judge_request(chunk, items) for chunk, items in found.items()], lambda text: bool(read_scores(text))

@@ -185,6 +185,7 @@ def _find_problem(item: Item, kinds: Sequence[str]) -> str:
         "a kind that was not asked for": item.type not in kinds,
         "no question": not item.questions,
         "no answer": not item.answer,
+        "the answer repeats the question": item.answer.casefold() in {asked.casefold() for asked in item.questions},
         "it cites nothing": not item.cited,
         "an explanation without steps": item.type == "explain" and not item.thought_process,
         "a relation without its two concepts": item.type == "relation" and len(item.related_concepts) < 2,

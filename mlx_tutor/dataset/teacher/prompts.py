@@ -5,12 +5,15 @@ cite a number where they would paraphrase a quote.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from mlx_tutor.dataset.teacher.evidence import number_sentences, write_numbered
 from mlx_tutor.dataset.teacher.parsing import Item
 from mlx_tutor.dataset.teacher.replies import Request
 from mlx_tutor.records import Chunk, Message, describe_place
-from mlx_tutor.settings import TeacherSettings
+from mlx_tutor.settings import LOCAL, TeacherSettings
+
+T = TypeVar("T")
 
 # How each kind is asked for.
 ASKED = {
@@ -62,26 +65,39 @@ def list_kinds(chunk: Chunk, settings: TeacherSettings) -> list[str]:
     return [kind for kind in settings.kinds if kind != "code" or has_code]
 
 
-def write_request(chunk: Chunk, settings: TeacherSettings) -> Request:
-    """Ask for rows about a chunk."""
+def write_requests(chunk: Chunk, settings: TeacherSettings) -> list[Request]:
+    """Ask for rows about a chunk, for some kinds in each request.
+
+    A small model that is asked for many kinds at once writes one or two and stops.
+    """
+    at_once = settings.kinds_at_once or (1 if settings.model.startswith(LOCAL) else len(settings.kinds))
     several = settings.wordings > 1
     wordings = f"; write {settings.wordings} such lines, each another way to ask the same" if several else ""
-    wanted = "\n".join(f"- {kind}: {ASKED[kind]}" for kind in list_kinds(chunk, settings))
-    example = "\n\n".join(
-        "\n".join([
-            f"KIND: {kind}", *(f"Q: {question}" for question in questions[: settings.wordings]),
-            *(f"STEP: {step}" for step in steps), f"A: {answer}", f"FROM: {cited}",
-        ])
-        for kind, questions, steps, answer, cited in EXAMPLE
-    )  # fmt: skip
-    shown = "\n".join(f"- {kind}: {ASKED[kind]}" for kind, *_ in EXAMPLE)
-    turns: tuple[Message, ...] = (
-        {"role": "system", "content": INSTRUCTIONS.format(wordings=wordings)},
-        {"role": "user", "content": f"Text (Levers):\n{EXAMPLE_TEXT}\n\nKinds:\n{shown}"},
-        {"role": "assistant", "content": example},
-        {"role": "user", "content": f"{_show_chunk(chunk)}\n\nKinds:\n{wanted}"},
-    )
-    return Request(turns, find_place(chunk))
+    turns: list[Message] = [{"role": "system", "content": INSTRUCTIONS.format(wordings=wordings)}]
+    for shown in _group(EXAMPLE, at_once):
+        text = f"Text (Levers):\n{EXAMPLE_TEXT}\n\n{_ask_kinds([kind for kind, *_ in shown])}"
+        reply = "\n\n".join(_write_block(*block, wordings=settings.wordings) for block in shown)
+        turns += [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
+    text, place = _show_chunk(chunk), find_place(chunk)
+    return [
+        Request((*turns, {"role": "user", "content": f"{text}\n\n{_ask_kinds(kinds)}"}), place)
+        for kinds in _group(list_kinds(chunk, settings), at_once)
+    ]
+
+
+def _group(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _ask_kinds(kinds: Sequence[str]) -> str:
+    return "Kinds:\n" + "\n".join(f"- {kind}: {ASKED[kind]}" for kind in kinds)
+
+
+def _write_block(
+    kind: str, questions: Sequence[str], steps: Sequence[str], answer: str, cited: str, *, wordings: int
+) -> str:
+    asked = (f"Q: {question}" for question in questions[:wordings])
+    return "\n".join([f"KIND: {kind}", *asked, *(f"STEP: {step}" for step in steps), f"A: {answer}", f"FROM: {cited}"])
 
 
 def write_judge_request(chunk: Chunk, items: Sequence[Item]) -> Request:

@@ -23,6 +23,8 @@ def find_unsupported(item: Item, cited: Sequence[Numbered], chunk: Chunk) -> str
     The steps count as part of it. Its numbers must stand in the chunk or the question, but for the kinds that bring a
     case of their own.
     """
+    if any(_is_copied(question, chunk) for question in item.questions):
+        return "the question is a sentence of the text"
     said = list_stems(" ".join([*item.thought_process, item.answer]), chunk.language)
     quoted = list_stems(" ".join(piece.text for piece in cited), chunk.language)
     if len(said & quoted) < min(LEAST_COMMON, len(said)):
@@ -34,3 +36,9 @@ def find_unsupported(item: Item, cited: Sequence[Numbered], chunk: Chunk) -> str
         return "the answer says what the text does not"
     numbers = set(NUMBER.findall(FORMULA.sub(" ", item.answer)))
     return "" if numbers <= set(NUMBER.findall(given)) else "a number of the answer is not in the text"
+
+
+def _is_copied(question: str, chunk: Chunk) -> bool:
+    """Whether a question without a question mark stands in the text: a small model copies the next sentence."""
+    plain = " ".join(question.split()).rstrip(".:").casefold()
+    return plain[-1:] not in ("?", "？", "؟") and plain in " ".join(chunk.text.split()).casefold()

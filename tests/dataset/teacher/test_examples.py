@@ -14,7 +14,7 @@ from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.teacher.evidence import assemble_evidence, number_sentences
 from mlx_tutor.dataset.teacher.examples import check_reply, judge_items, pick_chunks, write_pairs
 from mlx_tutor.dataset.teacher.parsing import BLIND, read_items
-from mlx_tutor.dataset.teacher.prompts import write_request
+from mlx_tutor.dataset.teacher.prompts import write_requests
 from mlx_tutor.dataset.teacher.replies import Reply
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Chunk, Document, Example, Origin, QaPair, Section
@@ -143,6 +143,10 @@ def test_citations_are_read_in_any_form(cited: str, numbers: tuple[int, ...]) ->
         (change(("What is the variance", "What is in sentence 2")), BLIND),
         (change(("KIND: what", "KIND: relation")), "a relation without its two concepts"),
         (change(("KIND: what", "KIND: code")), "it cites no code"),
+        (change(("What is the variance?", "It isn’t robust – one outlier can double it.")),
+         "the question is a sentence of the text"),
+        (change(("What is the variance?", "The mean squared distance from the mean, $\\sigma^2$.")),
+         "the answer repeats the question"),
         (change(("FROM: 1", "FROM: 5, 6")), "the cited sentences do not support the answer"),
         (change(("from the mean,", "from the mean, as every careful banker measures volatility of securities,")),
          "the answer says what the text does not"),
@@ -212,14 +216,27 @@ def test_a_question_about_texts_is_no_question_about_this_one(question: str) -> 
 
 def test_a_request_asks_only_for_what_the_chunk_can_give() -> None:
     prose = replace(CHUNK, blocks=(TEXT,))
-    asked = [write_request(chunk, SETTINGS).messages[-1]["content"] for chunk in (CHUNK, prose)]
+    asked = [write_requests(chunk, SETTINGS)[0].messages[-1]["content"] for chunk in (CHUNK, prose)]
     assert ["- code:" in text for text in asked] == [True, False]
     assert "[2] It isn’t robust – one outlier can double it.\n[3] A value" in asked[1]
     assert pick_chunks([CHUNK, CHUNK, replace(CHUNK, blocks=(Block("text", "Too short to ask about."),))]) == [CHUNK]
 
 
+def test_a_model_in_this_process_is_asked_for_one_kind_at_a_time() -> None:
+    local = replace(SETTINGS, model="mlx:owner/name")
+    kinds = [kind for kind in TEACHER_KINDS if kind != "code"]
+    prose = replace(CHUNK, blocks=(TEXT,))
+    asked = [request.messages[-1]["content"].partition("Kinds:\n- ")[2] for request in write_requests(prose, local)]
+    assert [text.partition(":")[0] for text in asked] == kinds and not any("\n" in text for text in asked)
+    assert len(write_requests(prose, SETTINGS)) == 1
+    assert len(write_requests(prose, replace(SETTINGS, kinds_at_once=4))) == 3
+    # Every reply in the conversation has the form that is asked for.
+    replies = [turn["content"] for turn in write_requests(prose, local)[0].messages if turn["role"] == "assistant"]
+    assert len(replies) == 3 and all(reply.startswith("KIND: ") and "\n\n" not in reply for reply in replies)
+
+
 def test_the_example_of_a_request_is_itself_a_reply_that_can_be_used() -> None:
-    turns = write_request(CHUNK, SETTINGS).messages
+    turns = write_requests(CHUNK, SETTINGS)[0].messages
     levers = Block(
         "text", "\n".join(line.split("] ", 1)[1] for line in turns[1]["content"].split("\n") if "] " in line)
     )

@@ -15,7 +15,7 @@ from mlx_tutor.workspace import Course
 from tests.dataset.teacher.teacher_server import write_items
 from tests.dataset.teacher.test_endpoint import CHUNKS
 
-SETTINGS = TeacherSettings(model="mlx:tiny", max_tokens=40, concurrency=3)
+SETTINGS = TeacherSettings(model="mlx:tiny", max_tokens=40, concurrency=3, kinds_at_once=10)
 
 
 @pytest.fixture
