@@ -139,6 +139,8 @@ def page(browsing: Browsing) -> Iterator[Browsing]:
     browsing.driver.get(browsing.address)
     wait_for(lambda: find_all(browsing, "#ask"))
     yield browsing
+    # pytest shows it where the test failed.
+    print(read(browsing, "body"))
     for entry in read_log(browsing, "performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
