@@ -40,8 +40,10 @@ NO_SYMBOL = re.compile(
     r"|\\(?!(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|nu|pi|rho|sigma|tau|phi|psi|omega)\b)[A-Za-z]+"
 )
 SYMBOL = re.compile(r"\\[a-z]+|[A-Za-zΑ-ω]")
+# A definition in words, and the same in symbols.
+SAID_AGAIN = re.compile(r"(?<=[\w)]): (?:\$[^$]+\$(?:,? \w+ )?)+[.]$")
 # A number of things: "the $k$ nearest points".
-COUNT = re.compile(r"\$[kmnpKMNP]\$(?= [a-z])")
+COUNT = re.compile(r"\$[kmnpKMNP]\$ ([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +233,13 @@ def _cut_at(answer: str, term: str) -> tuple[str, str]:
     return answer[:start], answer[start + len(term) :]
 
 
-def declares_symbols(answer: str, table: DefinitionTable) -> bool:
+def declares_symbols(answer: str, table: DefinitionTable, language: str) -> bool:
     """Whether an answer says what each letter of its formulas stands for."""
     declared: set[str] = set()
     used: set[str] = set()
     for formula in FORMULA.finditer(answer):
-        if formula[0].startswith("`") or COUNT.match(answer, formula.start()):
+        counted = COUNT.match(answer, formula.start())
+        if formula[0].startswith("`") or (counted and counted[1] not in list_stopwords(language)):
             continue
         symbols = set(SYMBOL.findall(NO_SYMBOL.sub(" ", formula[0])))
         (declared if table.rules["declares"].search(answer[: formula.start()]) else used).update(symbols)
@@ -247,7 +250,7 @@ def _write_answer(pattern: Pattern, piece: Piece, groups: Mapping[str, str | Non
     said = CHOICE.sub(lambda match: match[2 if many else 1], pattern.answer)
     fields = {name: (found or "").strip(" ,;") for name, found in groups.items()}
     fields |= {"sentence": piece.text, "subject": subject, "Subject": begin(subject)}
-    answer = strip_bold(said.format(**fields)).strip()
+    answer = SAID_AGAIN.sub(".", strip_bold(said.format(**fields)).strip())
     return answer if answer.endswith(ENDS) else f"{answer}{'。' if NO_BLANKS.search(answer) else '.'}"
 
 
@@ -291,4 +294,4 @@ def is_answer(answer: str, term: str, table: DefinitionTable, language: str, *, 
     refused = table.rules["no_answer"].search(hidden) or (named and table.rules["no_name"].search(hidden))
     whole = whole and not refused and not NO_PROSE.search(hidden) and fold_term(term) in answer.lower()
     whole = whole and not dangles(answer, language)
-    return whole and is_distinct(answer, term, table) and declares_symbols(answer, table)
+    return whole and is_distinct(answer, term, table) and declares_symbols(answer, table, language)

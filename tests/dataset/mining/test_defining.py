@@ -106,8 +106,10 @@ def test_labels_of_exercises_define_nothing() -> None:
         "The 25 ropes in the previous plot are called a sample.",
         "The elements of $V$ are called the **nodes** of the network.",
         "The number $a$ is called the **rope index** of each of the ships.",
-        "Draught is defined as the depth of a hull at rest: $D=1$ when $L=1$.",
-        "A hull that nobody can sink is called **unsink-minded**.",
+        "Draught is defined as the depth $D$ of a hull at rest.",
+        "Draught is defined as the depth of the hull $p$ of a ship at rest.",
+        "Ballast is a cargo that is also one of the most widely carried goods of the world.",
+        "Ballast is a cargo that nobody sells; however, some of it is made of iron.",
         "A variation of a hawser is called a **warp**.",
         "The crew hauls in something called a **warp**.",
         "A pier is a walk that we have seen from the shore of the bay.",
@@ -124,8 +126,15 @@ def test_letters_that_the_definition_explains_may_stand_in_it() -> None:
     assert find(said.replace("a set of links", "each list of links")) == {
         "chain": said.replace("a set of links", "each list of links").replace("**", "")
     }
+    said = "A port $P$ with a wall around its basin is called **sheltered** if no wave can reach the ships in it."
+    assert find(said) == {"sheltered": said.replace("**", "")}
     said = "A **berth plan** is a split of the ships into the $k$ best groups for one quay."
     assert find(said) == {"berth plan": said.replace("**", "")}
+
+
+def test_what_symbols_say_again_is_left_out() -> None:
+    said = "Draught is defined as the depth of a hull at rest"
+    assert find(f"{said}: $D=1$ when $L=1$.") == {"Draught": f"{said}."}
 
 
 def test_the_next_sentence_says_how_a_term_differs() -> None:
@@ -167,6 +176,10 @@ def test_remarks_define_nothing_in_any_language(language: str, sentence: str) ->
         "By calmer we mean as close as possible to a sea without waves.",
         "Like the bow rope, the stern rope is thick, but it is long and is called running rope.",
         "Some ropes are laid by hand and are dear, whereas others are laid by a machine and are called machine ropes.",
+        "A hawser is a thick rope but threads in it must be thin.",
+        "Some ropes are often called warps, and the rest are called hawsers.",
+        "Hawsers are defined by laying three strands around each other.",
+        "In the **the harbour plan**, each line is a quay with ropes of its own.",
         "The firm sells **Hawsers**, thick ropes, carry loads that are heavy.",
     ],
 )
