@@ -237,19 +237,9 @@ def generate_batch(
         completion_batch_size=batch,
         prefill_batch_size=min(batch, 8),
     )
-    # Rows of similar length need little padding.
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    limits = [min(settings.max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
-    shared, cache = compute_prefix(loaded, prompts)
-    uids = generator.insert(
-        [list(prompts[i][shared:]) for i in order],
-        limits,
-        caches=[cache] * len(order) if shared else None,
-        all_tokens=[list(prompts[0][:shared]) for _ in order],
-    )
-    index_of = dict(zip(uids, order, strict=True))
-    written: dict[int, list[int]] = {uid: [] for uid in uids}
-    loops = {uid: RepetitionDetector() for uid in uids}
+    index_of = _insert_prompts(generator, loaded, prompts, settings.max_tokens)
+    written: dict[int, list[int]] = {uid: [] for uid in index_of}
+    loops = {uid: RepetitionDetector() for uid in index_of}
     try:
         while responses := generator.next_generated():
             for response in responses:
@@ -264,6 +254,23 @@ def generate_batch(
                     on_answer(index_of[response.uid], tokens, ended)
     finally:
         generator.close()
+
+
+def _insert_prompts(
+    generator: Any, loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_tokens: int
+) -> dict[int, int]:
+    """Hand prompts to a batch generator; returns the index of each by the number that the generator gives it."""
+    # Rows of similar length need little padding.
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    limits = [min(max_tokens, context_length(loaded.config) - len(prompts[i])) for i in order]
+    shared, cache = compute_prefix(loaded, prompts)
+    uids = generator.insert(
+        [list(prompts[i][shared:]) for i in order],
+        limits,
+        caches=[cache] * len(order) if shared else None,
+        all_tokens=[list(prompts[0][:shared]) for _ in order],
+    )
+    return dict(zip(uids, order, strict=True))
 
 
 def compute_prefix(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> tuple[int, list[Any]]:

@@ -125,12 +125,7 @@ def ask_all(
     """
     session = _Session(teacher, folder, settings, usage, is_usable)
     replies: list[Reply | None] = [None] * len(requests)
-    waiting: Waiting = deque()
-    for number, request in enumerate(requests):
-        found = session.look_up(request)
-        replies[number] = found[0]
-        if found[1] is not None:
-            waiting.append((number, found[1]))
+    waiting = session.look_up_all(requests, replies)
     total, done = len(waiting), 0
     if total:
         on_progress(teacher.name, done, total)
@@ -207,6 +202,15 @@ class _Session:
                 take(number, request, reply)
 
             ask([request for _, request in sent], receive)
+
+    def look_up_all(self, requests: Sequence[Request], replies: list[Reply | None]) -> Waiting:
+        """Put the kept replies into `replies`, and return what is still to be asked, with its index."""
+        waiting: Waiting = deque()
+        for number, request in enumerate(requests):
+            replies[number], missing = self.look_up(request)
+            if missing is not None:
+                waiting.append((number, missing))
+        return waiting
 
     def look_up(self, request: Request) -> tuple[Reply | None, Request | None]:
         """The kept reply to a request, and what is still to be asked: it, or, if its reply is of no use, it again."""
