@@ -20,7 +20,7 @@ from mlx_tutor.dataset.teacher.replies import (
     count_request,
     read_reply,
 )
-from mlx_tutor.dataset.teacher.support import find_unsupported
+from mlx_tutor.dataset.teacher.support import find_unsupported, pick_supporting
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.settings import TeacherSettings
 from mlx_tutor.workspace import Course
@@ -157,7 +157,8 @@ def check_reply(reply: Reply, chunk: Chunk, settings: TeacherSettings) -> tuple[
         if not all(1 <= number <= len(pieces) for number in item.cited):
             rejected.append(item.reject("it cites a number that is not there"))
             continue
-        evidence = assemble_evidence(item.cited, pieces, code=item.type == "code")
+        supporting = pick_supporting(item, pieces, chunk)
+        evidence = assemble_evidence(supporting, pieces, code=item.type == "code")
         if evidence is None:
             rejected.append(item.reject("it cites no code" if item.type == "code" else "it cites too few words"))
             continue

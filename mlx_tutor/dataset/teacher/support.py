@@ -17,6 +17,20 @@ LEAST_COMMON, LEAST_SHARE = 2, 0.5
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
+def pick_supporting(item: Item, pieces: Sequence[Numbered], chunk: Chunk) -> list[int]:
+    """The cited numbers whose pieces share LEAST_COMMON content words with the answer; all, where none does.
+
+    A small model cites half the text for one sentence of it.
+    """
+    said = list_stems(" ".join([*item.thought_process, item.answer]), chunk.language)
+    fit = [
+        number
+        for number in item.cited
+        if len(said & list_stems(pieces[number - 1].text, chunk.language)) >= LEAST_COMMON
+    ]
+    return fit or list(item.cited)
+
+
 def find_unsupported(item: Item, cited: Sequence[Numbered], chunk: Chunk) -> str:
     """Why an answer cannot be told to rest on what it cites; empty when it does.
 

@@ -72,6 +72,12 @@ def test_evidence_is_a_piece_of_one_block_word_for_word(numbers: list[int], evid
     assert found is None or found.text in found.block.text
 
 
+@pytest.mark.parametrize("cited", ["1", "1, 2, 3", "1-7", "3, 1"])
+def test_of_all_that_is_cited_the_evidence_is_what_says_it(cited: str) -> None:
+    items, _ = check_reply(Reply(change(("FROM: 1", f"FROM: {cited}"))), CHUNK, SETTINGS)
+    assert [item.evidence for item in items] == ["The **variance** is the mean squared distance from the mean."]
+
+
 def test_code_rows_rest_on_code() -> None:
     pieces = number_sentences(CHUNK)
     found = assemble_evidence([1, 2, 9], pieces, code=True)
