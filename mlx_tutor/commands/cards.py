@@ -18,7 +18,7 @@ from mlx_tutor.stages.job import Options, open_job
 )
 @common_options("course", "json")
 def command(options: Options, output: Path | None) -> None:
-    """Export the questions of the course for Anki, Moodle and other programs.
+    """Export the questions of the course for Anki and Moodle.
 
     Every card says where its answer is from. Import the .apkg into Anki; a later export, imported again, updates the
     cards and keeps Anki's schedule. Import the .xml (Moodle XML) or the .txt (GIFT) into Moodle's question bank. The

@@ -22,7 +22,7 @@ TYPES = ("f16", "bf16", "q8_0")
 @click.option("--replace", is_flag=True, help="Delete what is at PATH first.")
 @common_options("course", "run", "overrides", "json")
 def command(options: Options, format_name: str, target: Path | None, kind: str | None, replace: bool) -> None:
-    """Write the rows or the fused model in a form that other programs read.
+    """Write rows or fused model for other programs.
 
     FORMAT, for the rows: messages (OpenAI, mlx-lm), alpaca, sharegpt, or hub, Parquet files with a dataset card to
     upload to the Hugging Face Hub. `[[dataset.import]]` reads them all. For the fused model: ollama, a folder with
