@@ -141,7 +141,7 @@ class DatasetSettings:
     page_share: float = setting(0.25, "largest share of them that one page or cell may have", low=0.0, high=1.0)
     method_share: float = setting(0.6, "largest share of them that one method may have", low=0.0, high=1.0)
     sentence_share: float = setting(
-        0.16, "largest share of tasks about one sentence: completions, titles, keywords", low=0.0, high=1.0
+        0.16, "largest share of tasks about one sentence: completions and titles", low=0.0, high=1.0
     )
     code_share: float = setting(
         1.0, "largest share of rows that hold code; 0: none, though answers may; see `course.allow_code`",

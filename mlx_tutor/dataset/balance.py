@@ -17,9 +17,9 @@ AMBIGUOUS = 3
 # Words that an answer must add to its question, and the fewest words of an answer that is judged by them.
 LEAST_NEW, LEAST_WORDS = 2, 4
 # What these types ask for may stand in the question: code to go on with, a choice between what it names.
-CHOICES = frozenset({"code", "output", "code completion", "completion", "choice", "statement", "table"})
+CHOICES = frozenset({"code", "output", "code completion", "completion", "choice", "table"})
 # A passage for these would hold what they ask to write.
-WRITTEN = frozenset({"connection", "completion", "code", "output", "code completion"})
+WRITTEN = frozenset({"completion", "code", "output", "code completion"})
 SYMBOLS = re.compile(r"[\d$`=]|[\u3040-\u30ff\u4e00-\u9fff]")
 
 

@@ -26,9 +26,8 @@ from mlx_tutor.dataset.mining.formulas import make_formula_rows
 from mlx_tutor.dataset.mining.gaps import Place, find_thin, make_gap_rows
 from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.lists import make_lists
-from mlx_tutor.dataset.mining.reading import make_readings, make_sentences
+from mlx_tutor.dataset.mining.reading import make_readings
 from mlx_tutor.dataset.mining.relations import make_relations
-from mlx_tutor.dataset.mining.statements import make_statements
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
 from mlx_tutor.dataset.mining.worked import make_worked_rows
 from mlx_tutor.dataset.quotas import CODE_ABOVE, CODE_REASON, apply_quotas, holds_code, leave_code_out
@@ -54,8 +53,6 @@ MAKERS = (
     make_lists,
     make_readings,
     make_relations,
-    make_statements,
-    make_sentences,
     make_completions,
     make_code_rows,
     make_table_rows,

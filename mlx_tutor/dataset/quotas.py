@@ -12,17 +12,7 @@ from mlx_tutor.settings import CourseSettings, DatasetSettings
 # In a course of few sections each has a large share: this many times an even share is always allowed, and so many rows.
 EVEN, FEW = 2.0, 100
 # Tasks about the words of one sentence or passage: they teach its language more than its subject.
-SENTENCE_TASKS = frozenset(
-    [
-        "completion",
-        "words to sentence",
-        "title",
-        "keywords",
-        "statement supported",
-        "statement contradicted",
-        "statement open",
-    ]
-)
+SENTENCE_TASKS = frozenset(["completion", "title"])
 # Rows of tables are many and alike: one to so many others, which makes a sixth.
 OTHERS_TO_TABLE, FEW_TABLES = 5, 4
 # A course with fewer rows keeps more of them: of a language without a table there are no others.

@@ -27,7 +27,7 @@ from mlx_tutor.text import split_lines
 from mlx_tutor.training.batches import TokenRow
 
 # Kinds of rows that ask for more or for less than a fact.
-NO_FACT = frozenset("explain summary keywords title connection statement code output refusal unanswerable".split())
+NO_FACT = frozenset("explain summary title code output refusal unanswerable".split())
 # In words.
 LONGEST_ANSWER, LONGEST_QUESTION = 60, 120
 WORDINGS_PER_FACT = 2

@@ -91,7 +91,7 @@ def warn_languages(job: Job) -> None:
     for language, names in find_unknown(read_documents(job.course)).items():
         files = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         what = f"No table for {name_language(language)} ({files})" if language else f"{files}: a language not told"
-        job.screen.warn(f"{what}: only completions, sentences and titles are made of it, no questions.")
+        job.screen.warn(f"{what}: only completions are made of it, no questions.")
 
 
 def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None = None) -> Outcome:

@@ -107,7 +107,7 @@ def test_a_language_without_a_table_is_named_and_no_one_is_sent_for_headings(cou
     (root / "sources" / "notes.md").write_text(f"# الإحصاء\n\n{text}\n", encoding="utf-8")
     extracted = invoke("extract")
     assert "words in Arabic" in extracted.stderr
-    warning = "No table for Arabic (notes.md): only completions, sentences and titles are made of it, no questions."
+    warning = "No table for Arabic (notes.md): only completions are made of it, no questions."
     assert warning in " ".join(extracted.stderr.split())
     built = invoke("build")
     said = " ".join(built.stderr.split())

@@ -1,26 +1,21 @@
-"""Rows from code: what it is for, what a function does, its steps, what it prints, and how a cell goes on."""
+"""Rows from code: what a function does, what a cell prints, and how it goes on."""
 
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from textwrap import dedent
 
-from mlx_tutor.dataset.mining.comments import Comment, Described, describe_function, list_comments
+from mlx_tutor.dataset.mining.comments import Described, describe_function
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import pick
 from mlx_tutor.dataset.mining.programs import LONGEST_CODE, find_needed, is_predictable, parse_python
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.records import Block, Chunk, QaPair
-from mlx_tutor.text import split_sentences, strip_bold
+from mlx_tutor.text import split_sentences
 
-# Words of a purpose, and of what a comment says.
-LEAST_GOAL, MOST_GOAL = 4, 35
-LEAST_STEP, MOST_STEP = 3, 40
-MOST_STEPS = 6
-# Lines between one comment and the next.
-MOST_UNTOLD = 7
+# Words of a description.
+LEAST_WORDS, MOST_WORDS = 3, 40
 # Transcripts of a shell, data and printed text stand in the same fences as code.
 NO_CODE = frozenset(
     {"text", "console", "output", "bash", "sh", "shell", "json", "yaml", "markdown", "html", "xml", "eval_rst"}
@@ -30,7 +25,7 @@ Row = tuple[QaPair, str, str]
 
 
 def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[Row]:
-    """For each piece of code what the text or its comments say that it does, and what it printed; nothing is run."""
+    """For each piece of code what its own text says that it does, and what it printed; nothing is run."""
     table = read_language(chunk.language)
     if table is None or "code_output" not in table.questions:
         return
@@ -40,10 +35,9 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[Row]
             continue
         if block.language == "python" and parse_python(block.text) is None:
             continue
-        before = blocks[i - 1] if i and blocks[i - 1].kind == "text" else None
-        if "code_purpose" in table.questions:
-            yield from _explain(block, chunk.blocks[i].text, before, table, concepts, seed)
-        for qa, method, evidence in _predict(blocks, i, before, table, seed):
+        if "code_function" in table.questions:
+            yield from _explain(block, chunk.blocks[i].text, table, seed)
+        for qa, method, evidence in _predict(blocks, i, table, seed):
             yield qa, method, evidence or chunk.blocks[i].text
 
 
@@ -55,30 +49,14 @@ def _straighten(block: Block) -> Block:
     return Block("code", "\n".join(lines).strip("\n"), block.page, block.cell, block.language)
 
 
-def _explain(
-    block: Block, source: str, before: Block | None, table: Language, concepts: Concepts, seed: int
-) -> Iterator[Row]:
-    """One row of what code does: as its function says, as the text before it says, or as its comments say."""
-    comments = list_comments(block.text, block.language)
-    texts = {comment.text for comment in comments}
-    told = len(texts) == len(comments) and _covers(block.text, comments) and all(_is_step(t, table) for t in texts)
-    bare = _leave_out(block.text, comments) if told else block.text
+def _explain(block: Block, source: str, table: Language, seed: int) -> Iterator[Row]:
+    """What a function does, as its docstring or the comment above it says."""
     described = describe_function(block.text, block.language)
     said = _describe(described, table) if described is not None and described.evidence in source else ""
-    purpose = find_purpose(before.text, block.text, table) if before is not None else None
     if described is not None and said:
         question = pick(table.questions["code_function"], seed, block.text).format(name=described.name)
         qa = QaPair(_ask(question, described.bare, block.language), (), said, "code", ())
         yield qa, "code function", described.evidence
-    elif purpose is not None:
-        kind, answer, sentence = purpose
-        steps = tuple(comment.text for comment in comments) if told else ()
-        question = _ask(pick(table.questions[kind], seed, block.text), bare, block.language)
-        yield QaPair(question, steps, answer, "code", concepts.relate(sentence)), "code purpose", sentence
-    elif told and comments[0].evidence in source:
-        question = _ask(pick(table.questions["code_steps"], seed, block.text), bare, block.language)
-        answer = "\n".join(["", *(f"{n}. {comment.text}" for n, comment in enumerate(comments, 1))]).rstrip()
-        yield QaPair(question, (), answer, "code", ()), "code steps", comments[0].evidence
 
 
 def _describe(described: Described, table: Language) -> str:
@@ -86,52 +64,17 @@ def _describe(described: Described, table: Language) -> str:
     text = split_sentences(described.text, table.code)[0]
     about = table.patterns["code_about"].match(text)
     text = about["does"] if about is not None else text
-    if not _is_step(text, table) or (described.in_body and text.split()[0].lower() in table.words["code_verbs"]):
+    agrees = all(number in described.bare for number in re.findall(r"\d+", text))
+    is_inner = described.in_body and text.split()[0].lower() in table.words["code_verbs"]
+    if not agrees or is_inner or not _is_told(text, table):
         return ""
     return f"{text[0].upper()}{text[1:].rstrip(' .')}."
 
 
-def find_purpose(text: str, code: str, table: Language) -> tuple[str, str, str] | None:
-    """The kind of question, the answer and the sentence, where the last sentence before code says what it does."""
-    sentences = split_sentences(text, table.code) if "\n" not in text else []
-    last = strip_bold(sentences[-1]).rstrip(" .:") if sentences else ""
-    for name in ("code_goal", "code_goal_clause"):
-        match = table.patterns[name].search(last) if name in table.patterns else None
-        if match is not None and _is_goal(match["goal"], table) and _is_about(match["goal"], code, table):
-            return "code_purpose", table.questions["code_purpose_answer"][0].format(goal=match["goal"]), sentences[-1]
-    match = table.patterns["code_does"].match(last)
-    if match is not None and _is_about(match["does"], code, table):
-        return "code_does", f"{match['subject']} {match['does']}.", sentences[-1]
-    return None
-
-
-def _is_goal(goal: str, table: Language) -> bool:
-    words = goal.lower().split()
-    begins = words[0] in table.words["code_verbs"]
-    ends = words[-1] in table.words.get("code_last_verbs", ())
-    return LEAST_GOAL <= len(words) <= MOST_GOAL and (begins or ends)
-
-
-def _is_about(said: str, code: str, table: Language) -> bool:
-    """Whether a text stands alone and is about this code: a word of it stands in a name or a comment there."""
-    names = {word.lower()[:5] for word in re.findall(r"[^\W\d_]{3,}", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code))}
-    shares = any(word[:5] in names for word in re.findall(r"[^\W\d_]{4,}", said.lower()))
-    return shares and table.patterns["code_refers"].search(said) is None
-
-
-def _covers(code: str, comments: Sequence[Comment]) -> bool:
-    """Whether comments tell all of a piece of code: a list with a step left out would say another thing."""
-    lines = code.split("\n")
-    begin = next((n for n, line in enumerate(lines, 1) if line and not line.startswith(("import ", "from ", "#"))), 1)
-    marks = [begin, *(comment.lines[0] for comment in comments), len(lines)]
-    near = all(after - before <= MOST_UNTOLD for before, after in pairwise(marks))
-    return near and 2 <= len(comments) <= MOST_STEPS
-
-
-def _is_step(text: str, table: Language) -> bool:
+def _is_told(text: str, table: Language) -> bool:
     """Whether a comment says what is done: prose that stands alone, of the course's language if that can be told."""
     first, verbs = text.split(maxsplit=1)[0].lower(), table.words["code_verbs"]
-    prose = LEAST_STEP <= len(text.split()) <= MOST_STEP and not re.search(r"[={}\[\]]|\w\(\w*[,)]", text)
+    prose = LEAST_WORDS <= len(text.split()) <= MOST_WORDS and not re.search(r"[={}\[\]]|\w\(\w*[,)]", text)
     forms = {first, first.removesuffix("s"), first.removesuffix("es")}
     if not prose or not forms & verbs or table.patterns["code_refers"].search(text):
         return False
@@ -139,14 +82,7 @@ def _is_step(text: str, table: Language) -> bool:
     return table.code == "en" or len(words & list_stopwords(table.code)) > len(words & list_stopwords("en"))
 
 
-def _leave_out(code: str, comments: Sequence[Comment]) -> str:
-    """Code without the lines that hold these comments."""
-    gone = {line for comment in comments for line in comment.lines}
-    kept = "\n".join(line for number, line in enumerate(code.split("\n"), 1) if number not in gone)
-    return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", kept).strip("\n")
-
-
-def _predict(blocks: Sequence[Block], index: int, before: Block | None, table: Language, seed: int) -> Iterator[Row]:
+def _predict(blocks: Sequence[Block], index: int, table: Language, seed: int) -> Iterator[Row]:
     block = blocks[index]
     outputs = [other.text for other in _take_outputs(blocks[index + 1 :])]
     above = find_needed(blocks, index) if outputs and block.language else None
@@ -158,24 +94,20 @@ def _predict(blocks: Sequence[Block], index: int, before: Block | None, table: L
     question = _ask(pick(table.questions["code_output"], seed, block.text), program, block.language)
     yield QaPair(question, (), fence_code("\n".join(outputs), "text"), "output", ()), "code output", outputs[0]
     if block.language == "python":
-        yield from _complete(block, above, before, outputs, table, seed)
+        yield from _complete(block, above, outputs, table, seed)
 
 
-def _complete(
-    block: Block, above: str, before: Block | None, outputs: Sequence[str], table: Language, seed: int
-) -> Iterator[Row]:
-    """The cell cut between two statements, its purpose and output as the goal, and the rest as the answer."""
-    purpose = find_purpose(before.text, block.text, table) if before is not None else None
-    task = strip_bold(purpose[2]).rstrip(":. ") + "." if purpose is not None and before is not None else ""
+def _complete(block: Block, above: str, outputs: Sequence[str], table: Language, seed: int) -> Iterator[Row]:
+    """The cell cut between two statements, with its output as the goal, and the rest as the answer."""
     lines = block.text.split("\n")
     cut = _find_cut(block.text)
     begin, rest = f"{above}\n" + "\n".join(lines[:cut]).rstrip(), re.sub(r"\A(?:[ \t]*\n)+", "", "\n".join(lines[cut:]))
-    given = f"{task}\n{begin}\n{' '.join(outputs)}"
+    given = f"{begin}\n{' '.join(outputs)}"
     # Nobody can guess from numbers alone what they are of.
-    told = bool(task) or (not _only_imports(begin) and len(re.findall(r"[^\W\d_]{3,}", " ".join(outputs))) > 1)
+    told = not _only_imports(begin) and len(re.findall(r"[^\W\d_]{3,}", " ".join(outputs))) > 1
     if not cut or not told or not _can_be_known(rest, given):
         return
-    asked = f"{task}\n\n{pick(table.questions['code_completion'], seed, block.text)}".strip()
+    asked = pick(table.questions["code_completion"], seed, block.text)
     question = f"{_ask(asked, begin.strip(chr(10)), block.language)}\n\n{fence_code(chr(10).join(outputs), 'text')}"
     yield QaPair(question, (), fence_code(rest, block.language), "code completion", ()), "cell completion", ""
 

@@ -1,10 +1,10 @@
-"""Rows from reasons and differences that one sentence states (after AdaptLLM, arXiv 2309.09530)."""
+"""Rows from reasons that one sentence states (after AdaptLLM, arXiv 2309.09530)."""
 
 from collections.abc import Iterator
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import list_sentences, pick, tells_story
-from mlx_tutor.dataset.mining.prose import LONGEST_SUBJECT, find_subject, is_clear, lower_first, match_any, stands_alone
+from mlx_tutor.dataset.mining.prose import LONGEST_SUBJECT, find_subject, is_clear, lower_first, match_any
 from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Chunk, QaPair
@@ -15,18 +15,15 @@ LEAST_CAUSE = 3
 
 
 def make_relations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """Why something is so, and how two things differ, where a sentence says it."""
+    """Why something is so, where a sentence says it."""
     table = read_language(chunk.language)
-    if table is None:
+    if table is None or "reason" not in table.questions:
         return
     for block in chunk.blocks:
         for sentence in list_sentences(block, chunk.language):
             if not is_clear(sentence, table):
                 continue
-            if "reason" in table.questions:
-                yield from _make_reason(chunk, sentence, concepts, table, seed)
-            if "difference" in table.questions:
-                yield from _make_difference(chunk, sentence, concepts, table, seed)
+            yield from _make_reason(chunk, sentence, concepts, table, seed)
 
 
 def _make_reason(
@@ -72,38 +69,3 @@ def _is_effect(effect: str, table: Language) -> bool:
 def _is_cause(cause: str, table: Language) -> bool:
     """Whether a clause is a reason that holds outside its text."""
     return len(cause.split()) >= LEAST_CAUSE and not table.patterns["no_cause"].search(cause)
-
-
-def _make_difference(
-    chunk: Chunk, sentence: str, concepts: Concepts, table: Language, seed: int
-) -> Iterator[tuple[QaPair, str, str]]:
-    plain = strip_bold(sentence)
-    patterns = table.patterns
-    if match := match_any(("unlike",), plain, table):
-        one, other = match["one"], find_subject(match["rest"], table)
-    elif match := match_any(("against", "against_first"), plain, table):
-        one, other = find_subject(match["one"], table), find_subject(match["other"], table)
-    else:
-        return
-    if not one or not other or not stands_alone(sentence, table) or tells_story(sentence):
-        return
-    one, other = lower_first(one, concepts), lower_first(other, concepts)
-    # "A and B and C" does not say which of them is set apart.
-    if table.words["no_name"] & {*one.lower().split(), *other.lower().split()}:
-        return
-    if not (_knows(one, concepts) and _knows(other, concepts)) and not _share(one, other):
-        return
-    if any(patterns["refers"].match(name) or patterns["goes_on"].match(name) for name in (one, other)) or one == other:
-        return
-    question = pick(table.questions["difference"], seed, plain).format(one=one, other=other)
-    qa = QaPair(question, (), plain, "contrast", concepts.relate(sentence))
-    yield _quote(qa, "difference", chunk, sentence, concepts)
-
-
-def _knows(name: str, concepts: Concepts) -> bool:
-    return bool(concepts.find(name))
-
-
-def _share(one: str, other: str) -> bool:
-    """Whether two names have their last word in common: training set, test set."""
-    return one.rsplit(maxsplit=1)[-1].lower() == other.rsplit(maxsplit=1)[-1].lower()

@@ -18,7 +18,7 @@ from mlx_tutor.workspace import Course, find_language
 
 # Kinds of rows whose answer is one among many good ones: no grade of them would be fair.
 OPEN_ENDED = frozenset(
-    "explain|summary|title|keywords|connection|completion|statement|list|code|code completion|summarization"
+    "explain|summary|title|completion|list|code|code completion|summarization"
     "|brainstorming|creative_writing|about".split("|")
 )
 # Longer answers hold more than one point.

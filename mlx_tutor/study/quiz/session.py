@@ -87,7 +87,7 @@ def pick_question(
     known = {question.key: question for question in questions}
     waiting = sorted((_read_due(row), key) for key, row in states.items() if key in known and not row["aside"])
     due = [key for time, key in waiting if time <= now]
-    new = sorted(known.keys() - states.keys(), key=lambda key: (known[key].kind == "contrast", rank(key)))
+    new = sorted(known.keys() - states.keys(), key=lambda key: (known[key].kind == "distinction", rank(key)))
     soon = [key for time, key in waiting if now < time <= now + AHEAD]
     order = [*due, *new, *soon]
     if not order:

@@ -110,7 +110,7 @@ def test_steps_are_those_of_the_text_and_end_in_what_they_prove() -> None:
     assert qa.answer == "The door of the kiln stays shut for a whole day after the fire is out."
     # Steps stand in no other row about the text.
     others = [row.qa_pair for row in make_rows(KILN) if row not in rows]
-    assert not any(other.thought_process for other in others if other.type in ("explain", "reason", "contrast", "list"))
+    assert not any(other.thought_process for other in others if other.type in ("explain", "reason", "list"))
 
 
 def test_a_conclusion_from_nothing_is_no_argument() -> None:
@@ -141,26 +141,6 @@ def test_what_nobody_could_ask_alone_gives_no_reason(sentence: str) -> None:
     assert not [row for row in pick_types(text, "reason") if "not" not in row.qa_pair.question]
 
 
-def test_two_things_that_a_sentence_sets_apart_are_compared() -> None:
-    [row] = pick_types(KILN, "contrast")
-    assert "earthenware" in row.qa_pair.question and "stoneware" in row.qa_pair.question
-    assert row.qa_pair.answer == "Earthenware is fired at a low heat, whereas stoneware is fired at a high heat."
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        # One more "and" would make three things of two.
-        "Unlike earthenware and bricks, stoneware is fired at a high heat.",
-        "Earlier earthenware is fired at a low heat, whereas stoneware is fired at a high heat.",
-        "Whereas earthenware slowly dries, in winter stoneware is fired at a high heat.",
-    ],
-)
-def test_names_that_are_none_are_not_compared(sentence: str) -> None:
-    said = "**Earthenware** is fired at a low heat, whereas **stoneware** is fired at a high heat."
-    assert not pick_types(_replace(said, sentence), "contrast")
-
-
 def test_a_list_is_asked_for_in_the_words_above_it() -> None:
     [row] = pick_types(KILN, "list")
     assert row.qa_pair.question in ("What three parts does a glaze have?", "Name the three parts of a glaze.")
@@ -176,52 +156,6 @@ def test_the_points_of_a_summary_are_those_of_what_it_sums_up() -> None:
     assert "firing" in row.qa_pair.question and row.qa_pair.answer.strip() == points.strip()
     assert not pick_rows(make_rows(text.replace("- A kiln", "- This kiln")), "key points")
     assert not pick_rows(make_rows(text.replace("### Summary", "### Kilns of the north")), "key points")
-
-
-def judge(sentence: str) -> set[tuple[str, str]]:
-    """Statement and judgement of a passage with this sentence in it, whichever comes first."""
-    text = _replace("Some stoneware is white.", sentence)
-    rows = [row for seed in range(12) for row in make_rows(text, seed) if row.qa_pair.type == "statement"]
-    assert all(row.origin.evidence.replace("**", "") in row.qa_pair.context for row in rows)
-    return {(row.qa_pair.question.partition("“")[2].partition("”")[0], row.origin.method.split()[1]) for row in rows}
-
-
-def test_a_statement_is_contradicted_by_the_text_that_denies_it() -> None:
-    assert ("Stoneware is porous under its glaze.", "contradicted") in judge("Stoneware is not porous under its glaze.")
-    assert ("Stoneware is softer than common earthenware.", "contradicted") not in judge(
-        "Some stoneware is harder than common earthenware."
-    )
-    assert ("Stoneware is weaker than common earthenware.", "contradicted") in judge(
-        "Stoneware is stronger than common earthenware."
-    )
-
-
-def test_two_things_exchanged_are_contradicted() -> None:
-    swapped = "Stoneware is fired at a low heat, whereas earthenware is fired at a high heat."
-    rows = [row for seed in range(12) for row in make_rows(KILN, seed) if row.qa_pair.type == "statement"]
-    assert any(swapped in row.qa_pair.question and row.origin.method == "statement contradicted" for row in rows)
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "If stoneware is not fired twice, it breaks.",
-        "Stoneware is not only porous but white.",
-        "Not all stoneware is white in the light.",
-        "Stoneware may be porous near the rim.",
-    ],
-)
-def test_what_holds_in_part_is_never_contradicted(sentence: str) -> None:
-    assert not [
-        statement
-        for statement, label in judge(sentence)
-        if label == "contradicted" and statement.startswith("Stoneware") and "whereas" not in statement
-    ]
-
-
-def test_a_supported_statement_is_a_main_clause_of_the_passage() -> None:
-    found = judge("Stoneware is fired twice in a hot kiln because the second fire melts the glaze.")
-    assert ("Stoneware is fired twice in a hot kiln.", "supported") in found
 
 
 def test_questions_steps_and_answers_are_in_the_language_of_the_course() -> None:
@@ -252,7 +186,6 @@ NEEDS = {
     "difference": ({"against"}, set()),
     "list": ({"no_lead"}, set()),
     "key points": ({"sums_up"}, set()),
-    "statement": ({"main_clause", "depends", "denial", "odd_denial", "compares"}, {"opposites"}),
 }
 
 
@@ -263,9 +196,6 @@ def test_a_language_with_the_questions_of_a_kind_has_what_it_needs(code: str) ->
     for kind, (patterns, words) in NEEDS.items():
         if kind in table.questions:
             assert patterns <= table.patterns.keys() and words <= table.words.keys()
-    if "statement" in table.questions:
-        assert {f"statement_{label}" for label in ("supported", "contradicted", "open")} <= table.questions.keys()
-    assert ("deny" in table.patterns) == ("denied" in table.words)
     assert all(
         f in table.questions for f in table.patterns if f in ("list_are", "list_include", "list_has", "list_there")
     )

@@ -1,8 +1,7 @@
-"""Titles, terms and related concepts of a passage, what a section says about its topic, and completions."""
+"""Titles of passages, what a section says about its topic, and completions."""
 
 import pytest
 
-from mlx_tutor.dataset.mining import reading
 from mlx_tutor.languages.table import list_languages, read_language
 from tests.dataset.rows import make_rows, pick_rows
 
@@ -39,33 +38,25 @@ przyciąga ją księżyc. Pływy są silniejsze na otwartych wybrzeżach niż w 
 """
 
 
-@pytest.fixture
-def every_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_PER_CHUNK", 9)
-
-
-@pytest.mark.usefixtures("every_reading")
-def test_a_passage_is_asked_for_its_title_and_the_terms_that_it_defines() -> None:
+def test_a_passage_is_asked_for_its_title() -> None:
     rows = make_rows(TIDES)
-    assert [answer for _, answer in pick_rows(rows, "keywords")] == ["- spring tide\n- neap tide"]
     assert [answer for _, answer in pick_rows(rows, "title")] == ["Spring tides"]
     assert all(row.qa_pair.context in TIDES.replace("\n", " ").replace("**", "") for row in rows if row.qa_pair.context)
 
 
-@pytest.mark.usefixtures("every_reading")
 @pytest.mark.parametrize(
-    ("old", "new", "method"),
+    ("old", "new"),
     [
-        # A word in bold type names no concept; the heading's words are not used; it begins in the middle of something.
-        ("seven days", "**seven** days", "keywords"), ("## Spring tides", "## Moon phases", "title"),
-        ("A **spring tide** is a", "This is a", "title"), ("seven days", "the days of the table below, seven", "title"),
+        # The heading's words are not used; it begins in the middle of something; it speaks of what stands beside it.
+        ("## Spring tides", "## Moon phases"),
+        ("A **spring tide** is a", "This is a"),
+        ("seven days", "the days of the table below, seven"),
     ],
-)  # fmt: skip
-def test_passages_that_give_no_title_or_terms(old: str, new: str, method: str) -> None:
-    assert pick_rows(make_rows(TIDES), method) != [] == pick_rows(make_rows(TIDES.replace(old, new)), method)
+)
+def test_passages_that_give_no_title(old: str, new: str) -> None:
+    assert pick_rows(make_rows(TIDES), "title") != [] == pick_rows(make_rows(TIDES.replace(old, new)), "title")
 
 
-@pytest.mark.usefixtures("every_reading")
 def test_questions_are_in_the_language_of_the_text() -> None:
     table = read_language("de")
     assert table is not None
@@ -73,7 +64,6 @@ def test_questions_are_in_the_language_of_the_text() -> None:
     assert question in table.questions["title"] and answer == "Gezeiten"
 
 
-@pytest.mark.usefixtures("every_reading")
 def test_a_text_without_blanks_has_passages_too() -> None:
     assert [answer for _, answer in pick_rows(make_rows(CHINESE), "title")] == ["潮汐"]
 
@@ -81,31 +71,12 @@ def test_a_text_without_blanks_has_passages_too() -> None:
 @pytest.mark.parametrize("language", list_languages())
 def test_every_language_asks_about_passages(language: str) -> None:
     table = read_language(language)
-    assert table is not None and {"title", "keywords", "connection", "about"} <= table.questions.keys()
-    assert all("{one}" in wording and "{other}" in wording for wording in table.questions["connection"])
+    assert table is not None and {"title", "about"} <= table.questions.keys()
     assert all("{topic}" in wording for wording in table.questions["about"])
 
 
 def test_a_language_without_a_table_is_asked_in_its_own_words() -> None:
     answer = "Pływy to regularne podnoszenie się i opadanie wody w morzach i oceanach."
     assert pick_rows(make_rows(POLISH), "completion") == [("Pływy ...", answer)]
-    assert pick_rows(make_rows(POLISH), "title") == []
+    assert {row.origin.method for row in make_rows(POLISH)} == {"completion"}
     assert pick_rows(make_rows(TIDES), "completion") == []
-
-
-@pytest.mark.parametrize(
-    ("sentence", "asked"),
-    [
-        ("A spring tide has a larger range than the usual neap tide has.", True),
-        ("A spring tide and a neap tide take place in every month of a year.", False),
-        ("A spring tide table has all of the dates, and the neap tide none.", False),
-        ("Spring tide: the range is larger than that of a usual neap tide.", False),
-        ("The spring tide of the year has a larger range than any neap tide.", False),
-        ("The range of the spring tide is larger than that of the neap tide.", False),
-        ("A spring tide has a larger range here than the usual neap tide has.", False),
-        ("A spring tide has a range of 12 metres, more than a neap tide has.", False),
-    ],
-)
-def test_two_concepts_are_asked_about_where_the_sentence_is_about_the_first(sentence: str, asked: bool) -> None:
-    rows = pick_rows(make_rows(f"{TIDES}\n## Ranges of tides\n\n{sentence}\n"), "words to sentence")
-    assert [answer for _, answer in rows if answer == sentence] == ([sentence] if asked else [])
