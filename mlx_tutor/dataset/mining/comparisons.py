@@ -19,12 +19,15 @@ from mlx_tutor.dataset.mining.language import (
 )
 from mlx_tutor.dataset.passage import find_passage
 from mlx_tutor.languages.table import Language, read_language
+from mlx_tutor.languages.words import list_stopwords, stem_words
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import split_sentences, strip_bold
 
 # Pairs that a term may stand in, and how many sections may lie between two terms.
 MOST_PAIRS, FAR = 2, 2
 MOST_WORDS = 45
+# Words of a definition from its verb on.
+LEAST_PREDICATE = 4
 # Terms of so many siblings are a list, of which two by two would be chance.
 MOST_SIBLINGS = 6
 
@@ -46,13 +49,16 @@ def make_comparisons(
     """ "What is the difference between A and B?" for two terms that the course defines and that are of one kind.
 
     They share all but one word of their names ("primary market", "secondary market") and stand near each other, or a
-    sentence names both and sets one against the other.
+    sentence names both and sets one against the other. Their definitions are built
+    alike and say something of one thing.
     """
     known = list(_list_known(chunks))
     pairs: Counter[int] = Counter()
     for one, other in [*_find_contrasted(known, chunks), *_find_siblings(known)]:
         table = read_language(known[other].chunk.language)
         if table is None or "comparison" not in table.questions or max(pairs[one], pairs[other]) >= MOST_PAIRS:
+            continue
+        if not _are_alike(known[one], known[other], table):
             continue
         pairs.update((one, other))
         yield known[other].chunk, *_compare(known[one], known[other], table, concepts, seed)
@@ -88,9 +94,45 @@ def _find_siblings(known: Sequence[Known]) -> Iterator[tuple[int, int]]:
     for members in groups.values():
         for one, other in combinations(members, 2) if len(members) <= MOST_SIBLINGS else ():
             apart = known[other].chunk.section - known[one].chunk.section
-            if apart <= FAR and not _names(known[one], known[other]) and not _names(known[other], known[one]):
+            if apart <= FAR:
                 near.append((apart, other - one, one, other))
     yield from dict.fromkeys((one, other) for _, _, one, other in sorted(near))
+
+
+def _are_alike(one: Known, other: Known, table: Language) -> bool:
+    """Whether two definitions say something of the same thing with the same verb, and none of one term by the other.
+
+    Where the names have no word in common, their kind has to be the same.
+    """
+    if _names(one, other) or _names(other, one) or {*one.words} <= {*other.words} or {*other.words} <= {*one.words}:
+        return False
+    parts = [_part_predicate(known, table) for known in (one, other)]
+    if any(len(words) < LEAST_PREDICATE for words in parts):
+        return False
+    (verb, *first), (other_verb, *second) = ([word.lower() for word in words] for words in parts)
+    forms = stem_words([verb, other_verb], table.code)
+    same = len({*forms}) == 1 or {verb, other_verb} <= table.words["comparison_copula"]
+    names = {*stem_words([*one.words, *other.words], table.code)}
+    one_stems, other_stems = _stem(first, table), _stem(second, table)
+    of_one_kind = {*one.words} & {*other.words} or one_stems[:1] == other_stems[:1]
+    return same and bool(of_one_kind and {*one_stems} & {*other_stems} - names) and first != second
+
+
+def _part_predicate(known: Known, table: Language) -> list[str]:
+    """The words of a definition from its verb on, where its first sentence begins with the term and the verb."""
+    text = split_sentences(known.found.text, table.code)[0]
+    begin = table.patterns["comparison_article"].sub("", text)
+    rest = begin[len(known.found.term) :]
+    is_named = begin.lower().startswith(known.found.term.lower())
+    # A term in the plural is defined in the singular, and what stands in brackets behind it is another name.
+    words = re.sub(r"^(?:\w*\s?\([^()]*\))?", "", rest).split()
+    return words if is_named and words and words[0].lower() in table.words["verbs"] else []
+
+
+def _stem(words: Sequence[str], table: Language) -> list[str]:
+    plain = re.findall(r"[^\W\d_]{3,}", " ".join(words))
+    small = list_stopwords(table.code) | table.words["comparison_empty"]
+    return stem_words([word for word in plain if word not in small], table.code)
 
 
 def _names(one: Known, other: Known) -> bool:

@@ -32,9 +32,45 @@ def test_terms_of_different_kinds_are_compared_only_where_the_text_does() -> Non
     apart = "# W\n\n## Roofs\n\nA **gutter** is a channel that leads rain off a roof.\n\n"
     apart += "A **gargoyle** is a stone spout that throws rain away from a wall.\n"
     assert pick_rows(make_rows(apart), "comparison") == []
-    together = apart + "\nThe gutter is hidden behind the edge of the roof, whereas the gargoyle is there to be seen.\n"
-    [(question, _)] = pick_rows(make_rows(together), "comparison")
+    contrast = "\nThe gutter is hidden behind the edge of the roof, whereas the gargoyle is there to be seen.\n"
+    assert pick_rows(make_rows(apart + contrast), "comparison") == []
+    alike = apart.replace("stone spout that throws rain away from a wall", "channel of stone that throws rain far away")
+    [(question, _)] = pick_rows(make_rows(alike + contrast), "comparison")
     assert "gutter" in question and "gargoyle" in question
+    assert pick_rows(make_rows(alike), "comparison") == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        # Another verb, another thing, the kind itself, one explained by the other, a sentence that begins elsewhere.
+        "A **seasonal torpor** keeps the body cool for weeks on end and saves much of its food.",
+        "A **seasonal torpor** is a gift of the hedgehog to those that like to watch it.",
+        "A **torpor** is a state of rest in which the body cools down for a while.",
+        "A **seasonal torpor** is a daily torpor in which the body stays in a state of rest for weeks.",
+        "In a **seasonal torpor**, the body stays in a state of rest and cool for weeks on end.",
+        "A state of rest in which the body stays cool for weeks is called a **seasonal torpor**.",
+    ],
+)
+def test_definitions_that_are_not_built_alike_are_not_compared(other: str) -> None:
+    said = "A **seasonal torpor** is a state of rest in which the body stays cool for weeks on end."
+    assert said in SLEEP and pick_rows(make_rows(SLEEP.replace(said, other)), "comparison") == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "answer"),
+    [
+        ("de", "Die **Tagesruhe** ist ein Zustand, in dem der Körper für Stunden abkühlt.\n\n"
+         "Die **Winterruhe** ist ein Zustand, in dem der Körper für Wochen kühl bleibt.", ""),
+        ("es", "El **letargo diario** es un estado de reposo en el que el cuerpo se enfría durante unas horas.\n\n"
+         "El **letargo invernal** es un estado de reposo en el que el cuerpo queda frío durante semanas.", "mientras"),
+        ("es", "El **letargo diario** es un estado de reposo en el que el cuerpo se enfría durante unas horas.\n\n"
+         "El **letargo invernal** es el regalo que el erizo hace a los que lo observan en su jardín.", ""),
+    ],
+)  # fmt: skip
+def test_siblings_are_compared_in_other_languages(language: str, text: str, answer: str) -> None:
+    rows = pick_rows(make_rows(f"# W\n\n## Winter\n\n{text}\n", language=language), "comparison")
+    assert len(rows) == bool(answer) and all(answer in said for _, said in rows)
 
 
 def test_a_comparison_never_tells_what_another_split_asks_for() -> None:
@@ -110,7 +146,8 @@ def test_a_table_with_questions_that_compare_has_what_they_need(code: str) -> No
     table = read_language(code)
     assert table is not None
     if "comparison" in table.questions:
-        assert {"comparison_sets", "comparison_article"} <= table.patterns.keys() and table.words["comparison_head"]
+        assert {"comparison_sets", "comparison_article"} <= table.patterns.keys()
+        assert all(table.words[f"comparison_{name}"] for name in ("head", "empty", "copula"))
         assert "comparison_answer" in table.questions
     for kind in ("distinction_is", "distinction_unlike", "mistake_is", "mistake_believed", "mistake_confused"):
         assert (kind in table.questions) == (kind in table.patterns)
