@@ -8,9 +8,7 @@ from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name
 from mlx_tutor.dataset.mining.language import pick, tells_story
 from mlx_tutor.dataset.mining.prose import (
     cut_run,
-    find_subject,
     list_paragraph,
-    lower_first,
     stands_alone,
     stem_content,
     take_run,
@@ -73,19 +71,6 @@ def _leave_story(run: Sequence[str], sentences: Sequence[str]) -> Sequence[str]:
     while 0 < len(run) < len(sentences) and tells_story(run[-1]):
         run = run[:-1]
     return run
-
-
-def find_opening(sentence: str, concepts: Concepts, table: Language) -> str:
-    """The concept that a sentence begins with and says something about; no person, firm or office."""
-    subject = find_subject(strip_bold(sentence), table)
-    named = concepts.find_longest(subject)
-    words = named[0].split() if len(named) == 1 else []
-    article = len(subject.split()) - len(words)
-    is_office = any(word[0].isupper() and not word.isupper() for word in words[1:])
-    if not words or article > 1 or is_office or not _opens_with(sentence, named[0]):
-        return ""
-    # As the sentence writes it: the list of concepts has lost some capitals.
-    return " ".join(subject.split()[1:]) if article else lower_first(subject, concepts)
 
 
 def _is_enough(run: Sequence[str]) -> bool:
