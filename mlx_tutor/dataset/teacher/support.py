@@ -11,6 +11,8 @@ from mlx_tutor.text import FORMULA
 
 # Kinds whose answer may bring in a case or a comparison of its own.
 OWN_WORDS = frozenset({"apply", "what-if", "compare", "misconception", "code"})
+# Those whose answer may compute with numbers of its own.
+OWN_CASES = frozenset({"apply", "what-if"})
 # An answer needs so many content words of the cited sentences, or all of its own, and, but for those kinds, this share
 # of its own from the chunk.
 LEAST_COMMON, LEAST_SHARE = 2, 0.5
@@ -43,13 +45,14 @@ def find_unsupported(item: Item, cited: Sequence[Numbered], chunk: Chunk) -> str
     quoted = list_stems(" ".join(piece.text for piece in cited), chunk.language)
     if len(said & quoted) < min(LEAST_COMMON, len(said)):
         return "the cited sentences do not support the answer"
-    if item.type in OWN_WORDS:
-        return ""
     given = " ".join([*chunk.heading, chunk.text, *item.questions])
-    if len(said & list_stems(given, chunk.language)) < LEAST_SHARE * len(said):
+    if item.type not in OWN_WORDS and len(said & list_stems(given, chunk.language)) < LEAST_SHARE * len(said):
         return "the answer says what the text does not"
-    numbers = set(NUMBER.findall(FORMULA.sub(" ", item.answer)))
-    return "" if numbers <= set(NUMBER.findall(given)) else "a number of the answer is not in the text"
+    # Single digits of a formula are exponents and halves.
+    stated = NUMBER.findall(FORMULA.sub(" ", item.answer))
+    numbers = {*stated, *(number for number in NUMBER.findall(item.answer) if len(number) > 1)}
+    own_case = item.type in OWN_CASES or numbers <= set(NUMBER.findall(given))
+    return "" if own_case else "a number of the answer is not in the text"
 
 
 def _is_copied(question: str, chunk: Chunk) -> bool:

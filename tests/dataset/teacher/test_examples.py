@@ -157,6 +157,8 @@ def test_citations_are_read_in_any_form(cited: str, numbers: tuple[int, ...]) ->
         (change(("from the mean,", "from the mean, as every careful banker measures volatility of securities,")),
          "the answer says what the text does not"),
         (change(("from the mean,", "from the mean, about 25 of it,")), "a number of the answer is not in the text"),
+        (change(("KIND: what", "KIND: compare"), ("from the mean,", "from the mean: $-15 - 15 = -30$,")),
+         "a number of the answer is not in the text"),
     ],
 )  # fmt: skip
 def test_an_item_that_is_not_used_has_a_reason(text: str, reason: str) -> None:
