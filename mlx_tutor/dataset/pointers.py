@@ -17,7 +17,7 @@ MARKUP = re.compile(
     r"|\b(?:fig|eq|sec|tab|chap|ch|tbl):\w|<!--|\{\d+(?:-\d+)?\}\{|</?(?:br|div|span|img|sup|sub|font|center)\b|&(?:nbsp|lt|gt|amp);"
 )
 # Faces, and marks that stand for inches, are no brackets and quotes that miss another.
-OTHER = re.compile(r"[:;]-?[()]|\d[\"”](?=[\s,.])")
+OTHER = re.compile(r"[:;]-?[()]|(?<![\"“„\d.,])\d+(?:[.,]\d+)?[\"”]")
 BRACKETS = {"(": 1, "[": 1, "（": 1, ")": -1, "]": -1, "）": -1}
 PAIRS = (("“", "”"), ("«", "»"), ("「", "」"))
 SYMBOL = re.compile(r"(?<!\$)\$\s*(?P<tex>\\?[A-Za-z]+|[α-ωΑ-Ω])(?:_(?:\w|\{\w+\}))?\s*\$(?!\$)")
@@ -39,7 +39,8 @@ def points_elsewhere(qa: QaPair, language: str) -> bool:
     return (
         any(table.patterns["elsewhere"].search(part) for part in said)
         or ("```" not in qa.question and table.patterns["unnamed"].search(said[0]) is not None)
-        or (not qa.context and has_undeclared("\n".join(parts), table))
+        # The maker of formulas sees to their symbols itself.
+        or (not qa.context and qa.type != "formula" and has_undeclared("\n".join(parts), table))
     )
 
 
@@ -82,14 +83,15 @@ def has_undeclared(text: str, table: Language) -> bool:
     for match in LETTER.finditer(FORMULA.sub("X", text)) if table.code != "zh" else ():
         name = match["letter"]
         plain = match.string
-        joined = re.match(r"\s[^\W\d_]{4,}", plain[match.end() :]) is not None
-        found[name] = found.get(name, False) or joined or _declares(plain, match, table)
+        found[name] = found.get(name, False) or _declares(plain, match, table)
     return not all(found.values())
 
 
 def _declares(text: str, match: re.Match[str], table: Language) -> bool:
-    word = re.search(r"([^\W\d_]{3,})[”»“\"')]?[\s,]*\(?$", text[: match.start()])
-    named = word is not None and word[1].lower() not in list_stopwords(table.code) | table.words.get(
-        "verbs", frozenset()
-    )
-    return named or table.patterns["declares"].match(text[match.end() :].lstrip(" )”“»\"'")) is not None
+    """Whether a noun stands before a symbol or behind it, as in "$m$ bits", or a verb that declares it."""
+    small = list_stopwords(table.code) | table.words.get("verbs", frozenset())
+    before = re.search(r"([^\W\d_]{3,})[”»“\"')]?[\s,]*\(?$", text[: match.start()])
+    after = re.match(r"\s([^\W\d_]{4,})", text[match.end() :])
+    if any(word is not None and word[1].lower() not in small for word in (before, after)):
+        return True
+    return table.patterns["declares"].match(text[match.end() :].lstrip(" )”“»\"'")) is not None

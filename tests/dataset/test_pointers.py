@@ -55,7 +55,8 @@ def test_markup_halves_and_undeclared_symbols_are_found(answer: str) -> None:
     [
         GOOD, "The force $F$ grows with the mass $m$.", "$F$ is the force.", "Such as ropes (ATP) and (GTP) of it.",
         "a) a wheel b) a rope", "`see(above, [x)` returns 3.", "In the second column of a matrix, all is zero.",
-        "Five degrees or below.", "It weighs 5 kg.",
+        "Five degrees or below.", "It weighs 5 kg.", "It has $m$ ropes and $k$ wheels.", "Which is more, “2” or “0”?",
+        'A wheel of 5" or more.',
     ],
 )  # fmt: skip
 def test_what_is_whole_stays(answer: str) -> None:

@@ -16,8 +16,8 @@ from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import strip_bold
 
-# Sentences before a conclusion, at most.
-MOST_PREMISES = 4
+# Sentences before a conclusion: from one alone, little is concluded step by step.
+LEAST_PREMISES, MOST_PREMISES = 2, 4
 
 
 def make_arguments(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
@@ -31,7 +31,8 @@ def make_arguments(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
             match = table.patterns["concludes"].match(strip_bold(sentence))
             if match is None or not is_clear(sentence, table) or table.patterns["no_effect"].search(match["rest"]):
                 continue
-            if (start := _find_start(sentences, end, table)) is not None:
+            start = _find_start(sentences, end, table)
+            if start is not None and end - start >= LEAST_PREMISES:
                 run = sentences[start : end + 1]
                 yield from _make_argument(chunk, block, run, match["rest"], concepts, table, seed)
 

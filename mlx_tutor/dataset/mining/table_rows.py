@@ -17,6 +17,8 @@ LONGEST_CELL, LONGEST_ANSWER = 50, 90
 # Values that steps list before they name the highest.
 MOST_STEPS = 10
 LONGEST_CAPTION = 40
+# What is looked up has a name of its own: some words, code, capitals.
+NAME, DIGITS = re.compile(r"\s|`|[A-Z]{2}"), re.compile(r"^\W*\d")
 SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff]")
 PLAIN = re.compile(r"[a-z-]+(?: [a-z-]+){0,3}|[A-Z]{2,}")
 
@@ -159,7 +161,10 @@ def _compare_texts(quoted: _Quoted) -> _Made:
             for name, a, b in zip(table.header[1:], one.cells[1:], other.cells[1:], strict=True)
             if a != b
         ]
-        if len(differing) > 1 and len(" ".join(differing).split()) <= LONGEST_ANSWER:
+        is_said = (
+            sum(DIGITS.search(cell) is None for cell in (*one.cells[1:], *other.cells[1:])) >= len(table.header) - 1
+        )
+        if len(differing) > 1 and is_said and len(" ".join(differing).split()) <= LONGEST_ANSWER:
             yield quoted.ask("compare", one=one.cells[0], other=other.cells[0]), (), "".join(differing), one
             return
 
@@ -177,7 +182,7 @@ def _list_cells(quoted: _Quoted, purpose: str) -> Sequence[tuple[Row, int]]:
     places = [
         (row, column)
         for row in quoted.table.rows
-        if quoted.knows(row)
+        if quoted.knows(row) and NAME.search(row.cells[0])
         for column, cell in enumerate(row.cells)
         if column and _is_whole(cell) and len(cell.split()) <= LONGEST_CELL
     ]

@@ -55,8 +55,9 @@ def test_rows_that_share_an_extreme_are_both_named() -> None:
 
 
 def test_an_answer_is_the_cell_as_it_stands_there() -> None:
-    cells = {cell.strip() for line in RIVERS.split("\n") for cell in line.split("|")}
-    known = f"{RIVERS}\n## Bode\n\nThe Bode is cold. Fish of the Bode are small, and a boat on the Bode is rare.\n"
+    text = RIVERS.replace("| Bode", "| Upper Bode")
+    cells = {cell.strip() for line in text.split("\n") for cell in line.split("|")}
+    known = f"{text}\n## Upper Bode\n\nThe upper Bode is cold. Fish of the upper Bode are small in size.\n"
     asked = {q: a for q, a in ask(known).items() if "stands under" in q or "following" in q or "is the" in q}
     assert asked and set(asked.values()) <= cells
 
