@@ -76,6 +76,11 @@ def count_words(text: str) -> int:
     return len(NO_BLANKS.sub("", text).split()) + characters // 2
 
 
+def list_words(text: str) -> list[str]:
+    """Words between blanks; of a script without blanks, its characters."""
+    return NO_BLANKS.sub(r" \g<0> ", text).split()
+
+
 def strip_bold(text: str) -> str:
     """Text without the markers of bold type."""
     return text.replace("**", "")

@@ -9,7 +9,7 @@ from math import ceil
 from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
 from mlx_tutor.dataset.pointers import points_elsewhere
 from mlx_tutor.records import Example, Message
-from mlx_tutor.text import cut_shingles
+from mlx_tutor.text import count_words, cut_shingles, list_words
 
 SHINGLE = 4
 # Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
@@ -128,10 +128,10 @@ def _find_place(example: Example) -> tuple[Place, bool]:
 def _list_facts(example: Example) -> list[Hashable]:
     """What a row says and the sentence that it rests on, each where it is long enough to tell a fact."""
     answer, evidence = normalize(example.qa_pair.answer), example.origin.evidence
-    facts: list[Hashable] = [answer] if len(answer.split()) >= LEAST_WORDS else []
+    facts: list[Hashable] = [answer] if count_words(answer) >= LEAST_WORDS else []
     # What two definitions say together is another fact than either, and so is what a teacher asks of a sentence.
     other = example.qa_pair.type == "comparison" or example.origin.method.startswith("teacher ")
-    if not other and "\n" not in evidence and len(evidence.split()) >= LEAST_WORDS:
+    if not other and "\n" not in evidence and count_words(evidence) >= LEAST_WORDS:
         facts.append((example.origin.source, example.origin.section, evidence))
     return facts
 
@@ -187,8 +187,8 @@ class NearDuplicates:
 
 
 def _cut_shingles(example: Example) -> list[tuple[str, ...]]:
-    words = normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}").split()
+    words = list_words(normalize(f"{example.qa_pair.answer} {' '.join(example.qa_pair.thought_process)}"))
     if example.origin.row is not None:
         # Rows of tables often share an answer, as "4" or "There are no prerequisites", and mean another thing.
-        words = normalize(example.qa_pair.question).split() + words
+        words = list_words(normalize(example.qa_pair.question)) + words
     return cut_shingles(words, SHINGLE)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mlx_tutor.dataset.mining.headings import has_prose, name_context
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Chunk, Document, Example
+from mlx_tutor.text import count_words
 
 # Rows that a thousand words should give: sixty for a lesson of five thousand.
 ROWS_PER_1000 = 12
@@ -45,10 +46,10 @@ def find_sparse(
     for chunk in chunks:
         for block in chunk.blocks:
             if (why := _explain(chunk, block.kind)) and chunk.source in unused:
-                unused[chunk.source][why] += len(block.text.split())
+                unused[chunk.source][why] += count_words(block.text)
     found = []
     for document in documents:
-        words = sum(len(section.text.split()) for section in document.sections)
+        words = sum(count_words(section.text) for section in document.sections)
         wanted = words * ROWS_PER_1000 // 1000
         if words >= LEAST_WORDS and made[document.source] < wanted:
             reasons = dict(lost[document.source].most_common()), dict(unused[document.source].most_common())

@@ -13,9 +13,9 @@ LEAST_WORDS, MOST_WORDS = 35, 130
 LONGEST_PASSAGE = 200
 
 
-def is_passage(block: Block) -> bool:
+def is_passage(block: Block, language: str = "en") -> bool:
     """Whether a block is prose of a suitable length."""
-    return LEAST_WORDS <= count_words(block.text) <= MOST_WORDS and bool(list_sentences(block))
+    return LEAST_WORDS <= count_words(block.text) <= MOST_WORDS and bool(list_sentences(block, language))
 
 
 def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
@@ -25,7 +25,7 @@ def find_passage(chunk: Chunk, needed: Sequence[str]) -> str | None:
 
 
 def _list_passages(chunk: Chunk, needed: str) -> Iterator[str]:
-    yield from (strip_bold(block.text) for block in chunk.blocks if is_passage(block))
+    yield from (strip_bold(block.text) for block in chunk.blocks if is_passage(block, chunk.language))
     if whole := quote_whole(chunk):
         yield whole
     yield from (around for block in chunk.blocks if (around := _quote_around(block, needed)))

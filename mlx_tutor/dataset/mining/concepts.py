@@ -20,7 +20,7 @@ from mlx_tutor.languages.words import list_common_words, list_stopwords, stem_wo
 from mlx_tutor.records import Document
 from mlx_tutor.text import strip_bold
 
-BOLD = re.compile(r"\*\*([^*\n]{3,60}?)[:.]?\*\*")
+BOLD = re.compile(r"\*\*([^*\n]{2,60}?)[:.]?\*\*")
 MOST_RELATED = 4
 # In how many paragraphs two concepts must meet that never stand in one sentence; how often beside those where one
 # stands alone (cosine).
@@ -278,7 +278,7 @@ def _is_name(name: str, kind: str, uses: _Uses, language: str) -> bool:
     if ABBREVIATION.fullmatch(name) or (kind == "heading" and not (single and uses.as_noun == 0)):
         return True
     # Firms, people and programs have capitals; in German all nouns do.
-    proper = language != "de" and all(word[0].isupper() for word in words if len(word) > 3)
+    proper = language not in ("de", "zh") and all(word[0].isupper() for word in words if len(word) > 3)
     return not proper and not (single and uses.as_noun == 0)
 
 
@@ -340,5 +340,7 @@ def _names_concept(heading: str, language: str) -> bool:
     table = read_language(language)
     words = heading.lower().split()
     two = table.words["concept_and"] if table else frozenset()
-    short = 1 <= len(words) <= (MOST_WORDS if language != "zh" else 1) and not two & set(words)
+    # Without blanks, what joins two names stands inside the word.
+    joined = any(word in heading for word in two) if language == "zh" else two & set(words)
+    short = 1 <= len(words) <= (MOST_WORDS if language != "zh" else 1) and not joined
     return short and not (language == "en" and NO_NAME & set(words)) and could_be_concept(heading, language)

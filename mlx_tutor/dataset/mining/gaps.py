@@ -37,7 +37,7 @@ def find_thin(documents: Sequence[Document], examples: Sequence[Example], least:
         (document.source, index)
         for document in documents
         for index, section in enumerate(document.sections)
-        if counts[document.source, index] < least and len(section.text.split()) >= LEAST_WORDS
+        if counts[document.source, index] < least and count_words(section.text) >= LEAST_WORDS
     )
 
 

@@ -144,7 +144,7 @@ def could_be_concept(term: str, language: str = "en") -> bool:
 def _could_be_named(term: str, language: str) -> bool:
     """As `could_be_concept`, by the function words of a language and what its headings say of no topic."""
     words = term.split()
-    if not 1 <= len(words) <= 5 or not 2 <= len(term) <= 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
+    if not 1 <= len(words) <= count_words(term) <= 5 or len(term) > 60 or not re.fullmatch(r"[\w&'’()/+ -]+", term):
         return False
     small, common = list_stopwords(language), list_common_words(language)
     if words[0].lower() in small or words[-1].lower() in small or (len(words) == 1 and term.lower() in common):

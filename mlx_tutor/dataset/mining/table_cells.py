@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from mlx_tutor.dataset.mining.headings import clean_heading
 from mlx_tutor.languages.table import Language
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import count_words, strip_bold
 
 CELL = re.compile(r"(?<!\\)\|")
 NUMBER = re.compile(
@@ -69,12 +69,15 @@ def _is_readable(header: Sequence[str], rows: Sequence[Row]) -> bool:
     return (
         FEWEST_ROWS <= len(rows) <= MOST_ROWS
         and len({name.lower() for name in header}) == len(header)
-        and all(name and len(name.split()) <= LONGEST_HEADER and not name.endswith((".", ":")) for name in header)
+        and all(
+            name and count_words(name) <= LONGEST_HEADER and not name.endswith((".", ":", "。", "："))
+            for name in header
+        )
         and all(len(row.cells) == len(header) for row in rows)
         and len(header[0]) > 1
         # A bar inside code has cut it in two.
         and not any(cell.count("`") % 2 for row in rows for cell in row.cells)
-        and all(key and len(key.split()) <= LONGEST_KEY and not key.endswith(".") for key in keys)
+        and all(key and count_words(key) <= LONGEST_KEY and not key.endswith((".", "。")) for key in keys)
         and len({key.lower() for key in keys} | {name.lower() for name in header}) == len(keys) + len(header)
         and not _is_index(keys)
         and not _is_row(header, [row.cells for row in rows])

@@ -11,14 +11,14 @@ from mlx_tutor.dataset.mining.table_cells import MISSING, Number, Row, Table, re
 from mlx_tutor.dataset.passage import LONGEST_PASSAGE
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
-from mlx_tutor.text import split_sentences, strip_bold
+from mlx_tutor.text import count_words, split_sentences, strip_bold
 
 LONGEST_CELL, LONGEST_ANSWER = 50, 90
 # Values that steps list before they name the highest.
 MOST_STEPS = 10
 LONGEST_CAPTION = 40
 # What is looked up has a name of its own: some words, code, capitals.
-NAME, DIGITS = re.compile(r"\s|`|[A-Z]{2}"), re.compile(r"^\W*\d")
+NAME, DIGITS = re.compile(r"\s|`|[A-Z]{2}|[\u3040-\u30ff\u3400-\u9fff]{2}"), re.compile(r"^\W*\d")
 SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff]")
 PLAIN = re.compile(r"[a-z-]+(?: [a-z-]+){0,3}|[A-Z]{2,}")
 
@@ -67,7 +67,7 @@ def make_table_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tup
         tables = read_tables(block.text) if block.kind == "table" else []
         caption = _find_caption(chunk.blocks[i - 1]) if i else ""
         passage = "\n\n".join(part for part in (caption, strip_bold(block.text)) if part)
-        if len(passage.split()) > LONGEST_PASSAGE:
+        if count_words(passage) > LONGEST_PASSAGE:
             continue
         for table in tables if not SIGNS.search(block.text) else ():
             # The rows are sides of one thing, as its price and its weight.
@@ -88,7 +88,7 @@ def _find_caption(block: Block) -> str:
     if block.text.startswith(":"):
         return strip_bold(block.text.lstrip(": "))
     last = split_sentences(block.text)[-1]
-    return strip_bold(last) if last.endswith(":") and len(last.split()) <= LONGEST_CAPTION else ""
+    return strip_bold(last) if last.endswith((":", "：")) and count_words(last) <= LONGEST_CAPTION else ""
 
 
 def _list_columns(quoted: _Quoted) -> Iterator[tuple[int, list[Number | None]]]:
@@ -164,7 +164,7 @@ def _compare_texts(quoted: _Quoted) -> _Made:
         is_said = (
             sum(DIGITS.search(cell) is None for cell in (*one.cells[1:], *other.cells[1:])) >= len(table.header) - 1
         )
-        if len(differing) > 1 and is_said and len(" ".join(differing).split()) <= LONGEST_ANSWER:
+        if len(differing) > 1 and is_said and count_words(" ".join(differing)) <= LONGEST_ANSWER:
             yield quoted.ask("compare", one=one.cells[0], other=other.cells[0]), (), "".join(differing), one
             return
 
@@ -184,7 +184,7 @@ def _list_cells(quoted: _Quoted, purpose: str) -> Sequence[tuple[Row, int]]:
         for row in quoted.table.rows
         if quoted.knows(row) and NAME.search(row.cells[0])
         for column, cell in enumerate(row.cells)
-        if column and _is_whole(cell) and len(cell.split()) <= LONGEST_CELL
+        if column and _is_whole(cell) and count_words(cell) <= LONGEST_CELL
     ]
     return sorted(places, key=lambda place: rank(quoted.seed, quoted.passage, purpose, place[0].line, place[1]))
 

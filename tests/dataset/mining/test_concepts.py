@@ -64,6 +64,8 @@ def test_concepts_are_found_in_any_number_and_not_inside_other_words() -> None:
     assert concepts.find("A non-lever, a lever-arm-like thing and leverage. Lever. Arm.") == ["lever"]
     chinese = collect("# 机械\n\n## 杠杆\n\n杠杆可以传递力。力矩和杠杆有关。\n", "zh")
     assert chinese.find("这根杠杆很长。") == ["杠杆"]
+    bold = collect("# 机械\n\n## 杠杆与滑轮\n\n**力矩**使杠杆转动。力臂越长，力矩越大。\n", "zh")
+    assert bold.find("杠杆与滑轮有力矩。") == ["力矩"]
 
 
 def test_related_concepts_meet_elsewhere_too() -> None:

@@ -104,7 +104,7 @@ def test_words_that_point_back(language: str, pointing: str, plain: str) -> None
         ("de", "Drehmoment|einarmiger Hebel|Schwerpunkt", "nur|unerwartet|Beispiel|von Hebeln|Hebel drehen"),
         ("es", "palanca|momento de fuerza|Centro de masa", "sólo|de la palanca|ejemplo|crear una palanca|cuando"),
         ("fr", "levier|moment de force", "seulement|de levier|exemple|nous"),
-        ("zh", "杠杆|力矩", "例子|我们"),
+        ("zh", "杠杆|力矩", "例子|我们|杠杆可以用很小的力把重物抬起来"),
     ],
 )  # fmt: skip
 def test_names_of_concepts_in_other_languages(language: str, terms: str, others: str) -> None:
@@ -117,7 +117,8 @@ def test_names_of_concepts_in_other_languages(language: str, terms: str, others:
     [
         ("A lever turns. It lifts.", "en", 2), ("Exercise 4. Show that it lifts.", "en", 0),
         ("**Solution:** The lever lifts.", "en", 0), ("Aufgabe 2: Der Hebel hebt. Warum?", "de", 0),
-        ("12. A lever turns. It lifts.", "en", 2),
+        ("12. A lever turns. It lifts.", "en", 2), ("计算机是一种自动处理数据的机器。", "zh", 1),
+        ("计算下面杠杆的力矩。", "zh", 0),
     ],
 )  # fmt: skip
 def test_paragraphs_of_tasks_have_no_sentences_of_course_text(text: str, language: str, count: int) -> None:

@@ -154,3 +154,14 @@ def test_every_language_that_asks_about_tables_has_all_that_it_needs() -> None:
         if "table_look_up" in language.questions:
             assert all(f"table_{kind}" in language.questions for kind in (*kinds, "compare"))
             assert language.words["table_ordinal"] and language.words["table_aspect"]
+
+
+def test_cells_of_a_table_without_blanks_are_looked_up() -> None:
+    ships = "# 船舶\n\n**货轮**运货，**渔船**捕鱼，**拖船**拖带船只。港口里有货轮、渔船和拖船。\n\n用途如下：\n\n"
+    cells = "| 船型 | 主要用途 |\n|---|---|\n| 货轮 | 运送货物 |\n| 渔船 | 在海上捕鱼 |\n| 拖船 | 拖带大型船只 |\n"
+    asked = ask(ships + cells, "zh")
+    assert {"运送货物", "在海上捕鱼", "拖带大型船只"} & set(asked.values())
+    # Cells that are whole texts.
+    for use in ("运送货物", "在海上捕鱼", "拖带大型船只"):
+        cells = cells.replace(use, f"{use}{'并且在港口之间航行' * 14}")
+    assert ask(ships + cells, "zh") == {}
