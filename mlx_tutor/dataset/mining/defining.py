@@ -18,8 +18,10 @@ UNIFY = (
     (re.compile(r"\*{3}"), "**"),
     (re.compile(r"\*\* ?\*\*"), " "),
     (re.compile(r"[“”„\"«»‘’] ?(\*\*[^*\n]+\*\*)([,.]?) ?[“”\"«»‘’]"), r"\1\2"),
-    (re.compile(r"\*\*([^*\n]{2,60}?)([,.:;])\*\*"), r"**\1**\2"),
+    (re.compile(r"\*\*([^*\n]{2,60}?)([,.:;，。：；])\*\*"), r"**\1**\2"),
 )
+# Chinese may have a blank on either side of bold type.
+SPACED = re.compile(r"(?<=[\u3400-\u9fff，（“])[ ]+(?=\*\*)|(?<=\*\*)[ ]+(?=[\u3400-\u9fff（，])")
 CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
@@ -156,6 +158,7 @@ def unify(text: str, table: DefinitionTable) -> str:
     """A text with its bold type written in one way, without what only leads into it or points at a figure."""
     for pattern, to in UNIFY:
         text = pattern.sub(to, text)
+    text = SPACED.sub("", text) if NO_BLANKS.search(text) else text
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     text = table.rules["drop"].sub("", text)
@@ -263,13 +266,13 @@ def is_plural(answer: str, term: str, table: DefinitionTable) -> bool:
 
 def clean_term(term: str) -> str:
     """A term without its abbreviation in brackets and the marks around it."""
-    return re.sub(r"\s*\([^)]*\)", "", term).strip(" .,:;“”„\"«»‘'")
+    return re.sub(r"\s*\([^)]*\)|\s*（[^）]*）", "", term).strip(" .,:;“”„\"«»‘'")
 
 
 def is_term(term: str, table: DefinitionTable, language: str, *, plain: bool) -> bool:
     """Whether a term looks like one: some words, none of them empty at its ends, nothing that the language refuses."""
     words = term.lower().split()
-    shaped = re.fullmatch(r"[\w&'’/+#. -]+", term) and any(c.isalpha() for c in term)
+    shaped = re.fullmatch(r"[\w&'’/+#.· -]+", term) and any(c.isalpha() for c in term)
     if not shaped or len(term) > LONGEST_TERM or len(words) > MOST_TERM_WORDS or table.rules["no_term"].search(term):
         return False
     if len(term) < (2 if NO_BLANKS.search(term) or not plain else 3):

@@ -167,6 +167,11 @@ def test_the_next_sentence_says_how_a_term_differs() -> None:
         ("it", "La **zavorra** è il cuore di ogni nave che prende il mare."),
         ("nl", "De **ballast** is het hart van elk schip dat de zee op gaat."),
         ("zh", "**压舱物**是船舶安全的基础。"),
+        ("zh", "载重量是由船东和货主商定的。"),
+        ("zh", "靠泊是一个很慢的过程。"),
+        ("zh", "降低航速是船员节省燃料的方法。"),
+        ("zh", "船长的目标是提高货物装卸的速度。"),
+        ("zh", "部分 $k$ 称为 **安全系数**。"),
     ],
 )
 def test_remarks_define_nothing_in_any_language(language: str, sentence: str) -> None:
@@ -189,3 +194,21 @@ def test_remarks_define_nothing_in_any_language(language: str, sentence: str) ->
 )
 def test_no_aside_is_a_definition(sentence: str) -> None:
     assert find(sentence) == {}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "term"),
+    [
+        ("载重量是货物、燃料和淡水质量的总和，单位是吨。", "载重量"),
+        ("**干舷** 是指甲板边线与水面之间的垂直距离。", "干舷"),
+        ("在造船学中，浮心是指船体排开的水的重心。", "浮心"),
+        ("我们把船体水下部分的体积称为 **排水体积**。", "排水体积"),
+        ("**拖船（远洋）**是一种在海上拖带其他船只的船。", "拖船"),
+        ("计算机导航是利用计算机确定船位的方法。", "计算机导航"),
+        ("假设检验是根据样本判断假设是否成立的方法。", "假设检验"),
+        ("系泊是用缆绳把船固定在码头上的一项作业。", "系泊"),
+        ("**浮标：**指示航道位置的浮体。", "浮标"),
+    ],
+)
+def test_chinese_definitions_of_several_forms(sentence: str, term: str) -> None:
+    assert list(find(sentence, language="zh")) == [term]
