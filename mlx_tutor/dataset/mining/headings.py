@@ -14,7 +14,7 @@ from typing import Literal
 from mlx_tutor.languages.table import Language, list_languages, read_language
 from mlx_tutor.languages.words import list_stopwords, stem_words
 from mlx_tutor.records import Chunk
-from mlx_tutor.text import strip_bold
+from mlx_tutor.text import NO_BLANKS, count_words, strip_bold
 
 Role = Literal["topic", "question", "phrase", "generic", "example", "exercise", "solution", "outside"]
 ROLES: tuple[Role, ...] = ("exercise", "solution", "outside", "example", "generic")
@@ -115,11 +115,22 @@ def is_example(heading: str, language: str = "en") -> bool:
 
 def uses_words(text: str, name: str, language: str, least: float = LEAST_SHARED) -> bool:
     """Whether a text uses a share of the words of a name, in any form."""
-    if language in ("zh", "ja"):
-        return name.strip("？") in text
+    if NO_BLANKS.search(name):
+        pairs = list_pairs(name, language)
+        return bool(pairs) and sum(pair in text for pair in pairs) >= least * len(pairs)
     words = stem_words(set(WORD.findall(name.lower())) - list_stopwords(language), language)
     used = set(stem_words(WORD.findall(text), language))
     return bool(words) and sum(word in used for word in words) >= least * len(words)
+
+
+def list_pairs(name: str, language: str) -> set[str]:
+    """The neighbouring characters of a name without blanks between its words, and its words in other letters."""
+    table = read_language(language)
+    particle = table.patterns.get("heading_particle") if table else None
+    runs = WORD.findall(particle.sub(" ", name) if particle else name)
+    return {run[i : i + 2] for run in runs if NO_BLANKS.search(run) for i in range(len(run) - 1)} | {
+        run for run in runs if not NO_BLANKS.search(run)
+    }
 
 
 @lru_cache(maxsize=1 << 14)
@@ -243,5 +254,9 @@ def _name(text: str, tables: tuple[Language, ...]) -> str:
     text = patterns["heading_opening"].sub("", text)
     words = text.split()
     is_phrase = patterns["heading_phrase"].search(text) or patterns["heading_points"].search(text)
-    is_short = len(words) <= MOST_WORDS and 2 <= len(text) <= MOST_LETTERS and len(re.findall(r"[^\W\d_]", text)) > 1
+    is_short = (
+        max(len(words), count_words(text)) <= MOST_WORDS
+        and 2 <= len(text) <= MOST_LETTERS
+        and len(re.findall(r"[^\W\d_]", text)) > 1
+    )
     return "" if not is_short or is_phrase or NO_NAME.search(text) or DATE.match(text) else text

@@ -66,6 +66,20 @@ def test_questions_are_in_the_language_of_the_text() -> None:
 
 def test_a_text_without_blanks_has_passages_too() -> None:
     assert [answer for _, answer in pick_rows(make_rows(CHINESE), "title")] == ["潮汐"]
+    # The heading need not stand in it word for word.
+    reworded = CHINESE.replace("## 潮汐", "## 潮汐的时间与力量")
+    assert [answer for _, answer in pick_rows(make_rows(reworded), "title")] == ["潮汐的时间与力量"]
+    assert pick_rows(make_rows(CHINESE.replace("## 潮汐", "## 潮汐的历史")), "title") == []
+
+
+@pytest.mark.parametrize("text", [TIDES, CHINESE])
+def test_short_paragraphs_that_begin_a_section_are_one_passage(text: str) -> None:
+    [(_, title)] = pick_rows(make_rows(text), "title")
+    head, _, body = text.rpartition("\n\n")
+    whole, stop = (body.replace("\n", ""), "。") if text == CHINESE else (body.replace("\n", " "), ". ")
+    apart = whole.replace(stop, f"{stop.strip()}\n\n")
+    [row] = [row for row in make_rows(f"{head}\n\n{apart}") if row.origin.method == "title"]
+    assert row.qa_pair.answer == title and row.qa_pair.context.count("\n\n") >= 1
 
 
 @pytest.mark.parametrize("language", list_languages())
