@@ -10,6 +10,7 @@ from typing import Any
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.evaluation.measure import spread
 from mlx_tutor.files import read_jsonl
+from mlx_tutor.languages.defining import find_term
 from mlx_tutor.records import Message
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -123,11 +124,16 @@ def _fill(rows: Sequence[dict[str, Any]], concepts: Sequence[str]) -> list[dict[
 
 
 def list_concepts(rows: Sequence[dict[str, Any]], count: int = CONCEPTS) -> list[str]:
-    """The concepts that rows name most often as related ones, most frequent first."""
-    found: Counter[str] = Counter()
+    """The concepts that rows name most often as related ones, most frequent first, then the terms that they define."""
+    related: Counter[str] = Counter()
+    defined: Counter[str] = Counter()
     for row in rows:
-        found.update(sorted(set((row.get("qa_pair") or {}).get("related_concepts", ()))))
-    return [name for name, _ in found.most_common(count)]
+        qa = row.get("qa_pair") or {}
+        related.update(sorted(set(qa.get("related_concepts", ()))))
+        if qa.get("type") == "concept" and (term := find_term(str(qa.get("question", "")))):
+            defined[term] += 1
+    names = [name for found in (related, defined) for name, _ in found.most_common()]
+    return list(dict.fromkeys(names))[:count]
 
 
 def pick_test_prompts(rows: Sequence[dict[str, Any]], count: int, split: str = "test") -> list[Prompt]:

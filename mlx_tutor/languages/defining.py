@@ -24,6 +24,7 @@ from mlx_tutor.languages.table import list_languages, read_language
 
 FOLDER = Path(__file__).parent / "definitions"
 MACRO = re.compile(r"\{([a-z_]+)\}")
+ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,12 @@ def find_asked(question: str) -> tuple[str, str] | None:
         if match := wording.fullmatch(question.strip()):
             return language, match["term"]
     return None
+
+
+def find_term(question: str) -> str | None:
+    """What a question for a definition asks about, without its article; None for other questions."""
+    asked = find_asked(question)
+    return ARTICLE.sub("", asked[1]) if asked else None
 
 
 @cache

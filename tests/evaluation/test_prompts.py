@@ -86,3 +86,10 @@ def test_the_concepts_that_rows_name_most() -> None:
     rows = [make_row(i, qa_pair={"related_concepts": names}) for i, names in enumerate((["a", "b", "b"], ["a"], ["c"]))]
     assert list_concepts([*rows, make_row(9)]) == ["a", "b", "c"]
     assert list_concepts(rows, 1) == ["a"]
+
+
+def test_a_small_course_has_the_concepts_that_it_defines() -> None:
+    asked = ["What is a bilge?", "Define the keel.", "What is meant by the keel?"]
+    rows = [make_row(i, qa_pair={"type": "concept", "question": question}) for i, question in enumerate(asked)]
+    related = make_row(3, qa_pair={"type": "fact", "question": "What is a mast?", "related_concepts": ["sail"]})
+    assert list_concepts([*rows, related]) == ["sail", "keel", "bilge"]

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlx_tutor.evaluation.metrics import score_rouge
+from mlx_tutor.languages.defining import find_term
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.chat.support import NUMBER
-from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, find_term, read_output
+from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, read_output
 from mlx_tutor.study.search.words import TERM, find_negation, fold, list_small_words, list_stems
 
 Verdict = Literal["right", "partly", "wrong"]

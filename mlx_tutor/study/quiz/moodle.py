@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from mlx_tutor.study.quiz.questions import ARTICLE, StudyQuestion, read_output
+from mlx_tutor.languages.defining import ARTICLE
+from mlx_tutor.study.quiz.questions import StudyQuestion, read_output
 from mlx_tutor.study.quiz.text import write_answer, write_field
 from mlx_tutor.workspace import Course
 

@@ -10,7 +10,7 @@ from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_value
-from mlx_tutor.languages.defining import find_asked
+from mlx_tutor.languages.defining import find_term
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.search.passages import count_words
@@ -24,7 +24,6 @@ OPEN_ENDED = frozenset(
 # Longer answers hold more than one point.
 MAX_WORDS = 60
 FENCED = re.compile(r"```[^\n]*\n(.*?)\n?```", re.DOTALL)
-ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +104,6 @@ def is_askable(row: Mapping[str, Any]) -> bool:
         # What leads into a formula or a list ends before it says anything.
         and not answer.rstrip().endswith(":")
     )
-
-
-def find_term(question: str) -> str | None:
-    """What a question for a definition asks about, without its article; None for other questions."""
-    asked = find_asked(question)
-    return ARTICLE.sub("", asked[1]) if asked else None
 
 
 def _place_row(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -9,8 +9,9 @@ import pytest
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.journal import open_journal
+from mlx_tutor.languages.defining import find_term
 from mlx_tutor.study.quiz.grade import Grade, Verdict, grade_answer
-from mlx_tutor.study.quiz.questions import StudyQuestion, find_term, list_questions
+from mlx_tutor.study.quiz.questions import StudyQuestion, list_questions
 from mlx_tutor.study.quiz.session import (
     SCHEMA,
     describe_wait,
