@@ -1,26 +1,19 @@
 """Answers without code: what is left out, what stays, and that nothing is shown first and taken back later."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_tutor.generate import Answer, PromptCache
+from mlx_tutor.generate import PromptCache
 from mlx_tutor.hide import NOTE, CodeHider, has_code, hide_code
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import CourseSettings, ExamSettings
 from mlx_tutor.study.chat import ask
 from mlx_tutor.study.chat.conversation import Conversation, answer_turn
-
-MIXED = (
-    "The mean is the sum over the count.\n\n```python\nimport numpy as np\n\nprint(np.mean(x))\n```\n\nThen:\n"
-    "1. Sort.\n2. Take `median(x)` or the `mode`.\n\nSo:\n\n    x = 3\n\n"
-    "import os\nos.remove(path)\n\nDone, so y = a + b*x."
-)
+from tests.programs import MIXED, write_program
 
 
 @pytest.mark.parametrize(
@@ -100,15 +93,6 @@ def test_no_code_is_ever_shown() -> None:
     shown += hider.finish()
     assert shown == hide_code(MIXED)
     assert shown.count(NOTE) == 2 and shown.endswith("Done, so y = a + b*x.") and "`mode`" in shown
-
-
-def write_program(
-    loaded: Any, messages: Any, settings: Any, on_text: Callable[[str], None], *rest: Any, **more: Any
-) -> Answer:
-    """In place of a model: one of a few thousand random weights writes no code."""
-    for start in range(0, len(MIXED), 7):
-        on_text(MIXED[start : start + 7])
-    return Answer(MIXED, 1, 1, 1.0, 0.0, "stop", 0.0)
 
 
 @pytest.mark.parametrize("without_code", [True, False])

@@ -16,8 +16,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from mlx_tutor.records import Block, Chunk
+
 KEY = "sk-right-and-secret"
 MODEL = "scripted-teacher"
+CHUNKS = [
+    Chunk(f"week{i}.md", 0, ("Week", f"Topic {i}"), (
+        Block("text", f"Method number {i} divides the sum of all values by their count and gives a mean of {i}. "
+              "It is quick to compute, and a single outlier can move it far away from all the other values."),
+    ))
+    for i in range(8)
+]  # fmt: skip
 
 
 @dataclass(slots=True)

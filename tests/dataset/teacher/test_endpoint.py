@@ -15,10 +15,11 @@ import pytest
 from mlx_tutor.dataset.teacher.endpoint import open_endpoint
 from mlx_tutor.dataset.teacher.examples import TeacherRows, ask_teacher, estimate_teaching, find_folder
 from mlx_tutor.errors import DatasetError, RecipeError, TutorError
-from mlx_tutor.records import Block, Chunk
+from mlx_tutor.records import Chunk
 from mlx_tutor.settings import TeacherSettings
 from mlx_tutor.workspace import Course
 from tests.dataset.teacher.teacher_server import (
+    CHUNKS,
     KEY,
     MODEL,
     Script,
@@ -29,14 +30,6 @@ from tests.dataset.teacher.teacher_server import (
     write_completion,
     write_items,
 )
-
-CHUNKS = [
-    Chunk(f"week{i}.md", 0, ("Week", f"Topic {i}"), (
-        Block("text", f"Method number {i} divides the sum of all values by their count and gives a mean of {i}. "
-              "It is quick to compute, and a single outlier can move it far away from all the other values."),
-    ))
-    for i in range(8)
-]  # fmt: skip
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from mlx_tutor.records import Message
 from mlx_tutor.settings import TeacherSettings
 from mlx_tutor.stages.teacher import answer_requests
 from mlx_tutor.workspace import Course
-from tests.dataset.teacher.teacher_server import write_items
-from tests.dataset.teacher.test_endpoint import CHUNKS
+from tests.dataset.teacher.teacher_server import CHUNKS, write_items
 
 SETTINGS = TeacherSettings(model="mlx:tiny", max_tokens=40, concurrency=3, kinds_at_once=10)
 

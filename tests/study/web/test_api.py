@@ -23,8 +23,8 @@ from mlx_tutor.records import Message
 from mlx_tutor.study.chat import ask
 from mlx_tutor.study.web.api import read_chat
 from mlx_tutor.study.web.model_worker import Task
+from tests.programs import MIXED, write_program
 from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
-from tests.test_hide import MIXED, write_program
 
 JSON_TYPE = {"Content-Type": "application/json"}
 ASKED: Any = [{"role": "user", "content": "What is the mode?"}]

@@ -29,8 +29,8 @@ from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.page import ChatHandlers
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
 from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
+from tests.programs import MIXED, write_program
 from tests.study.web.serving import Serving, make_site, serve_site
-from tests.test_hide import MIXED, write_program
 
 MODE = "What is the mode?"
 
