@@ -108,7 +108,7 @@ def _add_chat(site: Site) -> None:
                     value=find_style(site.recipe.course.teaching_style) or "off",
                     show_label=False,
                     elem_id="style",
-                    min_width=110,
+                    min_width=190,
                     container=False,
                     filterable=False,
                 )
@@ -117,7 +117,7 @@ def _add_chat(site: Site) -> None:
                     value="off",
                     show_label=False,
                     elem_id="level",
-                    min_width=110,
+                    min_width=190,
                     container=False,
                     filterable=False,
                 )
