@@ -70,6 +70,8 @@ def test_a_text_without_blanks_has_passages_too() -> None:
     reworded = CHINESE.replace("## 潮汐", "## 潮汐的时间与力量")
     assert [answer for _, answer in pick_rows(make_rows(reworded), "title")] == ["潮汐的时间与力量"]
     assert pick_rows(make_rows(CHINESE.replace("## 潮汐", "## 潮汐的历史")), "title") == []
+    for pointing in ("以上", "由第 3 章可知，", "在3.2节中，", "该定理说明"):
+        assert pick_rows(make_rows(CHINESE.replace("潮汐是", f"{pointing}潮汐是")), "title") == []
 
 
 @pytest.mark.parametrize("text", [TIDES, CHINESE])
