@@ -22,6 +22,9 @@ UNIFY = (
 )
 # Chinese may have a blank on either side of bold type.
 SPACED = re.compile(r"(?<=[\u3400-\u9fff，（“])[ ]+(?=\*\*)|(?<=\*\*)[ ]+(?=[\u3400-\u9fff（，])")
+# "Tidal range – The tidal range of a port is …": the label that the sentence names again.
+RELABELLED = re.compile(r"^\**(?P<label>[^\W\d_][^–—:.*]{1,40}?)\**\s+[–—-]\s+(?=[^\W\d_a-z].*\b(?i:(?P=label))\b)")
+IN_BRACKETS, ENDS_BRACKETS = re.compile(r"[(（][^()（）]*$"), re.compile(r"[^()（）]*[)）][.。]?$")
 CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
@@ -35,7 +38,7 @@ LONGEST_SMALL = 3
 NAME = re.compile(r"[A-Z][\w’'-]*(?: (?:[A-Z0-9][\w’'-]*|of|for|and|in|the))+")
 MOST_PER_TERM = 2
 # References that the reader cannot follow, and signs that take the place of a sentence.
-NO_PROSE = re.compile(r"\[link\]|\\(?:eq)?ref\b|@ref|\{ref\}|\[@|\s(?:=|=>|→|⇒)\s")
+NO_PROSE = re.compile(r"\[link\]|\\(?:eq)?ref\b|@ref|\{ref\}|\[@|\s(?:=|=>|→|⇒)\s|\(\d{1,2}\)[.]?$")
 # What of a formula is no letter: commands other than Greek letters, words, and sets of numbers.
 NO_SYMBOL = re.compile(
     r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\s*\{[^{}]*\}|\\mathbb\s*[A-Z]"
@@ -148,7 +151,8 @@ def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[
         sentences = split_sentences(bare, chunk.language)
         for before, sentence, behind in zip(["", *sentences], sentences, [*sentences[1:], ""], strict=False):
             more = f" {behind}" if table.rules["goes_on"].match(behind) else ""
-            yield Piece("sentence", unify(sentence, table), sentence, more if sentence + more in block.text else "")
+            said = RELABELLED.sub("", sentence)
+            yield Piece("sentence", unify(said, table), sentence, more if sentence + more in block.text else "")
             both = f"{before} {sentence}"
             if before and "**" in both and both in block.text:
                 yield Piece("pair", unify(both, table), both)
@@ -228,6 +232,8 @@ def is_distinct(answer: str, term: str, table: DefinitionTable) -> bool:
     """
     before, behind = _cut_at(answer, term)
     refused = table.rules["no_kind"].match(behind) or table.rules["no_subject"].match(before)
+    # "Rooms hold goods and also sand (called ballast).": the sentence says what rooms hold.
+    refused = refused or (IN_BRACKETS.search(before) and ENDS_BRACKETS.match(behind))
     return not (refused or names_class_only(answer, term, table))
 
 

@@ -213,3 +213,82 @@ def test_no_aside_is_a_definition(sentence: str) -> None:
 )
 def test_chinese_definitions_of_several_forms(sentence: str, term: str) -> None:
     assert list(find(sentence, language="zh")) == [term]
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "outline", "said"),
+    [
+        ("en", "Definition of ballast", "Links to cargo and to hulls.", "The load that steadies a ship at sea."),
+        ("de", "Definition von Ballast", "Bezug zu Ladung und Rumpf.", "Die Last, die ein Schiff auf See ruhig hält."),
+        ("es", "Definición formal de lastre", "Nexo entre carga y casco.", "La carga que estabiliza un barco en el mar."),
+        ("fr", "Définition formelle de lest", "Lien entre charge et coque.", "Une charge qui stabilise un bateau en mer."),
+        ("it", "Definizione formale di zavorra", "Nesso tra carico e scafo.", "Il carico che rende stabile una nave."),
+        ("pt", "Definição formal de lastro", "Nexo entre carga e casco.", "A carga que estabiliza um navio no mar."),
+        ("nl", "Definitie van ballast", "Verband tussen lading en romp.", "De lading die een schip op zee stabiel houdt."),
+    ],
+)
+def test_the_term_of_a_label_stands_behind_its_preposition(language: str, label: str, outline: str, said: str) -> None:
+    assert find(f"**{label}.** {outline}", language=language) == {}
+    term = label.rpartition(" ")[2]
+    assert find(f"**{label}.** {said}", language=language) == {term: f"{term.capitalize()}: {said}"}
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Loading many heavily means unloading others in the next port."),
+        ("en", "Pilots refer to this as the rule of the third tide."),
+        ("en", "Ballast involves a number of choices that a captain has to make."),
+        ("en", "Ballast is the cause of the slow pace that most ships of the town have."),
+        ("en", "Ballast is an elegant tool for keeping ships upright in a storm."),
+        ("en", "The sum of all goods that ships would carry at that toll is called the load offered."),
+        ("en", "The hold contains goods and also things like sand (also called **ballast**)."),
+        ("en", "Many ports saw similar drops in tolls and in depth. This pattern became known as **siltage**."),
+        ("en", "Ballast is the load that is given by the rule (3)."),
+        ("de", "**Ballast** ist ein elegantes Werkzeug für ruhige Schiffe auf See."),
+        ("de", "**Ballast** ist ein sehr wichtiger Aspekt der Seefahrt in jedem Hafen."),
+        ("es", "El **lastre** es un aspecto muy importante de la navegación de cada puerto."),
+        ("es", "El **lastre** es una herramienta elegante para estabilizar los barcos."),
+        ("fr", "Le **lest** est un aspect très important de la navigation dans chaque port."),
+        ("fr", "Le **lest** est un outil élégant pour stabiliser les bateaux de chaque port."),
+        ("fr", "Le **lest** est le moyen le plus populaire pour de nombreux bateaux de pêche."),
+        ("fr", "Un tel lest est une charge qui ralentit les bateaux de chaque port."),
+        ("it", "La **zavorra** è un aspetto molto importante della navigazione in ogni porto."),
+        ("it", "La **zavorra** è uno strumento elegante per rendere stabili le navi."),
+        ("pt", "O **lastro** é um aspecto muito importante da navegação em cada porto."),
+        ("pt", "O **lastro** é uma ferramenta elegante para estabilizar os navios."),
+        ("nl", "De **ballast** is een zeer belangrijk aspect van de zeevaart in elke haven."),
+        ("nl", "De **ballast** is een elegant middel om schepen stabiel te houden."),
+        ("zh", "**压舱物**是一种优雅的工具，用于让船舶在海上保持平稳。"),
+    ],
+)
+def test_neither_praise_nor_causes_nor_pointers_define(language: str, sentence: str) -> None:
+    assert find(sentence, heading="Ballast", language=language) == {}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "term", "said"),
+    [
+        ("en", "- Berth – Any free place of a quay is known as a berth.", "berth", "Any free place of a quay is known as a berth."),
+        (
+            "en",
+            "In the following, draught denotes the depth of a hull in the water.",
+            "draught",
+            "Draught denotes the depth of a hull in the water.",
+        ),
+        ("en", "The toll at a port and the load at that toll is called the tariff.", "tariff", ""),
+        (
+            "en",
+            "Many ports saw similar drops in depth. This pattern became known as **siltage**. (Recall from Rivers and "
+            "Mud that siltage is a slow rise of the ground of a harbour.)",
+            "siltage",
+            "Siltage is a slow rise of the ground of a harbour.",
+        ),
+        ("fr", "Dans la suite, un tonneau est une unité de volume de la charge.", "tonneau", ""),
+        ("it", "Nel seguito, un nodo è una misura della velocità di una nave.", "nodo", ""),
+    ],
+)
+def test_what_leads_into_a_definition_is_left_out(language: str, text: str, term: str, said: str) -> None:
+    whole = text.partition(", ")[2]
+    found = {term.lower(): said for term, said in find(text, language=language).items()}
+    assert found == {term: said or (whole[:1].upper() + whole[1:] if whole else text)}
