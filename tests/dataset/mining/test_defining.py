@@ -220,11 +220,26 @@ def test_chinese_definitions_of_several_forms(sentence: str, term: str) -> None:
     [
         ("en", "Definition of ballast", "Links to cargo and to hulls.", "The load that steadies a ship at sea."),
         ("de", "Definition von Ballast", "Bezug zu Ladung und Rumpf.", "Die Last, die ein Schiff auf See ruhig hält."),
-        ("es", "Definición formal de lastre", "Nexo entre carga y casco.", "La carga que estabiliza un barco en el mar."),
-        ("fr", "Définition formelle de lest", "Lien entre charge et coque.", "Une charge qui stabilise un bateau en mer."),
+        (
+            "es",
+            "Definición formal de lastre",
+            "Nexo entre carga y casco.",
+            "La carga que estabiliza un barco en el mar.",
+        ),
+        (
+            "fr",
+            "Définition formelle de lest",
+            "Lien entre charge et coque.",
+            "Une charge qui stabilise un bateau en mer.",
+        ),
         ("it", "Definizione formale di zavorra", "Nesso tra carico e scafo.", "Il carico che rende stabile una nave."),
         ("pt", "Definição formal de lastro", "Nexo entre carga e casco.", "A carga que estabiliza um navio no mar."),
-        ("nl", "Definitie van ballast", "Verband tussen lading en romp.", "De lading die een schip op zee stabiel houdt."),
+        (
+            "nl",
+            "Definitie van ballast",
+            "Verband tussen lading en romp.",
+            "De lading die een schip op zee stabiel houdt.",
+        ),
     ],
 )
 def test_the_term_of_a_label_stands_behind_its_preposition(language: str, label: str, outline: str, said: str) -> None:
@@ -245,6 +260,8 @@ def test_the_term_of_a_label_stands_behind_its_preposition(language: str, label:
         ("en", "The hold contains goods and also things like sand (also called **ballast**)."),
         ("en", "Many ports saw similar drops in tolls and in depth. This pattern became known as **siltage**."),
         ("en", "Ballast is the load that is given by the rule (3)."),
+        ("en", "Gerald is a careful father with two boats of his own."),
+        ("fr", "- **Vitesse**: Les voiles de la proue donnent une allure plus vive au bateau."),
         ("de", "**Ballast** ist ein elegantes Werkzeug für ruhige Schiffe auf See."),
         ("de", "**Ballast** ist ein sehr wichtiger Aspekt der Seefahrt in jedem Hafen."),
         ("es", "El **lastre** es un aspecto muy importante de la navegación de cada puerto."),
@@ -269,7 +286,12 @@ def test_neither_praise_nor_causes_nor_pointers_define(language: str, sentence: 
 @pytest.mark.parametrize(
     ("language", "text", "term", "said"),
     [
-        ("en", "- Berth – Any free place of a quay is known as a berth.", "berth", "Any free place of a quay is known as a berth."),
+        (
+            "en",
+            "- Berth – Any free place of a quay is known as a berth.",
+            "berth",
+            "Any free place of a quay is known as a berth.",
+        ),
         (
             "en",
             "In the following, draught denotes the depth of a hull in the water.",
