@@ -14,9 +14,11 @@ settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
-    # A shell that starts tests in the background has them, and the programs they start, ignore Ctrl-C.
+    # Tests in the background, or under nohup, would have the programs they start ignore Ctrl-C or a closed terminal.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

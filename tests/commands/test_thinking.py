@@ -22,9 +22,10 @@ def course(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(tiny_model, base)
     make_tokenizer(base, QWEN3)
     root = make_course(tmp_path, "demo", base)
-    (root / "sources" / "why.md").write_text(
-        "# Why\n\n## Spread\n\nThe spread is what lies between small and large values. Large distances dominate it "
-        "because they enter as squares. Therefore, a single outlier can double the spread of a small sample.\n"
+    (root / "sources" / "reasons.md").write_text(
+        "# Why\n\n## Outliers and spread\n\nThe spread counts large distances more because distances enter it as "
+        "squares. The distance of an outlier is larger than all other distances. Therefore, a single outlier can "
+        "double the spread of a small sample.\n"
     )
     monkeypatch.chdir(tmp_path)
     return root
