@@ -19,7 +19,7 @@ from mlx_tutor.evaluation.answers import Question, Reply
 from mlx_tutor.evaluation.bootstrap import Array, compute_p_value
 from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
-from mlx_tutor.languages.defining import find_asked
+from mlx_tutor.languages.defining import ARTICLE, find_asked
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.models import render_tokens
 from mlx_tutor.records import Message, describe_place
@@ -50,7 +50,6 @@ PHRASE = re.compile(r"\b(?:for|in|to|at|on|available|offered)\b", re.IGNORECASE)
 VERB = re.compile(
     r"^(?P<lead>.{2,80}?\b(?:is|are|was|were|means|denotes?|describes?|measures?|refers? to|consists? of))\s+(?=\S)"
 )
-ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
