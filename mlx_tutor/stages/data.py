@@ -173,9 +173,9 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     for line in describe_repeats(result["repeats"]):
         job.screen.say(f"repeats   {line}")
     if sparse := [SparseLesson(**lesson) for lesson in result["sparse"]]:
-        job.screen.say(
-            f"few rows  {len(sparse)} of {len(result['sources'])} files; why: mlx-tutor build -v, or manifest.json"
-        )
+        # A file without any row is none of the sources.
+        files = len({*result["sources"], *(lesson.source for lesson in sparse)})
+        job.screen.say(f"few rows  {len(sparse)} of {files} files; why: mlx-tutor build -v, or manifest.json")
     for lesson in sparse:
         job.screen.explain(describe_sparse(lesson))
     if result["kept_edited"]:
