@@ -23,7 +23,7 @@ from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.study.exam.mode import Exam, add_entry, end_exam
 from mlx_tutor.study.exam.record import FORMAT, read_lines, verify_lines
 from mlx_tutor.study.search.index import open_index
-from mlx_tutor.study.web.page import ChatHandlers
+from mlx_tutor.study.web.chat_tab import ChatHandlers
 from mlx_tutor.study.web.rate_tab import RateHandlers
 from mlx_tutor.study.web.site import Rating, Site, list_thumbs
 from mlx_tutor.workspace import Course

@@ -23,10 +23,10 @@ from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.records import ModelSpec
 from mlx_tutor.study.chat.thumbs import SCHEMA
+from mlx_tutor.study.web.chat_tab import ChatHandlers
 from mlx_tutor.study.web.middleware import MAX_BODY, AccessRules, is_loopback, is_served
 from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task
 from mlx_tutor.study.web.overview import draw_course, list_examples
-from mlx_tutor.study.web.page import ChatHandlers
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
 from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
 from tests.programs import MIXED, write_program
