@@ -1,4 +1,4 @@
-"""`mlx-tutor export` of a fused model, and what goes with the model; of the rows: test_tables.py."""
+"""`mlx-tutor export` of a fused model, and what goes with the model; of the rows: test_build_tables.py."""
 
 import json
 import shlex
