@@ -71,7 +71,8 @@ def command(
             app = serve.make_app(site, access)
         address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)
         job.screen.show(f"{site.label} on {job.course.name}: {address}")
-        api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}. "
+        course = f", from the course {site.label + '+course'!r}" if site.search else ""
+        api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}{course}. "
         job.screen.say(f"{api}Ctrl-C ends.")
         # SIGTERM ends the server as Ctrl-C does, and closes the record of an exam.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

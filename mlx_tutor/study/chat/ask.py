@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from mlx_tutor.dataset.messages import add_grounding, defuse_marks, write_passages
 from mlx_tutor.errors import TutorError
@@ -89,41 +90,20 @@ def answer_question(
     return cite_answer(loaded, index, question, *place, without_code=recipe.hides_code())
 
 
-def cite_answer(
-    loaded: LoadedModel,
-    index: Index | None,
-    question: str,
-    messages: Sequence[Message],
-    given: Sequence[Passage],
-    found: Sequence[Passage],
-    settings: GenerateSettings,
-    search_seconds: float,
-    on_text: Callable[[str], None],
-    cache: PromptCache | None = None,
-    is_stopped: Callable[[], bool] = lambda: False,
-    without_code: bool = False,
-) -> CitedAnswer:
-    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
+class Generate(Protocol):
+    """How an answer comes about: `generate_shown`, or what stands around it."""
 
-    `without_code`: code is neither handed to `on_text` nor kept; a note takes its place.
-    """
-    begun = time.perf_counter()
-    answer = generate_shown(loaded, messages, settings, on_text, cache, is_stopped, without_code)
-    answered = time.perf_counter()
-    sources, checked = find_support(answer.text, question, found, index.language if index else "en")
-    if index is not None and sources:
-        sources = keep_verbatim(sources, read_documents(index.course))
-    return CitedAnswer(
-        question=question,
-        answer=answer,
-        passages=tuple(given),
-        sources=sources,
-        supported=bool(sources) if index is not None else None,
-        checked=checked,
-        search_seconds=search_seconds,
-        answer_seconds=answered - begun,
-        support_seconds=time.perf_counter() - answered,
-    )
+    def __call__(
+        self,
+        loaded: LoadedModel,
+        messages: Sequence[Message],
+        settings: GenerateSettings,
+        on_text: Callable[[str], None],
+        cache: PromptCache | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
+        without_code: bool = False,
+    ) -> Answer:
+        """Answer a conversation; `on_text` is called with each piece as it may be shown."""
 
 
 def generate_shown(
@@ -150,6 +130,44 @@ def generate_shown(
         return answer
     on_text(hider.finish())
     return hide_answer(answer)
+
+
+def cite_answer(
+    loaded: LoadedModel,
+    index: Index | None,
+    question: str,
+    messages: Sequence[Message],
+    given: Sequence[Passage],
+    found: Sequence[Passage],
+    settings: GenerateSettings,
+    search_seconds: float,
+    on_text: Callable[[str], None],
+    cache: PromptCache | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    without_code: bool = False,
+    generate: Generate = generate_shown,
+) -> CitedAnswer:
+    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
+
+    `without_code`: code is neither handed to `on_text` nor kept; a note takes its place.
+    """
+    begun = time.perf_counter()
+    answer = generate(loaded, messages, settings, on_text, cache, is_stopped, without_code)
+    answered = time.perf_counter()
+    sources, checked = find_support(answer.text, question, found, index.language if index else "en")
+    if index is not None and sources:
+        sources = keep_verbatim(sources, read_documents(index.course))
+    return CitedAnswer(
+        question=question,
+        answer=answer,
+        passages=tuple(given),
+        sources=sources,
+        supported=bool(sources) if index is not None else None,
+        checked=checked,
+        search_seconds=search_seconds,
+        answer_seconds=answered - begun,
+        support_seconds=time.perf_counter() - answered,
+    )
 
 
 def hide_answer(answer: Answer) -> Answer:

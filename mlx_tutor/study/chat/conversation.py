@@ -19,10 +19,12 @@ from mlx_tutor.records import Message
 from mlx_tutor.study.chat.ask import (
     SEARCHED,
     CitedAnswer,
+    Generate,
     cite_answer,
     clean_question,
     clean_text,
     describe_place,
+    generate_shown,
     pick_passages,
     write_question,
     write_system,
@@ -143,6 +145,7 @@ def answer_turn(
     is_stopped: Callable[[], bool] = lambda: False,
     replaces: Turn | None = None,
     exam: bool = False,
+    generate: Generate = generate_shown,
 ) -> Turn:
     """Answer the next question of a conversation and add the turn; on an error the conversation stays as it was.
 
@@ -158,6 +161,7 @@ def answer_turn(
         is_stopped: Asked after each piece; an answer that is stopped is kept as far as it came.
         replaces: The newest turn, when it is to be answered again.
         exam: Whether the settings of exams count too, for code in the answer.
+        generate: How the answer comes about.
 
     Raises:
         TutorError: an empty question.
@@ -175,7 +179,7 @@ def answer_turn(
     known = [*plan.found, *(passage for turn in turns[plan.first :] for passage in turn.given)]
     searched = time.perf_counter() - begun
     place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, recipe.hides_code(exam))
-    cited = cite_answer(loaded, index, question, *place)
+    cited = cite_answer(loaded, index, question, *place, generate=generate)
     cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
     turn = Turn(cited, plan.given, plan.topic, plan.first, tries)
     conversation.turns[:] = [*turns, turn]
@@ -232,9 +236,13 @@ def _name(passage: Passage) -> tuple[str, int, str]:
 
 def find_topic(question: str, turns: Sequence[Turn], language: str = "en") -> str:
     """The last question that is complete by itself, which may be this one."""
+    return turns[-1].topic if turns and refers_back(question, language) else question
+
+
+def refers_back(question: str, language: str = "en") -> bool:
+    """Whether a question is about the one before it."""
     own = len(list_stems([BACKWARD.sub(" ", question)], language)[0])
-    refers_back = not own or (own <= OWN_WORDS and BACKWARD.search(question))
-    return turns[-1].topic if turns and refers_back else question
+    return not own or (own <= OWN_WORDS and BACKWARD.search(question) is not None)
 
 
 def write_turns(turns: Sequence[Turn], language: str) -> list[Message]:

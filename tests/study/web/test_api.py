@@ -21,7 +21,7 @@ from mlx_tutor.hide import hide_code
 from mlx_tutor.models import load_model
 from mlx_tutor.records import Message
 from mlx_tutor.study.chat import ask
-from mlx_tutor.study.web.api import read_chat
+from mlx_tutor.study.web.api_request import read_chat
 from mlx_tutor.study.web.model_worker import Task
 from tests.programs import MIXED, write_program
 from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
@@ -49,10 +49,10 @@ def expected(tiny_model: Path) -> str:
     return generate_answer(load_model(tiny_model), messages, RECIPE.generate).text
 
 
-def test_the_one_loaded_model_is_listed(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["demo"]
-    assert client.models.retrieve("demo").id == "demo"
-    with pytest.raises(openai.NotFoundError, match="loaded is 'demo'"):
+def test_the_loaded_model_is_listed_alone_and_with_its_course(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["demo", "demo+course"]
+    assert client.models.retrieve("demo+course").id == "demo+course"
+    with pytest.raises(openai.NotFoundError, match="loaded is 'demo' and 'demo\\+course'"):
         client.models.retrieve("gpt-5")
 
 
@@ -99,7 +99,13 @@ def test_a_request_changes_the_settings(client: openai.OpenAI) -> None:
         ({"messages": [*ASKED, {"role": "assistant", "content": "x"}]}, "user's"),
         ({"messages": [{"role": "system", "content": "x"}]}, "user's"),
         ({"tools": [{"type": "function"}]}, "tools is not supported"),
-        ({"n": 2}, "n is not supported"),
+        ({"n": 100}, "n has to be a number between 1 and 8"),
+        ({"n": 0}, "n has to be a number between 1 and 8"),
+        ({"n": "two"}, "n has to be a number between 1 and 8"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "at most 4"),
+        ({"stop": [1]}, "stop has to be"),
+        ({"stop": "x" * 201}, "stop has to be"),
+        ({"course": "yes"}, "course has to be true or false"),
         ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
         ({"temperature": "hot"}, "temperature has to be a number"),
         ({"temperature": float("inf")}, "temperature has to be a number"),
@@ -158,7 +164,7 @@ def test_a_client_that_leaves_frees_its_turn(serving: Serving, monkeypatch: pyte
             assert connection.getresponse().readline()
     answer = tasks[0].take(60)
     # None: the client was gone before its turn came.
-    assert answer is None or answer.finish_reason == "stopped"
+    assert answer is None or answer[0].answer.finish_reason == "stopped"
 
 
 def test_a_client_that_leaves_the_queue_is_gone_at_once(serving: Serving) -> None:
