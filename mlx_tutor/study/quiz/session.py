@@ -50,6 +50,16 @@ class QuizProgress:
     next_due: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class QuestionState:
+    """What the journal knows of a question: its last verdict, when it is due, and whether it was put aside."""
+
+    verdict: Verdict
+    due: datetime
+    is_aside: bool
+    is_asked: bool
+
+
 def check_scheduler() -> None:
     """Raise TutorError where the scheduling package is missing."""
     try:
@@ -65,6 +75,23 @@ def _open(course: Course) -> AbstractContextManager[sqlite3.Connection]:
 def _read_states(course: Course) -> dict[str, sqlite3.Row]:
     with _open(course) as journal:
         return {row["key"]: row for row in journal.execute("SELECT * FROM quiz_questions")}
+
+
+def read_states(course: Course) -> dict[str, QuestionState]:
+    """The state of every question that was asked or put aside, by its key."""
+    with _open(course) as journal:
+        answered = {row["key"] for row in journal.execute("SELECT DISTINCT key FROM quiz_answers")}
+    return {
+        key: QuestionState(row["verdict"], _read_due(row), bool(row["aside"]), key in answered)
+        for key, row in _read_states(course).items()
+    }
+
+
+def list_due(course: Course, questions: Sequence[StudyQuestion]) -> list[tuple[StudyQuestion, QuestionState]]:
+    """The questions that were asked and not put aside, the longest due first, then those that come back."""
+    states = read_states(course)
+    waiting = [(question, states[question.key]) for question in questions if question.key in states]
+    return sorted((pair for pair in waiting if not pair[1].is_aside), key=lambda pair: pair[1].due)
 
 
 def pick_question(

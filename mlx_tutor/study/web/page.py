@@ -8,6 +8,7 @@ from mlx_tutor.study.web.chat_tab import add_chat
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
 from mlx_tutor.study.web.markup import draw
 from mlx_tutor.study.web.overview import draw_course
+from mlx_tutor.study.web.quiz_tab import add_quiz
 from mlx_tutor.study.web.rate_tab import add_rate
 from mlx_tutor.study.web.site import MAX_SESSIONS, Site
 
@@ -22,6 +23,8 @@ def build_page(site: Site) -> gr.Blocks:
             add_chat(site)
         # What these answer would not be in the record.
         if site.exam is None:
+            with gr.Tab("Quiz") as quiz:
+                add_quiz(site, quiz)
             with gr.Tab("Compare"):
                 add_compare(site)
             with gr.Tab("Rate"):
@@ -46,5 +49,6 @@ def make_theme() -> gr.themes.Default:
 
 
 def read_style() -> str:
-    """The style sheet of the page."""
-    return files("mlx_tutor.study.web").joinpath("page.css").read_text(encoding="utf-8")
+    """The style sheets of the page."""
+    folder = files("mlx_tutor.study.web")
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "study.css"))

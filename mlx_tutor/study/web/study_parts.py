@@ -1,0 +1,65 @@
+"""What the tabs for studying share: the questions of the course as it is now, and parts of the page."""
+
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from mlx_tutor.dataset.split import SPLITS
+from mlx_tutor.errors import TutorError
+from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, list_questions
+from mlx_tutor.study.web.markup import draw_note, link_source, open_fragments
+from mlx_tutor.workspace import Course
+
+# What changes is read to those who do not see it.
+LIVE = "element.setAttribute('role', 'status')"
+# Opens the chat with a question in its box, as if it had been typed there.
+LEAD_TO_CHAT = """(text) => {
+  [...document.querySelectorAll('button[role=tab]')].find(tab => tab.textContent.trim() === 'Chat').click();
+  const fill = tries => {
+    const box = document.querySelector('#question textarea');
+    if (!box || !box.offsetParent) { if (tries) setTimeout(() => fill(tries - 1), 50); return; }
+    box.value = text;
+    box.dispatchEvent(new Event('input', {bubbles: true}));
+    box.focus();
+  };
+  fill(100);
+}"""
+VERDICTS = {"right": "Right", "partly": "Partly right", "wrong": "Wrong"}
+
+
+def load_questions(course: Course) -> tuple[StudyQuestion, ...]:
+    """The questions of a course; read again only when its rows have changed. Raises DatasetError."""
+    paths = [course.dataset / f"{split}.jsonl" for split in SPLITS]
+    stamp = tuple((found.st_mtime_ns, found.st_size) if (found := _stat(path)) else None for path in paths)
+    return _load(course, stamp)
+
+
+def _stat(path: Any) -> Any:
+    return path.stat() if path.is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _load(course: Course, stamp: tuple[Any, ...]) -> tuple[StudyQuestion, ...]:
+    return tuple(list_questions(course))
+
+
+def draw_part(name: str, *values: Any) -> Markup:
+    """A part of these tabs, by the macro of that name in `study.html.j2`."""
+    return Markup(getattr(open_fragments().get_template("study.html.j2").module, name)(*values))
+
+
+def draw_place(reference: Reference) -> Markup:
+    """Where the course says it, as a link to the file."""
+    return draw_part("place", reference.place, link_source(reference.source, reference.page))
+
+
+def draw_problem(err: TutorError) -> Markup:
+    """An error as the status line shows it."""
+    return draw_note("problem", str(err))
+
+
+def add_status(name: str, text: str = "") -> gr.HTML:
+    """A line that says what happened."""
+    return gr.HTML(text, elem_id=name, elem_classes="status", apply_default_css=False, js_on_load=LIVE)
