@@ -32,6 +32,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
 
     from mlx_tutor.models import context_length, load_spec
     from mlx_tutor.study.chat.ask import answer_question, clean_question
+    from mlx_tutor.study.chat.citations import write_numbered
     from mlx_tutor.study.search.index import open_index
 
     question = clean_question(question)
@@ -56,6 +57,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
             loaded, index, question, job.recipe, begin_answer, lambda piece: writers[0](label, piece)
         )
     if options.json:
-        job.screen.give_json({"course": job.course.name, "model": label} | asdict(answered))
+        numbered = {"numbered": write_numbered(answered)}
+        job.screen.give_json({"course": job.course.name, "model": label} | asdict(answered) | numbered)
         return
     show_answer(job, label, answered)

@@ -41,6 +41,7 @@ def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
     """The answer, and under it what supports it."""
     from mlx_tutor.display import draw_answers, draw_sources
     from mlx_tutor.study.chat.ask import clean_text, describe_place
+    from mlx_tutor.study.chat.citations import LEGEND, list_references, write_numbered
 
     def show_places(places: "Sequence[Any]", quotes: Sequence[str]) -> None:
         job.screen.show(draw_sources([(clean_text(describe_place(p)), q) for p, q in zip(places, quotes, strict=True)]))
@@ -48,17 +49,19 @@ def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
     answer = answered.answer
     if answer.thoughts:
         job.screen.explain(f"thoughts  {answer.thoughts}")
-    job.screen.show(draw_answers(job.screen.results, {label: answer.text}))
+    job.screen.show(draw_answers(job.screen.results, {label: write_numbered(answered)}))
     if answer.problem:
         job.screen.warn(answer.problem)
         return
     if answered.supported is None:
         job.screen.show("The course was not searched: nothing supports this answer.")
     elif answered.supported:
-        sources = list({source.quote: source for source in answered.sources}.values())
+        sources = list(list_references(answered).values())
         job.screen.show(
             f"Nearly word for word in your course: {len(answered.sources)} of {answered.checked} sentences."
         )
+        if len(answered.sources) < answered.checked:
+            job.screen.show(LEGEND)
         show_places(sources, [clean_text(source.quote).replace("**", "") for source in sources])
     else:
         job.screen.show("not found in your course")

@@ -48,7 +48,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
             passages = [*index.search(asked, SEARCHED), *index.search(answer, SEARCHED)] if answer else []
             sources, checked = find_support(answer, asked, list(dict.fromkeys(passages)), index.language)
             firm = [s for s in sources if measure_repetition(s.sentence, 1) <= MOST_REPEATED]
-            return len(firm), checked
+            return len(firm), len(checked)
 
         text = [section.text for document in documents for section in document.sections]
         yield CourseText(text, level, concepts.find, support)

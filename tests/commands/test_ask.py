@@ -41,12 +41,18 @@ def test_a_sentence_of_the_course_is_quoted_with_its_place(
     mode = "The mode is the value that occurs most often in a sample."
     said = f"Answer: {mode} Elephants wear fashionable hats. {mode}"
     monkeypatch.setattr(ask, "generate_answer", lambda *_: Answer(said, 1, 1, 1.0, 0.0, "stop", 0.0))
-    lines = invoke("ask", QUESTION).stdout.splitlines()
+    shown = invoke("ask", QUESTION).stdout
+    lines = shown.splitlines()
     start = lines.index("Nearly word for word in your course: 2 of 3 sentences.")
-    assert [line.strip() for line in lines[start + 1 :]] == ["1 week1.md, Week 1 > Mode", f"“{mode}”"]
+    assert lines[start + 1].startswith("A sentence without a number was not found")
+    assert [line.strip() for line in lines[start + 2 :]] == ["1 week1.md, Week 1 > Mode", f"“{mode}”"]
+    answer = re.sub(r"[\s│]+", " ", "\n".join(lines[:start]))
+    assert f"{mode} [1] Elephants wear fashionable hats. {mode} [1]" in answer
     found = json.loads(invoke("ask", QUESTION, "--json").stdout)
     assert found["supported"] is True and found["checked"] == 3
     assert [source["quote"] for source in found["sources"]] == [mode, mode]
+    assert found["numbered"] == f"Answer: {mode} [1] Elephants wear fashionable hats. {mode} [1]"
+    assert [said[start:end] for start, end in found["spans"]] == [mode, "Elephants wear fashionable hats.", mode]
 
 
 def test_each_model_can_be_asked(invoke: Invoke, finished: Path) -> None:

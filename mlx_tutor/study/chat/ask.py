@@ -30,7 +30,7 @@ class CitedAnswer:
 
     `passages` are those that the model was given. `supported` is None when the course was not searched; else it says
     whether at least one sentence of the answer has a source. `checked` counts the sentences that say enough to have
-    one.
+    one; `spans` are where they begin and end in the answer's text.
     """
 
     question: str
@@ -42,6 +42,7 @@ class CitedAnswer:
     search_seconds: float
     answer_seconds: float
     support_seconds: float
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 def clean_text(text: str) -> str:
@@ -154,7 +155,7 @@ def cite_answer(
     begun = time.perf_counter()
     answer = generate(loaded, messages, settings, on_text, cache, is_stopped, without_code)
     answered = time.perf_counter()
-    sources, checked = find_support(answer.text, question, found, index.language if index else "en")
+    sources, spans = find_support(answer.text, question, found, index.language if index else "en")
     if index is not None and sources:
         sources = keep_verbatim(sources, read_documents(index.course))
     return CitedAnswer(
@@ -163,10 +164,11 @@ def cite_answer(
         passages=tuple(given),
         sources=sources,
         supported=bool(sources) if index is not None else None,
-        checked=checked,
+        checked=len(spans),
         search_seconds=search_seconds,
         answer_seconds=answered - begun,
         support_seconds=time.perf_counter() - answered,
+        spans=spans,
     )
 
 

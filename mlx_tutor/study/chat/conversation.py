@@ -29,6 +29,7 @@ from mlx_tutor.study.chat.ask import (
     write_question,
     write_system,
 )
+from mlx_tutor.study.chat.citations import LEGEND, list_references, write_numbered
 from mlx_tutor.study.chat.markdown import escape_html
 from mlx_tutor.study.search.index import Index
 from mlx_tutor.study.search.passages import Passage
@@ -260,11 +261,13 @@ def write_markdown(turns: Sequence[Turn], title: str) -> str:
     parts = [f"# {escape_html(title)}"]
     for turn in turns:
         question = "\n".join(f"> {line}" for line in escape_html(turn.cited.question).splitlines())
-        parts += [question, escape_html(turn.cited.answer.text)]
-        places = {(describe_place(source), source.quote.replace("**", "")) for source in turn.cited.sources}
-        if places:
-            lines = [f"- {place}: “{quote}”" for place, quote in sorted(places)]
-            parts.append("Sources:\n\n" + escape_html(clean_text("\n".join(lines))))
+        parts += [question, escape_html(write_numbered(turn.cited))]
+        if references := list_references(turn.cited):
+            lines = [
+                f"{number}. {describe_place(source)}: “{source.quote.replace('**', '')}”"
+                for number, source in references.items()
+            ]
+            parts.append(f"Sources: {LEGEND}\n\n" + escape_html(clean_text("\n".join(lines))))
         elif turn.cited.supported is False:
             parts.append("*not found in your course*")
     return "\n\n".join(parts) + "\n"

@@ -13,6 +13,12 @@ READER = (
     .disable(["reference", "link", "image", "autolink", "html_block", "html_inline"])
 )
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
+# $x$ is mathematics and "$5 and $6" is money: no blank inside the dollars, no letter before and no digit behind.
+DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]*?[^\s$\\])\$(?![\d$])")
+FORMULA = re.compile(
+    rf"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\\begin\{{(?P<name>[a-z]+\*?)\}}.+?\\end\{{(?P=name)\}}|{DOLLARS.pattern}",
+    re.DOTALL,
+)
 
 
 def split_code(text: str) -> list[str]:
@@ -22,6 +28,27 @@ def split_code(text: str) -> list[str]:
         parts += [text[end:start], text[start:stop]]
         end = stop
     return [*parts, text[end:]]
+
+
+def find_formal(text: str) -> list[tuple[int, int]]:
+    """Where code, formulas and headings stand: parts of an answer that are no sentences and stay as they are."""
+    tokens = READER.parse(text)
+    code = list(_find_code(text, tokens))
+    hidden = text
+    for start, stop in code:
+        hidden = f"{hidden[:start]}{' ' * (stop - start)}{hidden[stop:]}"
+    starts = list_starts(text)
+    headings = [
+        (starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)])
+        for token in tokens
+        if token.type == "heading_open" and token.map and token.markup.startswith("#")
+    ]
+    return sorted([*code, *headings, *(found.span() for found in FORMULA.finditer(hidden))])
+
+
+def list_starts(text: str) -> list[int]:
+    """Where each line begins, and at last where the text ends."""
+    return [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
 
 
 def escape_html(text: str) -> str:
@@ -45,7 +72,7 @@ def _close_fence(text: str) -> str:
 
 def _find_code(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
     """The places of code, in order."""
-    starts = [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
+    starts = list_starts(text)
     for token in tokens:
         if token.map is None:
             continue

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlx_tutor.languages.table import match_labels
+from mlx_tutor.study.chat.markdown import find_formal
 from mlx_tutor.study.search.passages import Passage, count_words, place_sentences
 from mlx_tutor.study.search.words import find_negation, list_stem_runs
 from mlx_tutor.text import strip_bold
@@ -33,6 +34,8 @@ POLAR = re.compile(r"\W*(?:is|are|was|were|do|does|did|can|could|should|would|wi
 MARKER = re.compile(
     rf"^\s*(?:[-*•#>]+\s+|(?:step\s+)?\d+[.):]\s+)?(?:(?:{match_labels('answer')})\s*[:：]\s*)?", re.IGNORECASE
 )
+# A number that the model wrote itself cites nothing; behind a word it is an index.
+OWN_NUMBER = re.compile(r"(?<![\w\]\[])\[(\d{1,3}(?:\s?[,–-]\s?\d{1,3})*)\]")
 # Where a clause may be moved to the other end of a sentence.
 CLAUSE = re.compile(
     r",\s+|;\s+|\s+(?=(?:because|when|if|while|although|after|before|since|unless|until|only|where|once|in|on|from|to|for"
@@ -48,7 +51,10 @@ PASSIVE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sentence of the course, word for word, and the sentence of the answer that it supports."""
+    """A sentence of the course, word for word, and the sentence of the answer that it supports.
+
+    `start` and `end` are where that sentence stands in the answer.
+    """
 
     source: str
     section: int
@@ -57,17 +63,23 @@ class Source:
     cell: int | None
     quote: str
     sentence: str
+    start: int = 0
+    end: int = 0
 
 
 def find_support(
     answer: str, question: str, passages: Sequence[Passage], language: str = "en"
-) -> tuple[tuple[Source, ...], int]:
-    """For each sentence of an answer, the sentence of the passages that supports it best; and how many were checked.
+) -> tuple[tuple[Source, ...], tuple[tuple[int, int], ...]]:
+    """For each sentence of an answer, the sentence of the passages that supports it best.
 
-    A sentence is checked when it has at least MIN_STEMS content words. Repeating the question proves nothing: a word of
-    the sentence must be new, unless the question asks yes or no.
+    Returns:
+        The sources; and where the sentences that were checked begin and end in the answer. A sentence is checked when
+        it states something in at least MIN_STEMS content words: headings, questions, and what is code or a formula
+        altogether, are not. Repeating the question proves nothing: a word of the sentence must be new, unless the
+        question asks yes or no.
     """
-    said = [MARKER.sub("", sentence).strip() for _, sentence in place_sentences(strip_bold(answer), language)]
+    placed = list(_place_statements(answer, language))
+    said = [sentence for _, _, sentence in placed]
     quotes = [
         (passage, offset, sentence)
         for passage in passages
@@ -94,8 +106,36 @@ def find_support(
             passage, offset, quote = quotes[place]
             page, cell = passage.find_place(offset)
             where = (passage.source, passage.section, passage.heading, page, cell)
-            best[number] = Source(*where, quote, said[number])
-    return tuple(best.values()), len(checked)
+            best[number] = Source(*where, quote, said[number], *placed[number][:2])
+    return tuple(best.values()), tuple(placed[number][:2] for number in checked)
+
+
+def _place_statements(answer: str, language: str) -> Iterator[tuple[int, int, str]]:
+    """Start and end of each sentence of an answer that states something, and the sentence without bold type."""
+    formal = find_formal(answer)
+    kept: list[int] = []
+    at = 0
+    for piece in answer.split("**"):
+        kept += range(at, at + len(piece))
+        at += len(piece) + 2
+    for offset, sentence in place_sentences(strip_bold(answer), language):
+        bare = MARKER.sub("", sentence).strip()
+        if not bare or bare.endswith(("?", "？")):
+            continue
+        begun = offset + sentence.index(bare)
+        start, end = _take_bold(answer, kept[begun], kept[begun + len(bare) - 1] + 1)
+        if not any((a <= start and end <= b) or start < a < end < b or a < start < b < end for a, b in formal):
+            yield start, end, OWN_NUMBER.sub("", bare)
+
+
+def _take_bold(answer: str, start: int, end: int) -> tuple[int, int]:
+    """A sentence with the mark that opens bold type just before it, and the one that closes it just behind."""
+    line = answer.rfind("\n", 0, start) + 1
+    if answer.endswith("**", line, start) and answer.count("**", line, start) % 2:
+        start -= 2
+    if answer.startswith("**", end) and answer.count("**", line, end) % 2:
+        end += 2
+    return start, end
 
 
 def _agree(sentence: str, quote: str, language: str) -> bool:

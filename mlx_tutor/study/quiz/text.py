@@ -5,9 +5,8 @@ from html import escape
 from jinja2 import Environment
 from markupsafe import Markup
 
-from mlx_tutor.study.chat.markdown import split_code
+from mlx_tutor.study.chat.markdown import DOLLARS, split_code
 from mlx_tutor.study.quiz.questions import StudyQuestion
-from mlx_tutor.study.web.markup import DOLLARS
 
 FENCES = ("```", "~~~")
 # Parts of a field: text, a piece of code in a line, or a block of it. Quotes stay: Anki searches what is stored.

@@ -10,14 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
-from mlx_tutor.study.chat.markdown import escape_html, split_code
+from mlx_tutor.study.chat.markdown import DOLLARS, escape_html, split_code
 from mlx_tutor.study.chat.support import Source
 from mlx_tutor.study.search.passages import Passage
 
 # Longer text is cut on the page only: the model gets all of it, or says that it is too long.
 MAX_SHOWN = 20_000
-# $x$ is mathematics and "$5 and $6" is money: no blank inside the dollars, no letter before and no digit behind.
-DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]*?[^\s$\\])\$(?![\d$])")
 # What Markdown reads as more than text.
 MARKS = re.compile(r"[*_`~#>|!\[\]]")
 # Those that KaTeX shows without dollars.

@@ -113,7 +113,7 @@ def test_repeating_the_question_answers_only_what_asks_yes_or_no(passages: list[
 def test_counts_the_sentences_that_could_have_a_source(passages: list[Passage]) -> None:
     answer = "Yes. The mode is the value that occurs most often. Elephants like bananas and hats."
     sources, checked = find_support(answer, "What is the mode?", passages)
-    assert (len(sources), checked) == (1, 2)
+    assert (len(sources), len(checked)) == (1, 2)
 
 
 def test_a_quote_that_is_not_in_the_documents_is_dropped(course: Course, passages: list[Passage]) -> None:
@@ -162,7 +162,7 @@ def test_no_answer_makes_a_quote_that_is_not_in_the_course(
     sections = {(p.source, p.section): p for p in passages}
     sources, checked = find_support(answer, question, passages)
     assert keep_verbatim(sources, read_documents(course)) == sources
-    assert len(sources) <= checked
+    assert len(sources) <= len(checked)
     for source in sources:
         assert source.quote in sections[source.source, source.section].text
 

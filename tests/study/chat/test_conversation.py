@@ -396,7 +396,7 @@ def test_a_saved_conversation_is_markdown_in_which_html_is_text() -> None:
     text = write_markdown(turns, "demo & <img src=x>")
     assert "<script" not in text and "<img" not in text and "<b>" not in text
     assert "> Is < script>alert(1)< /script>\n> so?" in text and "z < 3" in text
-    assert "- < b>.md, page 3, Mode: “The mode is < i>.”" in text
+    assert "1. < b>.md, page 3, Mode: “The mode is < i>.”" in text
     assert text.count("not found in your course") == 1
     assert "x < y" in text and text.endswith("*not found in your course*\n")
 

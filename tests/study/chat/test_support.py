@@ -58,4 +58,4 @@ def test_stems_are_asked_for_twice_however_many_sentences_there_are(monkeypatch:
     said = [f"A queue of kind {i} gives back its oldest element first." for i in range(20)]
     passages = [Passage("q.md", i, (), sentence, ((0, None, None),)) for i, sentence in enumerate(said)]
     sources, checked = find_support("\n".join(said), "Tell me about it.", passages)
-    assert (len(sources), checked, len(calls)) == (20, 20, 2)
+    assert (len(sources), len(checked), len(calls)) == (20, 20, 2)
