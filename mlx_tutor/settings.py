@@ -188,6 +188,12 @@ class TrainSettings:
     weight_decay: float = setting(0.01, "weight decay of AdamW", low=0.0)
     max_seq_length: int = setting(1024, "longest row in tokens; longer ones are dropped and counted", low=32)
     mask_prompt: bool = setting(True, "learn the answers only, not the questions")
+    distill: float = setting(
+        0.0,
+        "for rows asked without a passage: share of the target that is what the base itself says with the passage in "
+        "view (prompt distillation); the rest is the answer of the row",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     grad_checkpoint: bool = setting(
         False, "recompute activations, for less memory, on all batches; false: on those that would not fit otherwise"
     )

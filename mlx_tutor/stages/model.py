@@ -120,10 +120,9 @@ def train_ranks(
 
 def read_both(job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of train and valid, as the model is to learn them."""
-    from mlx_tutor.dataset.build import read_rows
+    from mlx_tutor.dataset.contexts import read_training_rows
 
-    thinking = job.recipe.model.thinking
-    return read_rows(job.course, "train", thinking=thinking), read_rows(job.course, "valid", thinking=thinking)
+    return read_training_rows(job.course, job.recipe)
 
 
 def hint_resume(job: Job, command: str, run: Run) -> str:

@@ -23,14 +23,20 @@ MOST_ROWS = 4
 Batch = tuple[mx.array, mx.array, mx.array, mx.array]
 # Row indices, rows and width of a batch -> what the layers below the adapter make of them.
 ReadHidden = Callable[[Sequence[int], int, int], mx.array]
+# Row indices and their batch -> the batch with targets and weights (count, n).
+Extend = Callable[[Sequence[int], Batch], Batch]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One row ready to train on: tokens from `offset` on are supervised."""
+    """One row ready to train on: tokens from `offset` on are supervised.
+
+    `context` is the prompt with the passage that holds the answer, for distillation; empty where there is none.
+    """
 
     tokens: tuple[int, ...]
     offset: int
+    context: tuple[int, ...] = ()
 
     @property
     def supervised(self) -> int:
@@ -148,6 +154,7 @@ def iterate_batches(
     on_batch: Callable[[Sequence[int], float], bool] | None = None,
     start: int = 0,
     read_hidden: ReadHidden | None = None,
+    extend: Extend | None = None,
 ) -> Iterator[Batch | tuple[mx.array, ...]]:
     """mlx-lm's `iterate_batches` seam, on true lengths.
 
@@ -165,6 +172,7 @@ def iterate_batches(
             exact step boundary; False ends the pass.
         start: Batches to pass over: where an earlier training stopped.
         read_hidden: Gives what the layers below the adapter make of the rows, in place of their tokens.
+        extend: Gives a batch of rows several targets for each token (`distill.Targets.extend`).
     """
     longest = max((len(row.tokens) for row in dataset), default=0)
     if longest > max_seq_length:
@@ -181,6 +189,8 @@ def iterate_batches(
         share = indices[rank::ranks]
         size = pad_count(len(share)) if loop else -(-batch_size // ranks)
         batch = make_batch([dataset[i] for i in share] or [NO_ROW], size)
+        if extend is not None:
+            batch = extend(share, batch)
         if read_hidden is not None:
             batch = (read_hidden(share, *batch[0].shape), *batch[1:])
         yield (*batch, mx.array(weigh_batch(dataset, share, tokens / ranks))) if loop else batch

@@ -64,8 +64,9 @@ def compute_loss(
 ) -> tuple[mx.array, mx.array]:
     """mlx-lm's loss seam: mean cross entropy in nats over the supervised tokens, and their number.
 
-    Shapes as `make_batch` returns them; `inputs` may be what the layers below `first` made of them. `factor` multiplies
-    the mean: the weight of this batch, as `weigh_batch` has it.
+    Shapes as `make_batch` returns them; `inputs` may be what the layers below `first` made of them, `targets` and
+    `weights` (count, n) for targets that are distributions. `factor` multiplies the mean: the weight of this batch, as
+    `weigh_batch` has it.
     """
     if is_plain(model) and not (model.training and tree_flatten(find_head(model).trainable_parameters())):
         hidden = pick_hidden(model, inputs, positions, first)
@@ -74,11 +75,19 @@ def compute_loss(
         total = sum_losses(_get_head(model), hidden, targets, weights, size, gradient=model.training, fused=fused)
     else:
         logits = compute_logits(model, inputs, positions, first)
-        total = (nn.losses.cross_entropy(logits.astype(mx.float32), targets) * weights).sum()
+        total = _sum_entropies(logits.astype(mx.float32), targets, weights)
     count = weights.sum()
     # A rank may have no row of a short batch.
     mean = total / mx.maximum(count, 1)
     return mean if factor is None else mean * factor, count
+
+
+def _sum_entropies(logits: mx.array, targets: mx.array, weights: mx.array) -> mx.array:
+    if targets.ndim == 1:
+        single: mx.array = (nn.losses.cross_entropy(logits, targets) * weights).sum()
+        return single
+    picked = mx.take_along_axis(logits, targets, axis=-1)
+    return ((mx.logsumexp(logits, axis=-1, keepdims=True) - picked) * weights).sum()
 
 
 def sum_losses(
@@ -99,7 +108,8 @@ def sum_losses(
     twice, as in Liger Kernel (Hsu et al., 2024, arXiv 2410.10989). The head has to be frozen: it gets no gradient.
     """
 
-    compute_piece = _compute_fused if fused else _compute_plain
+    # MLX's kernel knows one target a token.
+    compute_piece = _compute_fused if fused and targets.ndim == 1 else _compute_plain
 
     def walk(hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
         total = mx.zeros(())
@@ -144,19 +154,24 @@ def _compute_plain(
     head: Head, rows: mx.array, targets: mx.array, weights: mx.array, *, gradient: bool
 ) -> tuple[mx.array, mx.array]:
     raw = head(rows)
-    logits, places = raw.astype(mx.float32), targets[:, None]
+    logits, is_single = raw.astype(mx.float32), targets.ndim == 1
+    places, weights = (targets[:, None], weights[:, None]) if is_single else (targets, weights)
     picked = mx.take_along_axis(logits, places, axis=-1)
     if not gradient:
-        loss = ((mx.logsumexp(logits, axis=-1, keepdims=True) - picked)[:, 0] * weights).sum()
+        loss = ((mx.logsumexp(logits, axis=-1, keepdims=True) - picked) * weights).sum()
         return loss, loss
     # One power of e for each logit serves loss and gradient.
     top = logits.max(axis=-1, keepdims=True)
     powers = mx.exp(logits - top)
     whole = powers.sum(axis=-1, keepdims=True)
-    loss = ((mx.log(whole) + top - picked)[:, 0] * weights).sum()
-    chances = powers * (weights[:, None] / whole)
-    wanted = mx.take_along_axis(chances, places, axis=-1) - weights[:, None]
-    chances = mx.put_along_axis(chances, places, wanted, axis=-1)
+    loss = ((mx.log(whole) + top - picked) * weights).sum()
+    chances = powers * (weights.sum(axis=-1, keepdims=True) / whole)
+    if is_single:
+        wanted = mx.take_along_axis(chances, places, axis=-1) - weights
+        chances = mx.put_along_axis(chances, places, wanted, axis=-1)
+    else:
+        # A token may be named twice: by the answer and by the distribution.
+        chances = chances.at[mx.arange(len(places))[:, None], places].add(-weights)
     [_], [slope] = mx.vjp(head, [rows], [chances.astype(raw.dtype)])
     return loss, slope
 

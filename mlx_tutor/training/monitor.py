@@ -19,6 +19,7 @@ from mlx_tutor.errors import TrainingError
 from mlx_tutor.files import disk_errors, read_jsonl, write_file, write_jsonl
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.checkpoint import Arrays, Checkpoint, restore_checkpoint, write_checkpoint
+from mlx_tutor.training.distill import Targets
 from mlx_tutor.training.loss import measure_loss
 from mlx_tutor.training.lower import LowerLayers
 from mlx_tutor.training.rows import TokenRows
@@ -110,11 +111,12 @@ class TrainingMonitor:
         on_event: OnMetric,
         *,
         lower: Sequence[LowerLayers | None] = (None, None),
+        targets: Targets | None = None,
         callback: Any = None,
         estimate: Estimate | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.settings = run, model, optimizer, settings
-        (self.train, self.valid), self.lower = rows, lower
+        (self.train, self.valid), self.lower, self.targets = rows, lower, targets
         self.identity, self.on_event, self.callback = identity, on_event, callback
         self.estimate = dict(estimate or {})
         self.progress = Progress()

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.files import hash_file, hash_value
-from mlx_tutor.models import render_tokens
+from mlx_tutor.models import render_prompt, render_tokens
 from mlx_tutor.records import MIN_TRAIN_ROWS
 from mlx_tutor.training.batches import TokenRow
 from mlx_tutor.workspace import Course
@@ -45,7 +45,10 @@ def hash_rows(course: Course) -> str:
 def tokenize_rows(
     dataset: Sequence[dict[str, Any]], tokenizer: Any, max_seq_length: int, *, mask_prompt: bool = True
 ) -> TokenRows:
-    """Render each assistant turn of each dataset row; over-long turns are dropped and counted, never cut."""
+    """Render each assistant turn of each dataset row; over-long turns are dropped and counted, never cut.
+
+    A row's `context` is the chat that leads to its last turn with the passage that holds the answer.
+    """
     rows: list[TokenRow] = []
     lines: list[int] = []
     dropped: Counter[str] = Counter()
@@ -65,7 +68,9 @@ def tokenize_rows(
             if len(tokens) > max_seq_length:
                 dropped[f"longer than {max_seq_length} tokens"] += 1
                 continue
-            rows.append(TokenRow(tuple(tokens), offset if mask_prompt else 1))
+            shown = row.get("context") if mask_prompt and i == len(messages) - 1 else None
+            context = tuple(render_prompt(tokenizer, shown)) if shown else ()
+            rows.append(TokenRow(tuple(tokens), offset if mask_prompt else 1, context))
             lines.append(line)
     return TokenRows(tuple(rows), tuple(lines), dict(dropped), len(rows))
 

@@ -13,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_tutor.errors import TrainingError
+from mlx_tutor.errors import DatasetError, TrainingError
 from mlx_tutor.files import disk_errors, hash_value, write_json
 from mlx_tutor.models import LoadedModel, hash_model, hash_tokenizer, load_model
 from mlx_tutor.provenance import describe_environment
@@ -23,6 +23,7 @@ from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optim
 from mlx_tutor.training.batches import iterate_batches
 from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
+from mlx_tutor.training.distill import find_targets, open_targets
 from mlx_tutor.training.loss import compute_loss, name_loss
 from mlx_tutor.training.lower import find_first_adapted, open_lower
 from mlx_tutor.training.monitor import DivergedError, Estimate, OnMetric, Stopped, TrainingMonitor
@@ -73,6 +74,9 @@ class TrainReport:
 def hash_inputs(recipe: Recipe, base: Path, rows_hash: str) -> dict[str, str]:
     """Fingerprints of all that a run depends on."""
     settings = {name: value for name, value in recipe.to_dict()["train"].items() if name not in SIDE_SETTINGS}
+    # Runs made before this setting existed have no entry.
+    if not settings["distill"]:
+        del settings["distill"]
     return {
         "rows": rows_hash,
         "base": hash_model(base),
@@ -112,6 +116,11 @@ def prepare_rows(
         for rows in (train_rows, valid_rows)
     )
     check_rows(train, valid)
+    if settings.distill and not any(row.context for row in train.rows):
+        raise DatasetError(
+            "train.distill: no row is asked without a passage that stands in the course. Set it to 0, or, with "
+            "train.mask_prompt = false, that to true."
+        )
     return train, valid.take_batches(settings.val_batches, settings.batch_size)
 
 
@@ -173,12 +182,16 @@ def train_adapter(
     with (
         disk_errors(run.adapter),
         open_lower(loaded.model, splits, settings.batch_size, run.adapter, settings.cache_gb, first) as lower,
+        open_targets(
+            loaded.model, rows[0].rows, settings.distill, run.adapter, settings.cache_gb, resumed=checkpoint is not None
+        ) as targets,
         keep_awake(),
         checkpoint_layers(loaded.model, always=settings.grad_checkpoint),
     ):
         monitor = TrainingMonitor(
             run, loaded.model, optimizer, rows, settings, identity, on_event,
-            lower=(lower[0] if repeated else None, lower[1]), callback=callback, estimate=estimate,
+            lower=(lower[0] if repeated else None, lower[1]), targets=targets, callback=callback,
+            estimate=estimate,
         )  # fmt: skip
         with stop_cleanly(monitor.request_stop):
             monitor.begin(checkpoint)
@@ -189,6 +202,7 @@ def train_adapter(
     if monitor.stopped != "interrupted":
         with suppress(OSError):
             find_checkpoint(run).unlink(missing_ok=True)
+            find_targets(run.adapter).unlink(missing_ok=True)
     if monitor.stopped == "diverged":
         raise DivergedError(monitor.explain_divergence())
     return report
@@ -225,6 +239,7 @@ def _run_trainer(monitor: TrainingMonitor) -> None:
                 on_batch=monitor.on_batch,
                 start=monitor.start,
                 read_hidden=lower.read if lower else None,
+                extend=monitor.targets.extend if monitor.targets else None,
             ),
             training_callback=monitor,
         )
