@@ -29,7 +29,7 @@ STARTER = "starter"
 RESERVED = (SMOLLM2, STARTER)
 STARTER_PATH = Path(__file__).parent / "starter" / "model"
 MODEL_FILES = ("config.json", "tokenizer.json")
-# Share of the machine's memory that float32 weights may take on a CPU.
+# Share of the machine's memory that float32 weights may take up on a CPU.
 CPU_MEMORY_SHARE = 0.4
 
 
@@ -56,10 +56,10 @@ def resolve_model(name: str, *, fetch: bool = False, on_event: Callable[[str], N
     Args:
         name: What `model.base` or `--model` says.
         fetch: Download from the Hub what is not in the cache.
-        on_event: Told when a GGUF file is converted, and what came of it.
+        on_event: Told when a GGUF file is converted, and the result.
 
     Raises:
-        ModelError: nowhere to be found, not a model folder, or a GGUF file that cannot be converted.
+        ModelError: not found, not a model folder, or a GGUF file that cannot be converted.
     """
     if name == STARTER:
         return _check_folder(STARTER_PATH)
@@ -89,7 +89,7 @@ def _check_folder(path: Path) -> Path:
 
 
 def _find_smollm2(fetch: bool, on_event: Callable[[str], None]) -> Path:
-    """SmolLM2 from its package, else from the Hub's cache; raises ModelError that says how to get it."""
+    """SmolLM2 from its package, else from the Hub's cache; raises a ModelError that says how to get it."""
     try:
         packaged, reason = find_packaged(), f"the package {PACKAGE} is not installed"
     except ModelError as err:
@@ -126,29 +126,29 @@ def _find_in_hub(name: str, fetch: bool) -> Path:
             raise ModelError(f"Model {name} is not on this machine. {hint}") from err
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    # An HTTP library's own errors are OSErrors in some versions and not in others.
+    # Errors of an HTTP library are OSErrors in some versions and not in others.
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as err:
         reason = str(err).strip().split("\n")[0]
         raise ModelError(f"Model {name} is not on this machine and could not be fetched ({reason}). {hint}") from err
 
 
 def hash_model(path: Path) -> str:
-    """A fingerprint of a model's weights and configuration; quick for gigabytes."""
+    """A fingerprint of a model's weights and configuration; quick even for gigabytes."""
     weights = sorted(path.glob("model*.safetensors"))
     return hash_value([read_json(path / "config.json"), [hash_sample(file) for file in weights]])
 
 
 def hash_tokenizer(path: Path) -> str:
-    """A fingerprint of all that turns messages into tokens: vocabulary, special tokens and chat template."""
+    """A fingerprint of everything that turns messages into tokens: vocabulary, special tokens, chat template."""
     names = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
     return hash_value([hash_sample(path / name) for name in names if (path / name).is_file()])
 
 
 def load_tokenizer(path: Path, *, thinking: bool = False) -> Any:
-    """mlx-lm's tokenizer of a model folder, which renders all conversations with thinking on or off.
+    """mlx-lm's tokenizer for a model folder, which renders all conversations with thinking on or off.
 
     Raises:
-        ModelError: it has no chat template or is broken.
+        ModelError: it is broken, or has no chat template.
         RecipeError: thinking is on, and the chat template has no thinking mode.
     """
     from mlx_lm.utils import load_tokenizer as load
@@ -185,15 +185,15 @@ def _can_think(tokenizer: Any) -> bool:
 def load_model(
     path: Path, adapter: Path | None = None, *, quantized: bool = False, thinking: bool = False
 ) -> LoadedModel:
-    """Load a model, with an adapter on top when one is given, in the form that this machine runs best.
+    """Load a model, with an adapter if one is given, in the form that this machine runs best.
 
-    Metal and CUDA take the weights as they are. A CPU multiplies float32 ten and more times faster than
-    quantized or 16-bit weights, so there they become float32, dequantized while they fit into memory.
+    Metal and CUDA use the weights as they are. A CPU multiplies float32 more than ten times faster than
+    quantized or 16-bit weights, so there they are dequantized to float32 if they fit into memory.
 
     Args:
         path: Model folder, from `resolve_model`.
         adapter: Folder with `adapters.safetensors` and `adapter_config.json`.
-        quantized: Keep the stored weights on a CPU too: what fusing has to work on.
+        quantized: Keep the stored weights on a CPU too; fusing works on these.
         thinking: `model.thinking` of the recipe: the model thinks before it answers.
 
     Raises:
@@ -215,7 +215,7 @@ def load_model(
 
 
 def load_spec(spec: ModelSpec) -> LoadedModel:
-    """`load_model` of what a specification names."""
+    """`load_model` for what a specification names."""
     return load_model(spec.path, spec.adapter, thinking=spec.thinking)
 
 
@@ -232,10 +232,10 @@ def _add_adapter(model: nn.Module, adapter: Path) -> None:
 
 @contextmanager
 def lend_adapter(loaded: LoadedModel, adapter: Path) -> Iterator[None]:
-    """Put an adapter on a loaded base for the length of a block; afterwards the base is as before.
+    """Put an adapter on a loaded base for the duration of a block; afterwards the base is as before.
 
-    The base's own layers are put back, so that this holds for DoRA too, which a scale of 0 would not switch off. What
-    the adapter adds to memory is the adapter alone.
+    The base's own layers are put back, since a scale of 0 would not switch DoRA off. In memory, only the adapter
+    is added.
 
     Raises:
         ModelError: corrupt files, or an adapter that does not fit.
@@ -254,7 +254,7 @@ def _prepare_for_cpu(model: nn.Module) -> None:
     from mlx_lm.utils import dequantize_model, get_total_parameters
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # Before dequantizing: with 16-bit scales the weights would be rounded again.
+    # Before dequantizing, since 16-bit scales would round the weights again.
     model.update(tree_map(_to_float32, model.parameters()))
     if get_total_parameters(model) * 4 < CPU_MEMORY_SHARE * memory:
         dequantize_model(model)
@@ -262,7 +262,7 @@ def _prepare_for_cpu(model: nn.Module) -> None:
 
 
 def prepare_layer(layer: nn.Module, like: nn.Module) -> nn.Module:
-    """A layer as it is stored, in the form in which a loaded model has `like`."""
+    """A stored layer, in the form that `like` has in a loaded model."""
     if not is_cpu() or isinstance(like, nn.QuantizedLinear):
         return layer
     plain = nn.Linear(1, 1, bias="bias" in layer)
@@ -287,12 +287,12 @@ def _first_line(err: Exception) -> str:
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Tokens of a conversation up to where the assistant begins: to think where thinking is on, else to speak."""
+    """Tokens of a conversation up to the assistant's first word, which is a thought if thinking is on."""
     return _encode(tokenizer, _render(tokenizer, messages))
 
 
 def render_beginning(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Tokens of a conversation up to where the assistant begins to speak; where thinking is on, without a thought."""
+    """Tokens of a conversation up to the assistant's answer; with thinking on, after an empty thought."""
     prompt, answer = _render(tokenizer, messages), "answer"
     if not is_thinking(tokenizer):
         return _encode(tokenizer, prompt)
@@ -301,11 +301,11 @@ def render_beginning(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 
 def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], int]:
-    """Tokens of a conversation that ends with an assistant turn, and how many of them are its prompt.
+    """Tokens of a conversation that ends with an assistant turn, and how many of them are the prompt.
 
     The prompt is exactly what `render_prompt` gives generation, and the answer ends with the end-of-turn
-    token: nothing behind it is trained. Prompt and answer are tokenized apart, as in generation. With thinking on, the
-    answer begins with its thoughts, or with what the template writes where there are none.
+    token: nothing after it is trained. Prompt and answer are tokenized separately, as in generation. With thinking on,
+    the answer begins with its thoughts, or with what the template writes if there are none.
     """
     prompt = _render(tokenizer, messages[:-1])
     turn = _write_turn(tokenizer, prompt, messages[:-1], messages[-1])
@@ -316,7 +316,7 @@ def render_tokens(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int
 
 
 def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: Mapping[str, Any]) -> str:
-    """The assistant's turn after a prompt."""
+    """The assistant's turn that follows a prompt."""
     whole = _render(tokenizer, history, turn)
     if whole.startswith(prompt):
         return whole[len(prompt) :]
@@ -333,12 +333,12 @@ def _write_turn(tokenizer: Any, prompt: str, history: Sequence[Message], turn: M
 
 
 def is_thinking(tokenizer: Any) -> bool:
-    """Whether this tokenizer's prompts are answered with thoughts first."""
+    """Whether answers to this tokenizer's prompts begin with thoughts."""
     return bool(getattr(tokenizer, "thinking", False))
 
 
 def find_opening(tokenizer: Any, prompt: Sequence[int]) -> str:
-    """The `<think>` with which a prompt ends, where the template opens the thought itself; else nothing."""
+    """The `<think>` at the end of a prompt, if the template opens the thought itself; else nothing."""
     return _open_thought(tokenizer.decode(list(prompt[-16:]))) if is_thinking(tokenizer) else ""
 
 
@@ -347,7 +347,7 @@ def _open_thought(prompt: str) -> str:
 
 
 def _render(tokenizer: Any, history: Sequence[Message], turn: Mapping[str, Any] | None = None) -> str:
-    """A conversation as text, with the assistant's turn or up to where it begins."""
+    """A conversation as text, with the assistant's turn or up to its beginning."""
     # Generation never sees thoughts of earlier turns.
     turns: list[Mapping[str, Any]] = [
         {key: value for key, value in told.items() if key != "reasoning_content"} for told in history
@@ -362,9 +362,9 @@ def _render(tokenizer: Any, history: Sequence[Message], turn: Mapping[str, Any] 
 
 
 def _defuse_turn(tokenizer: Any, turn: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn whose texts contain no special tokens of the template: a space after the first character breaks them up.
+    """A turn without special tokens of the template in its texts: a space after the first character breaks them up.
 
-    Only the assistant's `<think>` stays: rows that were made for thinking models carry their thoughts in the text.
+    Only the assistant's `<think>` stays: rows made for thinking models have their thoughts in the text.
     """
     own = [token for token in tokenizer.get_added_vocab() if len(token.strip()) > 2]
     if turn["role"] == "assistant":

@@ -11,7 +11,7 @@ from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.text import read_text
 from mlx_tutor.records import Section
 
-# A reader takes a file and returns its title and sections; what it cannot read is a CorpusError whose text is the
+# A reader takes a file and returns its title and sections. A file it cannot read is a CorpusError whose text is the
 # reason alone, since the caller names the file.
 READERS: dict[str, Callable[[Path], tuple[str, tuple[Section, ...]]]] = {
     ".pdf": read_pdf,

@@ -1,6 +1,6 @@
-"""Accents that a page draws beside or over their letters, put into the letters.
+"""Joining accents to their letters, where a page draws the two apart.
 
-TeX's older fonts have no é: they draw ´, move back and draw e. What belongs together is told by where it stands.
+TeX's older fonts have no é: they draw ´, move back and draw e. Position tells which accent belongs to which letter.
 """
 
 import unicodedata
@@ -14,10 +14,10 @@ DOTLESS = str.maketrans("ıȷ", "ij")
 
 
 def compose_accents(runs: Sequence[Run]) -> list[Run]:
-    """The runs, with each accent that overlaps a letter in that letter; an accent is a run of its own."""
+    """The runs, with each accent joined to the letter that it overlaps; an accent comes as a run of its own."""
     composed: list[Run] = []
     before = list(runs)
-    # From the end, so that of two accents before a letter the nearer comes first.
+    # From the end, so that of two accents before a letter the nearer one comes first.
     while before:
         run = before.pop()
         accent = run.text.strip()
@@ -33,7 +33,7 @@ def compose_accents(runs: Sequence[Run]) -> list[Run]:
                 continue
             if last and over_last > 0:
                 before[-1] = replace(last, text=last.text[:-1] + _compose(last.text[-1], accent))
-                # The space after the accent is one after the letter.
+                # A space after the accent belongs after the letter.
                 before[-1] = replace(before[-1], text=before[-1].text + " " * run.text.endswith(" "))
                 continue
         composed.append(run)
@@ -45,7 +45,7 @@ def _compose(letter: str, accent: str) -> str:
 
 
 def _reach_forward(accent: Run, other: Run) -> float:
-    """How far an accent reaches over the first letter of the run after it, in shares of its width; 0: it does not."""
+    """How far an accent reaches over the first letter of the run after it, as a share of its width; else 0."""
     width = accent.end - accent.x
     if not other.text.lstrip()[:1].isalpha() or not _is_beside(accent, other) or width <= 0:
         return 0.0
@@ -55,7 +55,7 @@ def _reach_forward(accent: Run, other: Run) -> float:
 
 
 def _reach_back(accent: Run, other: Run) -> float:
-    """How far an accent reaches over the last letter of the run before it, in shares of its width; 0: it does not."""
+    """How far an accent reaches over the last letter of the run before it, as a share of its width; else 0."""
     width = accent.end - accent.x
     if not other.text[-1:].isalpha() or not _is_beside(accent, other):
         return 0.0

@@ -9,15 +9,15 @@ LIGATURES = str.maketrans(
         "\xa0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\ufeff": "", "\t": " ",
     }
 )  # fmt: skip
-# TeX draws the stroke before the sign.
+# TeX draws the stroke of ≠ before the sign.
 NEGATED = re.compile(r"[\u2044\u0338] ?([=∈∋⊂⊃⊆⊇≡<>∼≃≈≤≥∣∥])")
-# Accents that stand alone, and those that join a letter.
+# Spacing accents, and the combining accent for each.
 COMBINING = {
     "`": "\u0300", "\u02cb": "\u0300", "´": "\u0301", "\u02ca": "\u0301", "^": "\u0302", "ˆ": "\u0302", "~": "\u0303",
     "˜": "\u0303", "¯": "\u0304", "ˉ": "\u0304", "˘": "\u0306", "˙": "\u0307", "¨": "\u0308", "°": "\u030a",
     "˚": "\u030a", "˝": "\u030b", "ˇ": "\u030c", "¸": "\u0327", "˛": "\u0328", "\u20d7": "\u20d7",
 }  # fmt: skip
-# Hebrew, Arabic and their neighbours.
+# Hebrew, Arabic and related scripts.
 RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
@@ -35,13 +35,13 @@ def clean_characters(text: str) -> str:
 def clean_run(text: str) -> str:
     """The characters of one glyph, in the order in which a page shows them from left to right."""
     if RIGHT_TO_LEFT.search(text):
-        # Shapes of Arabic letters stand for the letters; several letters in one glyph are in reading order.
+        # Presentation forms become plain letters; several letters in one glyph are in reading order.
         return unicodedata.normalize("NFKC", text)[::-1]
     return text
 
 
 def order_line(text: str) -> str:
-    """A line as it is read, from one as it is shown: right to left where most of its letters are."""
+    """A line in reading order, from one in display order; right to left if most of its letters are."""
     letters = sum(character.isalpha() for character in text)
     if not letters or 2 * len(RIGHT_TO_LEFT.findall(text)) < letters:
         return text

@@ -1,7 +1,7 @@
-"""What a PDF page draws, as runs of text with their place, through pypdf's parser and fonts.
+"""What a PDF page draws, as runs of text with their positions, through pypdf's parser and fonts.
 
-pypdf's own `extract_text` reports where a run begins, not where it ends; without the end neither a column nor a
-table, a gap between words or a short last line can be told. Operators: ISO 32000-2, 8.4, 8.10, 9.3, 9.4 and 14.6.
+pypdf's own `extract_text` reports where a run begins, not where it ends; without the end, neither a column nor a
+table, a gap between words or a short last line can be found. Operators: ISO 32000-2, 8.4, 8.10, 9.3, 9.4 and 14.6.
 """
 
 import math
@@ -14,12 +14,12 @@ from mlx_tutor.extract.drawings import PATHS, Matrix, ShapeFinder
 from mlx_tutor.extract.fonts import Type, read_type
 from mlx_tutor.extract.layers import Layers
 
-# A gap of this share of the type size parts words; a kern inside a word is smaller.
+# A gap of this share of the type size separates words; a kern inside a word is smaller.
 WORD_GAP = 0.17
-# Where no space is drawn, a gap this wide may part cells of a table; where one is, only a line drawn in pieces does.
+# Where no space is drawn, a gap this wide may separate cells of a table; where spaces are, only pieces of one line.
 CELL_GAP = 1.0
 WIDE_GAP = 1.5
-# Forms inside forms: real files have two or three.
+# Forms inside forms: real files have two or three levels.
 DEEPEST_FORM = 12
 MOST_FORMS = 5000
 IDENTITY = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -32,7 +32,7 @@ class Run:
 
     `turn` is the direction in quarter turns; the coordinates are those of a page turned so that the run is upright,
     `y` grows upwards from 0. `x` and `end` are those of the first and last character that is seen; spaces around them
-    stay in the text. `space` is the width of a space; `spaced` says whether one is drawn, as a character.
+    stay in the text. `space` is the width of a space; `spaced` says whether one is drawn as a character.
     """
 
     text: str
@@ -48,13 +48,13 @@ class Run:
 
 
 def is_cell_gap(gap: float, size: float, space: float) -> bool:
-    """Whether a gap without a space in it is wider than one between words; all in the same unit."""
+    """Whether a gap without a space in it is wider than a gap between words; all in the same unit."""
     return gap > max(CELL_GAP * size, 1.8 * space)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The graphics state, as far as it moves text."""
+    """The part of the graphics state that moves text."""
 
     matrix: Matrix = IDENTITY
     type: Type | None = None
@@ -105,7 +105,7 @@ class PageReader:
         resources = _get(resources)
         fonts, stack = _get(resources.get("/Font")), [state]
         text = line = IDENTITY
-        # Marked content that is open: what it says in place of its drawing, and where that begins; None: left out.
+        # Open marked content: the text that replaces its drawing, and the run it begins with; None: it is left out.
         marks: list[tuple[str | None, int] | None] = []
         for operands, operator in stream.operations:
             match operator:
@@ -168,7 +168,7 @@ class PageReader:
         return self.types[key]
 
     def _read_mark(self, operands: Sequence[Any], resources: Any) -> tuple[str | None, int] | None:
-        """None for layers that are off, and for headers that say so; else the text that stands for the drawing."""
+        """None for hidden layers and marked headers; else the text that replaces the drawing, and its first run."""
         properties = operands[1] if len(operands) > 1 else None
         if isinstance(properties, str):
             named = _get(resources.get("/Properties"))
@@ -224,7 +224,7 @@ class PageReader:
                     if not any(not c.isspace() for c in shown):
                         begin = pen
                     shown.append(character)
-                    # Letters that are spaced on purpose leave no gaps.
+                    # Deliberate letter spacing leaves no gaps.
                     pen += width + max(spacing, 0.0)
                     if not character.isspace():
                         end = pen
@@ -251,7 +251,7 @@ class PageReader:
 
 
 def _move(line: Matrix, state: State, operator: bytes, operands: Sequence[Any]) -> Matrix:
-    """The matrix at the beginning of a line of text, after an operator that moves there."""
+    """The matrix at the beginning of a line of text, after an operator that moves to it."""
     match operator:
         case b"Tm":
             return _matrix(operands)
@@ -264,9 +264,9 @@ def _move(line: Matrix, state: State, operator: bytes, operands: Sequence[Any]) 
 
 
 def _change(state: State, operator: bytes, operands: Sequence[Any]) -> State:
-    """The state after an operator that sets a part of it; the same after any other."""
+    """The state after an operator that sets a part of it; unchanged after any other."""
     changed: dict[str, Any] = {}
-    # An image in the content has its settings in place of operands.
+    # An inline image has its settings in place of operands.
     value = _number(operands, 0) if isinstance(operands, list) else 0.0
     if operator == b"cm":
         changed = {"matrix": multiply(_matrix(operands), state.matrix)}
@@ -282,7 +282,7 @@ def _change(state: State, operator: bytes, operands: Sequence[Any]) -> State:
 
 
 def _get(value: Any, default: Any = None) -> Any:
-    """What a reference refers to; an empty dictionary where nothing is."""
+    """What a reference points to; an empty dictionary where there is nothing."""
     value = value.get_object() if hasattr(value, "get_object") else value
     if default is not None:
         return value if isinstance(value, list) else default

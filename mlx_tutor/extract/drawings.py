@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 Matrix = tuple[float, float, float, float, float, float]
 Box = tuple[float, float, float, float]
-# In points; more of them on a page are the marks of a plot.
+# In points; if a page has more of them, they are the marks of a plot.
 SMALLEST, LARGEST = 1.0, 25.0
 MOST_SHAPES = 400
-# A rule is thinner, and longer.
+# A rule is thinner, and longer than a bullet.
 THICKEST = 1.6
 PAINTS = frozenset((b"n", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*", b"S", b"s"))
 POINTS = {b"m": 1, b"l": 1, b"c": 3, b"v": 2, b"y": 2}

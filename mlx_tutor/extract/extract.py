@@ -22,15 +22,15 @@ from mlx_tutor.workspace import Course, count_languages, find_language
 
 # Raise it when a reader changes what it returns: then every source is read again.
 EXTRACTOR = 21
-# Kinds of pages that give no text.
+# Kinds of pages without text.
 LOST = ("scanned", "unreadable", "broken")
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Pages of a source without text of their own: those that tesseract read, and those left out of the course.
+    """Pages of a source that hold no text: those that tesseract read, and those left out of the course.
 
-    `unread` are pictures, `unreadable` are set in glyphs without characters, `broken` fail in the reader.
+    `unread` are pictures, `unreadable` have glyphs without characters, `broken` make the reader fail.
     """
 
     source: str
@@ -42,10 +42,10 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """What an extraction came to.
+    """The result of an extraction.
 
     `read` counts files that were opened, `reused` those that had not changed. `languages` are words by language, most
-    first; "" is of files that do not tell theirs.
+    first; "" stands for files whose language is unknown.
     """
 
     documents: int
@@ -142,7 +142,7 @@ def _list_failures(entries: Iterable[dict[str, Any]]) -> tuple[Failure, ...]:
 
 
 def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
-    """Read files in processes of their own, the largest first."""
+    """Read files in worker processes, the largest first."""
     jobs = sorted(paths, key=lambda source: (-_stat(paths[source])["size"], source))
     with closing(read_in_workers([(paths[source], source) for source in jobs], ocr=ocr)) as results:
         for source, result in results:
@@ -175,13 +175,13 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
     try:
         title, sections = read(path)
     except MemoryError:
-        # The process that reads has to end.
+        # The worker must end.
         raise
     except CorpusError as err:
         return {**entry, "reason": str(err)}, None
     except OSError as err:
         return {**entry, "reason": describe_os_error(err)}, None
-    except Exception as err:  # noqa: BLE001 - a fault of a reader costs its file and not the course; -v shows it
+    except Exception as err:  # noqa: BLE001 - a bug in a reader costs one file, not the course; -v shows it
         reason = f"the reader failed ({type(err).__name__}); extract -v shows where"
         return {**entry, "reason": reason, "trace": mend_surrogates(traceback.format_exc())}, None
     if not sections:
@@ -192,7 +192,7 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
 
 
 def _tell_language(entry: dict[str, Any], document: Document | None) -> tuple[dict[str, Any], Document | None]:
-    """Both with the language of the text; here, so that not every process loads the model that tells it."""
+    """Both, with the language of the text; found here, so that not every worker loads the language model."""
     if document is None:
         return entry, None
     language = detect_language(document.prose)
@@ -200,7 +200,7 @@ def _tell_language(entry: dict[str, Any], document: Document | None) -> tuple[di
 
 
 def _stat(path: Path) -> dict[str, int]:
-    """Size and time of a file; -1 where it is gone."""
+    """Size and time of a file; -1 for both if it is gone."""
     try:
         stat = path.stat()
     except OSError:
@@ -209,7 +209,7 @@ def _stat(path: Path) -> dict[str, int]:
 
 
 def _hash_source(path: Path) -> str:
-    """The hash of a file; empty where it cannot be opened."""
+    """The hash of a file; empty if it cannot be opened."""
     with suppress(OSError):
         return hash_file(path)
     return ""
@@ -224,7 +224,7 @@ def _is_unchanged(path: Path, entry: dict[str, Any]) -> bool:
 
 
 def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
-    """The manifest's lines by source; empty when there is none or it does not fit documents.jsonl."""
+    """The manifest's entries by source; empty if there is none or it does not match documents.jsonl."""
     path, rows = course.dataset / "documents.json", course.dataset / "documents.jsonl"
     if not path.is_file() or not rows.is_file():
         return {}
@@ -235,7 +235,7 @@ def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
 
 
 def find_changes(course: Course) -> tuple[str, ...]:
-    """Sources that changed, came or went since the last extraction; all of them before the first."""
+    """Sources that were changed, added or removed since the last extraction; all of them before the first."""
     entries = _read_manifest(course)
     known = list_sources(course).known
     changed = [
@@ -245,7 +245,7 @@ def find_changes(course: Course) -> tuple[str, ...]:
 
 
 def is_extract_current(course: Course) -> bool:
-    """Whether documents.jsonl holds all that the sources say now."""
+    """Whether documents.jsonl matches the sources as they are now."""
     return (course.dataset / "documents.json").is_file() and not find_changes(course)
 
 

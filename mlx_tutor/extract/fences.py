@@ -1,4 +1,4 @@
-"""What stands between the fences of a Markdown block: code of a language, a formula, or prose in a box."""
+"""What a fenced Markdown block holds: code in some language, a formula, or prose in a box."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ENGINES = frozenset(
     "typescript node css scss html dot mermaid perl ruby octave matlab scala haskell rust go lua d3 fortran sas stata "
     "powershell csharp kotlin swift php awk sed asis tikz latex".split()
 )
-# Directives of code, whose language is their argument; the cell of a notebook may name none.
+# Code directives, whose argument is the language; a notebook cell may name none.
 CODE = frozenset(
     ["code", "code-block", "code-cell", "sourcecode", "ipython", "jupyter-execute", "doctest", "exec_code"]
 )
@@ -20,7 +20,7 @@ NO_PROSE = frozenset(
     "image toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
     "csv-table glue margin-image index".split()
 )
-# Directives whose argument is a label and no text.
+# Directives whose argument is a label, not text.
 LABELLED = frozenset(["figure", "figure-md"])
 # Names for the same language.
 SAME = {
@@ -29,19 +29,19 @@ SAME = {
 }  # fmt: skip
 # Options at the head of a directive, `:name: value` or YAML between dashes.
 OPTIONS = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n|[ \t]*---[ \t]*\n(?:.*\n)*?[ \t]*---[ \t]*\n|[ \t]*\n)+")
-# Options at the head of a chunk (`#| echo: false`, `//| x`), and which framework's tab it is in.
+# Options at the head of a chunk (`#| echo: false`, `//| x`), and the framework whose tab it is in.
 CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%tab)\b.*\n?)+")
 
-# Chunks that set a document up and are shown to nobody, and those that only place a picture.
+# Chunks that set up a document and are not shown, and those that only place a picture.
 HIDDEN = re.compile(r"\binclude\s*[=:]\s*(?:FALSE|false|F)\b")
 PICTURES = re.compile(r"\s*(?:knitr::include_graphics\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a fence holds; `language` of code is None where it is not said.
+    """What a fence holds; `language` is None for code that names none.
 
-    `role` is that of prose in an exercise or a solution, whose beginning and end may be two fences.
+    `role` marks prose in an exercise or a solution, which may begin and end with separate fences.
     """
 
     kind: Literal["code", "formula", "prose", "open", "close", "nothing"]
@@ -51,7 +51,7 @@ class Fence:
 
 
 def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
-    """Read the line and the content of a fence; `default` is the language of notebook cells that name none."""
+    """Read the info line and the content of a fence; `default` is the language of notebook cells that name none."""
     info = info.strip()
     if not info.startswith("{"):
         name = re.split(r"[\s{:,;]", info, maxsplit=1)[0].lower()
@@ -83,7 +83,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
     if name in NO_PROSE:
         return Fence("nothing", "")
     if role := read_names([name]):
-        # What a solution is called by is the label of its exercise.
+        # The argument of a solution is the label of its exercise.
         title = "" if role == "solution" else argument
         kind: Literal["open", "close", "prose"] = (
             "open" if name.endswith("-start") else "close" if name.endswith("-end") else "prose"
@@ -93,7 +93,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
 
 
 def name_language(name: str) -> str | None:
-    """One name for each language, in small letters; None for no name."""
+    """One lower-case name for each language; None for an empty name."""
     name = name.strip().lower()
     return SAME.get(name, name) or None
 

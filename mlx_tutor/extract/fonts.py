@@ -1,4 +1,4 @@
-"""The fonts of a PDF: characters and widths of their glyphs, by code.
+"""The fonts of a PDF: the characters and widths of their glyphs, by code.
 
 Names of glyphs: Adobe Glyph List Specification, section 2. Fonts: ISO 32000-2, 9.5 to 9.10.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from mlx_tutor.extract.characters import clean_run
 
-# Stands for a glyph that says nothing about its character.
+# Stands for a glyph whose character is unknown.
 UNREADABLE = "\ufffd"
 BULLET = "\u2022"
 ORNAMENTS = re.compile(r"dingbats|wingdings|webdings|(?:open|star)symbol|marlett", re.IGNORECASE)
@@ -20,12 +20,12 @@ SYMBOL = re.compile(r"^/(?:[A-Z]{6}\+)?Symbol(?:MT|PS)?\b")
 ZAPF = re.compile(r"^/(?:[A-Z]{6}\+)?(?:ITC)?Zapf.?Dingbats")
 MONO = re.compile(r"mono|courier|consol|cmtt|sftt|typewriter|menlo|monaco|\bcode|code\b", re.IGNORECASE)
 BOLD = re.compile(r"bold|black|heavy|semib|demi|cmbx|cmssbx|sfb|-bd|-sb", re.IGNORECASE)
-# They hold integrals alone, under names of other signs.
+# These fonts hold only integrals, under the names of other signs.
 INTEGRALS = re.compile(r"esint\d")
 # Signs of Wingdings that say more than a bullet.
 WINGDINGS = {0x4A: "☺", 0xDF: "←", 0xE0: "→", 0xE8: "→", 0xF0: "⇨", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑"}
-# Adobe's private places: old style digits, small capitals, dotless j, pieces of brackets. The bullet of Helvetica and
-# Times comes out of pypdf as 7f; Word's is Symbol's or Wingdings' in a font of another name.
+# Adobe's private code points: old style digits, small capitals, dotless j, bracket pieces. The bullet of Helvetica and
+# Times comes out of pypdf as 7f; Word's is that of Symbol or Wingdings in a font of another name.
 PRIVATE = str.maketrans(
     {
         **{chr(0xF730 + n): str(n) for n in range(10)},
@@ -38,7 +38,7 @@ PRIVATE = str.maketrans(
 )  # fmt: skip
 
 
-# Names of the American Mathematical Society's fonts that pypdf's list lacks.
+# Glyph names in the fonts of the American Mathematical Society that pypdf's list lacks.
 TEX_NAMES = {
     "squaresmallsolid": "▪", "shiftleft": "↰", "shiftright": "↱", "greaterorsimilar": "≳", "greaterorapproxeql": "⪆",
     "greaterdblequal": "≧", "greaterorequalslant": "⩾", "greaterlessequal": "⋛", "greaterdbleqlless": "⪌",
@@ -54,7 +54,7 @@ TEX_NAMES = {
 
 @dataclass(slots=True)
 class Type:
-    """A font: its characters and widths (in text space, for size 1) by code; `correct` mends what pypdf says."""
+    """A font: its characters and widths (in text space, for size 1) by code; `correct` corrects what pypdf says."""
 
     font: Any
     scale: float
@@ -83,7 +83,7 @@ class Type:
 
 def read_type(resource: Any, scale: float) -> Type:
     """The font of a resource dictionary; `scale` is the width of one of its units in text space."""
-    # pypdf offers no public way to a font's characters and widths; the major version is pinned.
+    # pypdf has no public access to a font's characters and widths; its major version is pinned.
     from pypdf.generic import DictionaryObject, NameObject
     from pypdf.generic._font import Font
 
@@ -95,7 +95,7 @@ def read_type(resource: Any, scale: float) -> Type:
         resource = DictionaryObject(resource)
         resource[NameObject("/BaseFont")] = NameObject(family)
     font = Font.from_font_resource(resource)
-    # Numbers of glyphs are no characters; a map that is a name says that they are.
+    # Glyph numbers are not characters, unless a map given by name says that they are.
     encoding = resource.get("/Encoding", "")
     encoding = encoding.get_object() if hasattr(encoding, "get_object") else encoding
     is_code = isinstance(encoding, str) and encoding not in ("/Identity-H", "/Identity-V")
@@ -110,7 +110,7 @@ def read_type(resource: Any, scale: float) -> Type:
     def correct(code: str, character: str) -> str:
         mapped = font.character_map.get(character)
         if mapped is None and len(code) == 1 and ord(code) in read_names():
-            # Maps leave out signs like sums, and pypdf does not know all names.
+            # Maps leave out signs such as sums, and pypdf does not know all names.
             mapped = f"/{read_names()[ord(code)]}"
         if mapped is None and numbered:
             # Some maps leave out the space.
@@ -124,7 +124,7 @@ def read_type(resource: Any, scale: float) -> Type:
             place = ord(text) & 0xFF if 0xF000 <= ord(text) < 0xF100 else ord(text)
             if is_wingdings and place in WINGDINGS:
                 return WINGDINGS[place]
-            # Without a map, the characters of an ornament are letters that nobody sees.
+            # Without a map, the characters of an ornamental font are letters that nobody sees.
             return BULLET if (ord(text) < 0x250 and not has_map) or is_private(text) else text
         if SYMBOL.search(name) and len(text) == 1 and 0xF020 <= ord(text) < 0xF100:
             return find_symbol(ord(text) & 0xFF)
@@ -134,7 +134,7 @@ def read_type(resource: Any, scale: float) -> Type:
 
 
 def _read_program(resource: Any) -> dict[int, str]:
-    """The names of glyphs by code that the program of a font of Type 1 holds in clear text; empty for others."""
+    """The glyph names by code that a Type 1 font program holds in clear text; empty for other fonts."""
     descriptor = resource.get("/FontDescriptor")
     descriptor = descriptor.get_object() if descriptor is not None else {}
     if resource.get("/Subtype") != "/Type1" or "/FontFile" not in descriptor:
@@ -145,14 +145,14 @@ def _read_program(resource: Any) -> dict[int, str]:
 
 
 def find_symbol(code: int) -> str:
-    """The character at a code of the font Symbol."""
+    """The character at a code of the Symbol font."""
     from pypdf._codecs import charset_encoding
 
     return clean_glyph(charset_encoding["/Symbol"][code])
 
 
 def find_character(name: str) -> str:
-    """The characters that the name of a glyph says ("/f_i.alt" says "fi"); UNREADABLE for each part that says none."""
+    """The characters that a glyph name stands for ("/f_i.alt": "fi"); UNREADABLE for each part that names none."""
     from pypdf._codecs.adobe_glyphs import adobe_glyphs
 
     parts = name.removeprefix("/").split(".")[0].split("_")
@@ -170,10 +170,10 @@ def _read_number(name: str) -> str:
 
 
 def is_private(character: str) -> bool:
-    """Whether a character has no meaning of its own: a private one, a control, an unassigned one."""
+    """Whether a character has no meaning of its own: private, control or unassigned."""
     return unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs")
 
 
 def clean_glyph(text: str) -> str:
-    """The characters of a glyph, with UNREADABLE for those that mean nothing outside of their font."""
+    """The characters of a glyph, with UNREADABLE for those that mean nothing outside their font."""
     return "".join(UNREADABLE if is_private(character) else character for character in text.translate(PRIVATE))

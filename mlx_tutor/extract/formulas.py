@@ -1,4 +1,4 @@
-"""Fractions, roots and limits of sums: formulas that stand above each other, written on one line."""
+"""Fractions, roots and sums with limits: formulas in two dimensions, written on one line."""
 
 import re
 from collections import Counter
@@ -14,19 +14,19 @@ OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
 INTEGRALS = "∫∬∭∮"
 NAMES = frozenset(("lim", "max", "min", "sup", "inf", "arg max", "arg min"))
 WORD = re.compile(r"[^\W\d_]{4,}")
-# What needs no brackets above or below a line: a number, a letter with its power, a function of something.
+# What needs no brackets as numerator or denominator: a number, a letter with its power, a function call.
 PLAIN = re.compile(r"(?:[\w.,′!∂∇∆]|[\^_](?:\w|\{[^{}]*\}))+(?:\([^()]*\))?|√?\([^()]*\)|√\w")
 
 
 def compose_formulas(runs: Sequence[Run], bars: Sequence[Box]) -> list[Run]:
-    """The runs of an upright page, with each sum and its limits, fraction, root and matrix as one of them.
+    """The runs of an upright page, with each sum and its limits, each fraction, root and matrix as one run.
 
     Args:
         runs: In the order in which the page draws them.
-        bars: Thin rules of the page: lines of fractions and roots, and others.
+        bars: Thin rules of the page: those of fractions and roots, and others.
     """
     composed = compose_matrices(_compose_limits(list(runs), bars), bars)
-    # Fractions inside of fractions have the shorter lines.
+    # A fraction inside another has the shorter bar.
     for bar in sorted(bars, key=lambda bar: bar[2] - bar[0]):
         composed = _compose_root(composed, bar) or _compose_fraction(composed, bar) or composed
     return compose_matrices(composed)
@@ -38,7 +38,7 @@ def _compose_limits(runs: list[Run], bars: Sequence[Box]) -> list[Run]:
         sizes[run.size] += len(run.text)
     for operator in [run for run in runs if run.text.strip() in OPERATORS | NAMES and run.turn == 0]:
         size = operator.size
-        # The sign may be of a larger type than the text; scripts may be more than letters.
+        # The sign may be larger than the text, and a script may be more than a letter.
         body = max((other for other, count in sizes.items() if count >= 0.2 * sizes.total()), default=size)
         script = 0.85 * min(size, body)
         small = [run for run in runs if run.turn == 0 and run.size <= script]
@@ -65,7 +65,7 @@ def _compose_limits(runs: list[Run], bars: Sequence[Box]) -> list[Run]:
 
 
 def _find_limit(operator: Run, runs: Sequence[Run]) -> list[Run]:
-    """Those that stand on one line, without gaps, with the operator in their middle."""
+    """Those on one line, without gaps, centred on the operator."""
     size, middle = operator.size, (operator.x + operator.end) / 2
     near = [run for run in runs if operator.x - 2 * size < run.x and run.end < operator.end + 2 * size]
     for first in sorted(near, key=lambda run: abs((run.x + run.end) / 2 - middle)):
@@ -76,7 +76,7 @@ def _find_limit(operator: Run, runs: Sequence[Run]) -> list[Run]:
 
 
 def _find_scripts(operator: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    """Those above and below at the right of an operator, as in a line of text."""
+    """Those above and below to the right of an operator, as in a line of text."""
     size, start = operator.size, operator.end - 0.3 * operator.size
     # Large integrals slant, and hang far down.
     deepest, furthest = (2.7, 0.6) if operator.text.strip() in INTEGRALS else (1.5, 0.3)
@@ -92,7 +92,7 @@ def _find_scripts(operator: Run, runs: Sequence[Run]) -> tuple[list[Run], list[R
 
 
 def _grow(first: Run, runs: Sequence[Run], size: float) -> list[Run]:
-    """A run and those that go on to its left and right on its line."""
+    """A run and those that continue it to the left and right on its line."""
     row = sorted((run for run in runs if abs(run.y - first.y) < 0.35 * size), key=lambda run: run.x)
     start = end = next(i for i, run in enumerate(row) if run is first)
     while start and row[start].x - row[start - 1].end < 0.3 * size:
@@ -103,11 +103,11 @@ def _grow(first: Run, runs: Sequence[Run], size: float) -> list[Run]:
 
 
 def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box], width: float) -> float:
-    """The height of what follows an operator: TeX hangs large signs, `width` points wide, from another one."""
+    """The height of what follows an operator: TeX hangs large signs, `width` points wide, from another height."""
     size = operator.size
     for left, bottom, _, _ in bars:
         if -0.3 * size < left - operator.end < 0.8 * size and -0.2 * size < operator.y - bottom < 1.6 * size:
-            # A fraction, whose line stands above the height of the formula.
+            # A fraction, whose bar is above the baseline of the formula.
             return bottom - 0.25 * size
     following = [
         run
@@ -119,14 +119,14 @@ def _find_height(operator: Run, runs: Sequence[Run], bars: Sequence[Box], width:
     ]
     nearest = min(following, key=lambda run: run.x, default=operator)
     if nearest.text.strip() in SIGNS and nearest.y > operator.y:
-        # A tall bracket hangs too. The sign stands around the middle of the formula; the large one is wider.
+        # A tall bracket hangs too. The sign is centred on the formula; the large one is wider.
         return operator.y - (0.95 if width > 1.2 * size else 0.75) * size
     following = [run for run in following if operator.y - run.y > -0.2 * size]
     return min(following, key=lambda run: run.x, default=operator).y
 
 
 def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
-    """The runs with those above and below a bar as one; None where the bar is none of a fraction."""
+    """The runs, with those above and below a bar as one; None if the bar is not that of a fraction."""
     left, bottom, right, _ = bar
     inside = [run for run in runs if run.turn == 0 and left - 1.5 < run.x and run.end < right + 1.5]
     tallest = max((run.size for run in inside), default=0.0)
@@ -134,7 +134,7 @@ def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
     below = [run for run in inside if 0.35 * run.size < bottom - run.y < 1.5 * run.size]
     if not above or not below:
         return None
-    # What stands further away is another line.
+    # What is further away is another line.
     size = max(run.size for run in above + below)
     lowest, highest = min(run.y for run in above), max(run.y for run in below)
     above = [run for run in above if run.y < lowest + 0.8 * size]
@@ -162,7 +162,7 @@ def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
     ]
     texts = [join_runs(sorted(part, key=lambda run: run.x)).strip() for part in (above, below)]
     if not beside and (WORD.search(" ".join(texts)) or max(map(len, texts)) > 12):
-        # Rules of tables and lines under words have no formula beside them.
+        # Table rules and underlines have no formula beside them.
         return None
     text = "/".join(part if PLAIN.fullmatch(part) else f"({part})" for part in texts)
     main = max(beside, key=lambda run: run.size, default=None)
@@ -172,7 +172,7 @@ def _compose_fraction(runs: Sequence[Run], bar: Box) -> list[Run] | None:
 
 
 def _compose_root(runs: Sequence[Run], bar: Box) -> list[Run] | None:
-    """The runs with a root and what stands below its bar as one; None where there is no root."""
+    """The runs, with a root and what is below its bar as one; None if there is no root."""
     left, bottom, right, _ = bar
     signs = [run for run in runs if run.text.strip() == "√" and abs(run.end - left) < 1.5 and run.turn == 0]
     inside = [run for run in runs if run.turn == 0 and left - 1 < run.x and run.end < right + 1.5]
@@ -182,7 +182,7 @@ def _compose_root(runs: Sequence[Run], bar: Box) -> list[Run] | None:
     sign = min(signs, key=lambda run: abs(run.y - bottom))
     text = join_runs(sorted(content, key=lambda run: run.x)).strip()
     if not any(character.isalnum() for character in text):
-        # Large brackets hang from the bar; what they hold stands further down.
+        # Large brackets hang from the bar; what they enclose is further down.
         return None
     main = max(content, key=lambda run: run.size)
     text = f"√{text}" if len(text) == 1 else f"√({text})"
@@ -190,7 +190,7 @@ def _compose_root(runs: Sequence[Run], bar: Box) -> list[Run] | None:
 
 
 def _put(runs: Sequence[Run], parts: Sequence[Run], whole: Run) -> list[Run]:
-    """The runs with one in place of several, where the first of them stands."""
+    """The runs with one in place of several, at the position of the first of them."""
     known = {id(part) for part in parts}
     first = next(i for i, run in enumerate(runs) if id(run) in known)
     return [whole if i == first else run for i, run in enumerate(runs) if i == first or id(run) not in known]

@@ -14,12 +14,12 @@ WORD = re.compile(r"[^\W\d_]{3,}|\b[A-Z]{2}\b|[\u3040-\u9fff\uac00-\ud7af]{2}")
 
 
 def find_headings(lines: Sequence[Line], body: float, outline: Sequence[tuple[int, int, str]]) -> list[int | None]:
-    """The level of each line that is (part of) a heading: by the outline where it stands there, else by its type."""
+    """The level of each line that is (part of) a heading: from the outline if listed there, else from its type."""
     keys = [_heading_key(line, body) for line in lines]
     listed = _find_listed(lines, outline)
     _drop_front_matter(lines, keys, listed)
     for i, line in enumerate(lines):
-        # In a row of a table without lines, bold cells are no headings.
+        # Bold cells in a row of a table without rules are not headings.
         beside = [other for other in lines[max(0, i - 2) : i + 3] if other is not line and other.page == line.page]
         if keys[i][1] and any(abs(other.y - line.y) < 0.5 * line.size for other in beside):
             keys[i] = NO_HEADING
@@ -36,7 +36,7 @@ def find_headings(lines: Sequence[Line], body: float, outline: Sequence[tuple[in
 
 
 def _drop_front_matter(lines: Sequence[Line], keys: list[tuple[float, bool]], listed: dict[int, int]) -> None:
-    """Authors and dates below a title are no headings: type that stands nowhere else, with no text below it."""
+    """Drop authors and dates below a title: their type is used nowhere else, and no text follows."""
     first = range(1, min(10, len(lines) - 1))
     for key in {keys[i] for i in first if keys[i][0] > 0}:
         places = [i for i, other in enumerate(keys) if other == key]
@@ -53,7 +53,7 @@ def _drop_front_matter(lines: Sequence[Line], keys: list[tuple[float, bool]], li
 
 
 def _find_listed(lines: Sequence[Line], outline: Sequence[tuple[int, int, str]]) -> dict[int, int]:
-    """The lines that are titles of the outline, with their depth; a title may take up to three lines."""
+    """The lines that are titles in the outline, with their depth; a title may take up to three lines."""
     titles = {(page, _squeeze(title)): depth for depth, page, title in outline if _squeeze(title)}
     listed: dict[int, int] = {}
     for i, line in enumerate(lines):
@@ -68,7 +68,7 @@ def _find_listed(lines: Sequence[Line], outline: Sequence[tuple[int, int, str]])
 
 
 def _squeeze(text: str) -> str:
-    """Letters and digits alone, without a number of a section in front."""
+    """Letters and digits only, without a section number in front."""
     text = re.sub(
         r"^(?:chapter|section|part|appendix)?\s*(?:\d+|[A-Z]\b|[IVX]+\b)(?:\.\d+)*[.:]?\s+", "", text, flags=re.I
     )
@@ -78,7 +78,7 @@ def _squeeze(text: str) -> str:
 def _heading_key(line: Line, body: float) -> tuple[float, bool]:
     """What sets a heading apart: larger type, or a short bold line of the body's size."""
     letters = sum(c.isalpha() for c in line.text)
-    # Large brackets and sums of formulas are no headings.
+    # Large brackets and sum signs are not headings.
     is_words = bool(WORD.search(line.text)) and 2 * letters > len(line.text.replace(" ", "")) and len(line.text) < 200
     if line.kind != "text" or not is_words or BULLET.match(line.text):
         return NO_HEADING

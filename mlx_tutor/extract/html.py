@@ -20,17 +20,17 @@ from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import mend_surrogates
 from mlx_tutor.records import Block, Section
 
-# Elements whose content is not for readers of a course.
+# Elements whose content is not meant for readers.
 DROPPED = frozenset(
     "script style head template noscript nav iframe object svg canvas audio video button input select textarea".split()
 )
-# What stands around the text of a page.
+# What surrounds the text of a page.
 FRAME_ROLES = frozenset(["navigation", "banner", "search", "contentinfo"])
 FRAME_CLASSES = frozenset(
     "breadcrumb breadcrumbs wy-breadcrumbs pagination pager prev-next-area prev-next-footer bd-sidebar sphinxsidebar "
     "toctree-wrapper skip-link edit-this-page navbar page-toc quarto-title-breadcrumbs nav-footer md-footer".split()
 )
-# Elements that stand in a line of text.
+# Inline elements.
 INLINE = frozenset(
     "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark math nobr q ruby s samp "
     "small span strike strong sub sup time tt u var wbr".split()
@@ -41,12 +41,12 @@ BLOCKS = frozenset(
     "summary table tbody td tfoot th thead title tr ul".split()
 )
 KNOWN = DROPPED | INLINE | BLOCKS | frozenset("area base col colgroup embed link map meta param source track".split())
-# Elements inside elements; what is deeper is plain text.
+# Nesting depth; what is deeper becomes plain text.
 DEEPEST = 150
-# Elements that a text about sets and types may seem to open.
+# Tags that a text about sets and types may seem to open.
 LETTERS = frozenset("abiqsu")
 TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)((?:\s[^<>]*|/)?)>")
-# Links of a footnote to its place and back, and of a heading to itself.
+# Links between a footnote and its mark, and from a heading to itself.
 BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|[↑↩¶#§*†‡]\ufe0e?|")
 CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w-]{2,30})", re.IGNORECASE)
 LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|brush:\s*)([\w+#.-]+)")
@@ -64,7 +64,7 @@ def read_html(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def decode_html(data: bytes) -> str:
-    """The text of a page, in the encoding that it names itself."""
+    """The text of a page, in the encoding that the page names."""
     named = CHARSET.search(data[:4096])
     return decode_bytes(data, named[1].decode("ascii") if named else "")
 
@@ -80,17 +80,17 @@ def add_html(
 ) -> str:
     """Add the headings and blocks of HTML; returns its title, "" where it has none.
 
-    `finish` and `finish_code` have the last word on text and on code; `page` and `cell` go to the blocks.
+    `finish` and `finish_code` are applied to text and code last; `page` and `cell` are set on the blocks.
     """
     from lxml import html as parser
     from lxml.etree import ParserError
 
-    # XML declarations name encodings of bytes; characters of no use break the parser off.
+    # XML declarations name the encoding of bytes, and control characters make the parser stop.
     clean = re.sub(r"\A\s*<\?xml[^>]*\?>", "", re.sub(r"[\x00-\x08\x0b\x0e-\x1f]", "", mend_surrogates(html)))
     try:
         root = parser.document_fromstring(clean, parser=parser.HTMLParser(huge_tree=True, remove_comments=True))
     except ParserError:
-        # Nothing but comments and blanks.
+        # Only comments and blanks.
         return ""
     title = " ".join((root.findtext("head/title") or "").split())
     walker = _Walker(builder, page, cell, finish, finish_code)
@@ -100,7 +100,7 @@ def add_html(
 
 
 def escape_unknown_tags(html: str, closed: Set[str]) -> str:
-    """`vector<int>` and `a<b>c` are text and no tags: an unknown name, or a letter, that is not among `closed`."""
+    """`vector<int>` and `a<b>c` are text, not tags: an unknown name, or a letter, that is not among `closed`."""
 
     def escape(match: re.Match[str]) -> str:
         slash, name, rest = match[1], match[2].lower(), match[3]
@@ -112,13 +112,13 @@ def escape_unknown_tags(html: str, closed: Set[str]) -> str:
 
 
 def is_frame(element: Any) -> bool:
-    """Whether an element is a part of the site around the page, after its role or its class."""
+    """Whether an element belongs to the site around the page, by its role or class."""
     return element.get("role") in FRAME_ROLES or not FRAME_CLASSES.isdisjoint((element.get("class") or "").split())
 
 
 @dataclass(slots=True)
 class _List:
-    """A list that is open: the number of its next item (0: bullets), and the lines so far."""
+    """An open list: the number of its next item (0: bullets), and its lines so far."""
 
     number: int
     marker: str = ""
@@ -126,7 +126,7 @@ class _List:
 
 @dataclass(slots=True)
 class _Walker:
-    """Collects text until an element ends it; lists are one block with a line for each item."""
+    """Collects text until an element ends it; a list is one block with a line for each item."""
 
     builder: SectionBuilder
     page: int | None
@@ -139,13 +139,13 @@ class _Walker:
     depth: int = 0
     # What the next paragraph explains.
     term: str = ""
-    # Whether the list that is open only lists places on its own page.
+    # Whether the open list only links to places on its own page.
     is_contents: bool = True
-    # The exercise or solution that is open.
+    # The open exercise or solution.
     role: str | None = None
 
     def walk(self, element: Any) -> None:
-        """Add an element and what it contains, without the text behind it."""
+        """Add an element and what it contains, without the text after it."""
         name = element.tag if isinstance(element.tag, str) else ""
         if not name or name in DROPPED or is_frame(element):
             return
@@ -173,7 +173,7 @@ class _Walker:
             self._end_text()
 
     def _walk_role(self, element: Any, kind: str) -> None:
-        """An exercise, or the solution of the last one; what only says so is left out."""
+        """Add an exercise, or the solution of the last one; a title that says nothing else is left out."""
         self.flush()
         self.builder.exercises += kind == "exercise"
         before, self.role = self.role, f"{kind} {self.builder.exercises}"
@@ -234,7 +234,7 @@ class _Walker:
         name = child.tag if isinstance(child.tag, str) else ""
         if not name or name in DROPPED:
             return ""
-        # A block inside a line, as a `<div>` in a link, is text beside the rest.
+        # A block inside a line, such as a `<div>` in a link, is part of its text.
         return self._write_inline(child, name) if name in INLINE else f" {self._write_inline(child, name)} "
 
     def _take_text(self, *, keep_links: bool = False) -> str:
@@ -242,7 +242,7 @@ class _Walker:
         return clean_spaces(text if keep_links else LINKS.sub("", text))
 
     def _end_text(self) -> None:
-        """What was collected is a paragraph, or a line of a list."""
+        """Make the collected text a paragraph, or a line of a list."""
         marked = self._take_text(keep_links=True)
         text = LINKS.sub("", marked)
         if not text or is_navigation(marked):
@@ -257,14 +257,14 @@ class _Walker:
         current.marker = ""
 
     def flush(self) -> None:
-        """End the paragraph or the list that is open."""
+        """End the open paragraph or list."""
         self._end_text()
         if self.lines:
             lines, self.lines = self.lines, []
             is_contents, self.is_contents = self.is_contents, True
             if is_contents and len(lines) > 1:
                 return
-            # What goes on below code inside of an item begins a block.
+            # Text after code inside an item begins a block.
             self._add("text", dedent("\n".join(lines)).lstrip(" "))
 
     def _add(self, kind: Any, text: str, language: str | None = None) -> None:
@@ -324,7 +324,7 @@ class _Walker:
             self.flush()
 
     def _read_rows(self, table: Any) -> list[list[str]]:
-        """The cells; one that spans rows or columns stands in the first column of each row."""
+        """The cells; a cell that spans rows or columns goes into the first column of each of its rows."""
         rows: list[list[str]] = []
         spans: dict[int, tuple[int, str]] = {}
         for row in table.iter("tr"):
@@ -357,14 +357,14 @@ SPANS = ("colspan", "rowspan")
 
 
 def write_script(sign: str, text: str) -> str:
-    """`10^3` and `H_2` for raised and lowered text; the letters of `1st` stay as they are."""
+    """`10^3` and `H_2` for superscripts and subscripts; the letters of `1st` stay as they are."""
     if not text or (sign == "^" and re.fullmatch(r"(?:st|nd|rd|th|er|e|re|o|a|TM|SM|®|™)", text)):
         return text
     return f"{sign}{text}" if re.fullmatch(r"[\w.*+-]+|" + "\ue000\\d+\ue001", text) else f"{sign}({text})"
 
 
 def find_language(element: Any) -> str | None:
-    """The language that a `<pre>`, its `<code>` or the frame around it is of."""
+    """The language that a `<pre>`, its `<code>` or the element around it names."""
     around = [element, *element.iter("code"), *list(element.iterancestors())[:2]]
     for each in around:
         if (name := each.get("data-lang") or each.get("data-language")) or (
@@ -375,13 +375,13 @@ def find_language(element: Any) -> str | None:
 
 
 def clean_spaces(text: str) -> str:
-    """One line; no blank before a sign of punctuation from which something was taken away."""
+    """The text on one line, without a blank before punctuation where something was removed."""
 
     def join(match: re.Match[str]) -> str:
         gap = match[0]
         follows = text[match.end() : match.end() + 1]
         return " " if gap.strip(GONE) and not (GONE in gap and follows in ".,;:)") else ""
 
-    # Brackets around a citation go with it.
+    # Brackets around a removed citation are removed too.
     text = re.sub(rf"\(\s*{GONE}\s*\)", GONE, text)
     return re.sub(rf"[\s{GONE}]+", join, text).strip()

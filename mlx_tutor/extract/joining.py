@@ -1,4 +1,4 @@
-"""Joining lines to text: hyphenated words made whole; items, table rows and code on lines of their own."""
+"""Joining lines into text: hyphenated words are made whole; items, table rows and code keep their own lines."""
 
 import re
 from collections import Counter
@@ -10,13 +10,13 @@ from mlx_tutor.extract.segments import Line
 
 BULLET = re.compile(rf"^(?:[{CLEAR_BULLETS}]\s*|(?:[{BULLETS}]|o(?= [A-Z]))\s+)(?=\S)")
 NUMBERED = re.compile(r"^(?:\(?\d{1,2}[.)]|\[\d{1,3}\]|\(?[a-z][.)])\s+(?=\S)")
-# A soft or typographic hyphen at the end of a line was put there by hyphenation and by nothing else.
+# A soft or typographic hyphen at the end of a line can only come from hyphenation.
 SOFT_HYPHENS = "\u00ad\u2010"
 URL = re.compile(r"(?:https?://|www\.)\S*$")
 
 
 def count_words(lines: Sequence[Line]) -> Counter[str]:
-    """Words of the document that no line end cuts, in lower case: the dictionary for undoing hyphenation."""
+    """Words of the document that no line end divides, in lower case: the dictionary for undoing hyphenation."""
     words: Counter[str] = Counter()
     for line in lines:
         inner = line.text.lower().split()
@@ -28,7 +28,7 @@ def count_words(lines: Sequence[Line]) -> Counter[str]:
 
 
 def join_paragraph(lines: Sequence[Line], vocabulary: Counter[str]) -> str:
-    """The lines as one paragraph; items of a list keep lines of their own, each with "- " or its number."""
+    """The lines as one paragraph; list items keep their own lines, each with "- " or its number."""
     text = ""
     for line in lines:
         if match := BULLET.match(line.text):
@@ -43,7 +43,7 @@ def join_paragraph(lines: Sequence[Line], vocabulary: Counter[str]) -> str:
 
 
 def join_code(lines: Sequence[Line]) -> str:
-    """Lines of code with the indentation and the blank lines that the page shows."""
+    """Lines of code with the indentation and blank lines that the page shows."""
     left = min(line.x for line in lines)
     step = min((a.y - b.y for a, b in pairwise(lines)), default=0.0)
     text = ""
@@ -55,7 +55,7 @@ def join_code(lines: Sequence[Line]) -> str:
 
 
 def join_table(line: Line, vocabulary: Counter[str]) -> str:
-    """A table in Markdown; its first row is the head."""
+    """A table in Markdown; its first row is the header."""
     rows = []
     for row in line.rows:
         cells = []
@@ -69,15 +69,15 @@ def join_table(line: Line, vocabulary: Counter[str]) -> str:
 
 
 def join_words(text: str, following: str, vocabulary: Counter[str]) -> str:
-    """`text` and the next line; a word cut by a hyphen is made whole, a hyphenated word keeps its hyphen."""
+    """`text` and the next line; a word divided by a hyphen is made whole, a compound keeps its hyphen."""
     if text[-1:] in SOFT_HYPHENS and following[:1].isalpha():
         return text[:-1] + following
     if re.search(r"\S[/–—]$", text) or re.match(r"[–—]\w", following) or (URL.search(text) and text[-1] in "-._=&?#%:"):
-        # Addresses, ratios and "Texas–based" have no space there.
+        # Addresses, ratios and "Texas–based" have no space at the line end.
         return text + following
     match = re.search(r"([^\W\d_]+)-$", text)
     if not match or not following[:1].isalpha():
-        # A dash or a formula's minus at the end of a line.
+        # A dash or a minus sign at the end of a line.
         keep = text.endswith("-") and len(text) > 1 and text[-2].isalnum() and following[:1].isalnum()
         return text + following if keep else f"{text} {following}"
     left = match[1].lower()
@@ -95,5 +95,5 @@ def is_one_word(left: str, right: str, vocabulary: Counter[str]) -> bool:
     whole, hyphenated = vocabulary[left + right], vocabulary[f"{left}-{right}"]
     if whole or hyphenated:
         return whole >= hyphenated
-    # Two words that both stand alone elsewhere are a compound: well-known, cost-benefit.
+    # Two words that both occur alone elsewhere are a compound: well-known, cost-benefit.
     return not (vocabulary[left] and vocabulary[right] and len(left) > 2 and len(right) > 2)

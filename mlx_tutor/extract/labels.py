@@ -7,16 +7,16 @@ from dataclasses import replace
 from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.segments import Line
 
-# What may stand alone to the left of an item; what is never a sign of a text needs no space after it.
+# What may stand alone to the left of an item; signs that never occur in text need no space after them.
 CLEAR_BULLETS = "•●▪■‣★✦✶✱✲❖◆♦⬥◼◾❏❐❑❒⚫⬤◉◎❍▶►▸➤➢➣"
-# A glyph without a character that stands alone there is one too.
+# So may a glyph without a character.
 BULLETS = CLEAR_BULLETS + "\ufffd◦∙·○–—*∗⋆☆◇◊□▫◻◽▹▷▻➔⁃»-"
 LABEL = re.compile(rf"(?:[{BULLETS}]|\(?(?:\d{{1,2}}|[A-Za-z]|[ivx]{{1,4}})[.)]|\[\d{{1,3}}\])")
 BEGINS_ITEM = re.compile(rf"{LABEL.pattern}\s")
 
 
 def attach_labels(segments: Sequence[Line]) -> list[Line]:
-    """Segments with bullets and item numbers before the text that they stand beside."""
+    """Segments with bullets and item numbers joined to the text beside them."""
     kept = [segment for segment in segments if segment.text]
     for label in [segment for segment in kept if segment.kind == "text" and LABEL.fullmatch(segment.text)]:
         beside = [
@@ -35,9 +35,9 @@ def attach_labels(segments: Sequence[Line]) -> list[Line]:
 
 
 def attach_shapes(segments: Sequence[Line], shapes: Sequence[Box]) -> list[Line]:
-    """Segments with a bullet before those that a small shape stands before, and a point after a number inside of one.
+    """Segments with a bullet for each small shape in front of them, and a full stop after a number inside a shape.
 
-    A shape is a bullet when it stands at the height of the letters, close to the first of them, with no text before it.
+    A shape is a bullet if it is at the height of the letters, close to the first of them, with no text before it.
     """
     kept = list(segments)
     for box in shapes:
@@ -48,7 +48,7 @@ def attach_shapes(segments: Sequence[Line], shapes: Sequence[Box]) -> list[Line]
 
 
 def _mark(item: Line, box: Box, segments: Sequence[Line]) -> Line | None:
-    """A segment with what a shape makes of it; None where the shape has nothing to do with it."""
+    """A segment with the label that a shape gives it; None if the shape does not belong to it."""
     left, bottom, right, top = box
     if not item.y - 0.2 * item.size < (bottom + top) / 2 < item.y + 0.9 * item.size:
         return None
@@ -63,7 +63,7 @@ def _mark(item: Line, box: Box, segments: Sequence[Line]) -> Line | None:
 
 
 def _stands_before(left: float, item: Line, segments: Sequence[Line]) -> bool:
-    """Whether text stands before `left`, close to it, on the line of a segment."""
+    """Whether there is text just before `left` on the line of a segment."""
     return any(
         other is not item
         and abs(other.y - item.y) < 0.6 * item.size

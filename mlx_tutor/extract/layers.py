@@ -18,7 +18,7 @@ class Layers:
             self.off |= {_number(group) for group in _list(properties, "/OCGs")} - on
 
     def is_hidden(self, raw: Any) -> bool:
-        """Whether a group, or a membership in groups, is not shown; `raw` is the reference to it."""
+        """Whether a group, or a membership in groups, is hidden; `raw` is the reference to it."""
         if not self.off or raw is None:
             return False
         if _number(raw) in self.off:
@@ -62,7 +62,7 @@ def _list(holder: Any, key: str) -> list[Any]:
 
 
 def _number(raw: Any) -> int:
-    """The number of the object that a reference names; one of its own for what is no reference."""
+    """The number of the object that a reference points to; a number of its own for anything else."""
     number = getattr(raw, "idnum", None)
     if number is None:
         number = getattr(getattr(raw, "indirect_reference", None), "idnum", None)

@@ -1,7 +1,7 @@
-"""Runs of a page to printed lines and tables, in reading order.
+"""The runs of a page as printed lines and tables, in reading order.
 
-The order is that in which the page draws, mended where it is known to differ: bullets drawn after their items,
-columns drawn line by line across the page, text along the margin.
+The order is that in which the page draws, corrected where it is known to differ: bullets drawn after their items,
+columns drawn line by line across the page, text in the margin.
 """
 
 import re
@@ -18,7 +18,7 @@ from mlx_tutor.extract.margins import drop_line_numbers
 from mlx_tutor.extract.segments import Line, join_segments, make_segments
 from mlx_tutor.extract.tables import find_tables
 
-# Share of the page's height at either end where running headers and footers stand.
+# Share of the page's height, at top and bottom, for running headers and footers.
 EDGE = 0.1
 PAGE_NUMBER = re.compile(
     r"(?:page\s*)?[-–—|\s]*(?:\d{1,4}|[ivxlc]{1,6})(?:\s*(?:/|of)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE
@@ -55,27 +55,27 @@ def make_lines(
 def drop_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     """Pages without running headers, footers and page numbers.
 
-    A line at the edge of a page runs when the same words, digits aside, stand at the same height on several
-    pages; a bare page number counts on a single page.
+    A line at the edge of a page is a running line if the same words, digits aside, are at the same height on several
+    pages; a bare page number counts even on a single page.
     """
     places: Counter[tuple[str, int]] = Counter()
     edges = [[line for line in page if _is_at_edge(line, page)] for page in pages]
     for edge in edges:
         places.update({_place(line) for line in edge})
     filled = sum(1 for page in pages if page)
-    # Left and right pages may differ, so a third of the pages is enough in a long document.
+    # Left and right pages may differ, so in a long document a third of the pages is enough.
     enough = 2 if filled < 6 else max(3, filled // 3)
     kept = []
     for page, edge in zip(pages, edges, strict=True):
         running = [line for line in edge if places[_place(line)] >= enough]
         running += [line for line in page if PAGE_NUMBER.fullmatch(line.text) and _is_page_number(line, page)]
         kept.append([line for line in page if line not in running])
-    # Pages that say the same and nothing else have a text, not a header.
+    # On pages that hold nothing else, the line is the text, not a header.
     return kept if any(kept) else [list(page) for page in pages]
 
 
 def _is_page_number(line: Line, page: Sequence[Line]) -> bool:
-    """Whether a number stands alone above or below all else, where page numbers stand."""
+    """Whether a number stands alone above or below everything else, where page numbers are."""
     others = [other.y for other in page if other is not line and abs(other.y - line.y) > 0.5 * line.size]
     alone = not others or line.y < min(others) - 1.2 * line.size or line.y > max(others) + 1.2 * line.size
     return (alone or _is_at_edge(line, page)) and not 2 * EDGE * line.height < line.y < (1 - 2 * EDGE) * line.height

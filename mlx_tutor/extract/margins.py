@@ -1,4 +1,4 @@
-"""Line numbers beside a text or a listing, which are left out."""
+"""Leaving out line numbers beside a text or a listing."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from mlx_tutor.extract.segments import Line
 
 NUMBER = re.compile(r"\d{1,4}")
-# Fewer numbers are a list, or rows of a table.
+# Fewer numbers are those of a list or of table rows.
 LEAST_NUMBERS, LEAST_NUMBERS_CODE = 5, 3
 STEPS = (1, 2, 3, 5, 10)
 
 
 def drop_line_numbers(segments: Sequence[Line]) -> list[Line]:
-    """Segments of a page without the numbers that count its lines.
+    """The segments of a page without line numbers.
 
-    Such numbers stand below each other outside of the text, grow by one step, and most lines between them have one.
+    Line numbers are in a column outside the text, grow by a constant step, and most lines between them have one.
     A table whose rows are numbered has cells beside its numbers, not lines of text.
     """
     numbers = [segment for segment in segments if NUMBER.fullmatch(segment.text)]
@@ -29,7 +29,7 @@ def drop_line_numbers(segments: Sequence[Line]) -> list[Line]:
 
 
 def _find_columns(numbers: Sequence[Line]) -> Iterator[list[Line]]:
-    """Numbers that agree in their left or their right end, from the top; the larger of two groups that share some."""
+    """Numbers aligned at the left or the right, from the top; of two groups that overlap, the larger."""
     for end in ("end", "x"):
         left = sorted(numbers, key=lambda number: float(getattr(number, end)))
         group: list[Line] = []
@@ -43,7 +43,7 @@ def _find_columns(numbers: Sequence[Line]) -> Iterator[list[Line]]:
 
 
 def _find_sequences(column: Sequence[Line]) -> Iterator[list[Line]]:
-    """Runs of numbers that grow by one step; a listing begins again."""
+    """Sequences of numbers that grow by a constant step; each listing begins a new one."""
     sequence: list[Line] = []
     for number in column:
         if len(sequence) > 1:
@@ -63,7 +63,7 @@ def _counts_lines(numbers: Sequence[Line], segments: Sequence[Line]) -> bool:
     known = {id(number) for number in numbers}
     others = [other for other in segments if id(other) not in known and bottom < other.y < top and other.text]
     left, right = min(number.x for number in numbers), max(number.end for number in numbers)
-    # They stand in a strip that is theirs: left of the text, in the gap between columns, or right of the text.
+    # They have a strip to themselves: left of the text, between columns, or right of the text.
     after, before = [other for other in others if other.x > right], [other for other in others if other.end < left]
     if len(after) + len(before) < len(others):
         return False

@@ -1,4 +1,4 @@
-"""Reading Markdown, with the dialects that lectures are written in (MyST, Quarto, Obsidian, Jekyll, d2l)."""
+"""Reading Markdown, in the dialects used for lectures (MyST, Quarto, Obsidian, Jekyll, d2l)."""
 
 import json
 import re
@@ -23,16 +23,16 @@ from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_text
 from mlx_tutor.records import Section
 
-# YAML between lines of dashes, TOML between plus signs; JSON at the beginning is read by its own decoder.
+# YAML between lines of dashes, TOML between plus signs; leading JSON is found by its decoder.
 FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)\n?^(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 YAML_LINE = re.compile(r"\s|#|$|- |[\w.-]+\s*:")
-# References that have no text of their own.
+# References without a text of their own.
 REFERENCES = frozenset(["numref", "eqref", "eq", "ref", "label", "eqlabel", "cite", "citep", "citet", "bibliography"])
 ROLE = re.compile(r"(?:\{([\w:+-]{1,40})\}|:([A-Za-z][\w-]{0,40}):)(`{1,3})([^`]{1,2000})\3(?!`)")
 TARGETED = re.compile(r"(.+?)\s*<[^<>]*>", re.DOTALL)
 HIGHLIGHT = re.compile(r"==(?=[^\s=])([^=\n]{1,500}?)(?<=\S)==(?!=)")
 SCRIPT = re.compile(r"(?:(\^)([\w+-]{1,12})\^(?![\w^])|(~)([\w+-]{1,12})~(?!~))")
-# Pandoc's: in brackets, which say nothing more; and in the sentence, where a key of name and year is both.
+# Pandoc's citations: in brackets, and in the sentence, where the key gives name and year.
 CITATION = re.compile(r"\[(?:[^\[\]\n@]{0,80}[\s-])?@(?:\w|\{)[^\[\]\n]{0,300}\](?![(\[])")
 CITED = re.compile(
     r"(?<![\w@./-])@((?:fig|tbl|eq|sec|lst|thm|lem|cor|def|exm|exr)-[\w-]*\w|[A-Za-z][\w:-]*\d\w*)"
@@ -40,11 +40,11 @@ CITED = re.compile(
 )
 AUTHOR_YEAR = re.compile(r"([A-Za-z]+)[_:-]?(\d{4})(?!\d)")
 KEY = re.compile(r"(-?)@\{?([\w:./-]*\w)\}?")
-# Pandoc's title above a text.
+# Pandoc's title block.
 TITLE_BLOCK = re.compile(r"\A%[ \t]+(?P<title>\S.*)\n(?:[ \t]+\S.*\n)*(?:%.*\n)*")
 BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
 NOTE = re.compile(r"\[\^[^\s\[\]]{1,200}\]")
-# Directives inside directives; quotes and lists inside of each other, beyond which the parser leaves out what it finds.
+# Nesting of directives, and of quotes and lists, beyond which the parser would leave text out.
 DEEPEST = 20
 DEEPEST_BLOCK = 60
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
@@ -60,7 +60,7 @@ def read_markdown(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
-    """The metadata above a text, and the text; a first line `---` may be a rule and nothing more."""
+    """The metadata above a text, and the text; a first line `---` may also be just a rule."""
     import yaml
 
     if match := FRONT_MATTER.match(text):
@@ -70,7 +70,7 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
         except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError):
             if match[1] == "+++" or not all(map(YAML_LINE.match, match[2].split("\n"))):
                 return {}, text
-            # Nearly YAML, as with a colon in the title.
+            # Almost YAML, for example with a colon in the title.
             found = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[2], re.MULTILINE)
             meta = {"title": found[1].strip("\"'")} if found else {}
         if isinstance(meta, dict) or (meta is None and not match[2].strip()):
@@ -87,7 +87,7 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
 
 
 def find_kernel(meta: dict[str, Any]) -> str:
-    """The language of code cells that name none, after the metadata of notebooks, MyST, Quarto and Jupytext."""
+    """The language of code cells that name none, from the metadata of notebooks, MyST, Quarto and Jupytext."""
     info = meta.get("language_info")
     if isinstance(info, dict) and info.get("name"):
         return name_language(str(info["name"])) or "python"
@@ -100,7 +100,7 @@ def find_kernel(meta: dict[str, Any]) -> str:
 def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None, language: str = "python") -> None:
     """Add the headings and blocks of a Markdown text.
 
-    `cell` marks where in a notebook it stands; `language` is that of code cells that name none.
+    `cell` is its position in a notebook; `language` is that of code cells that name none.
     """
     prepared = Prepared()
     html = _render(text, {"prepared": prepared, "language": language, "depth": 0})
@@ -115,7 +115,7 @@ def add_markdown(builder: SectionBuilder, text: str, cell: int | None = None, la
 
 def _render(text: str, env: dict[str, Any]) -> str:
     text = prepare(text, env["prepared"])
-    # Of those that begin and end with a fence each, none may stay open.
+    # Directives with separate opening and closing fences must all be closed.
     env["pairs"] = len(re.findall(r"\{\w+-start\}", text)) == len(re.findall(r"\{\w+-end\}", text))
     env["closed"] = {name.lower() for name in re.findall(r"</([A-Za-z][\w:.-]*)", text)}
     html: str = make_parser().render(text, env)
@@ -135,7 +135,7 @@ def make_parser() -> MarkdownIt:
         ["table", "strikethrough"]
     )
     parser.use(deflist_plugin).use(admon_plugin).use(attrs_block_plugin).use(attrs_plugin, spans=True)
-    # Notes stay where they are written.
+    # Footnotes stay where they are written.
     parser.use(footnote_plugin, move_to_end=False)
     parser.inline.ruler.at("footnote_ref", partial(_read_note, footnote_ref))
     parser.add_render_rule("footnote_ref", _write_note)
@@ -149,7 +149,7 @@ def make_parser() -> MarkdownIt:
 def _read_inline(
     pattern: re.Pattern[str], write: Callable[[re.Match[str]], str], state: StateInline, silent: bool
 ) -> bool:
-    """A rule of the parser: where `pattern` matches, a token with the HTML that `write` makes of it."""
+    """A parser rule: where `pattern` matches, it adds a token with the HTML that `write` makes of the match."""
     match = pattern.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
@@ -160,7 +160,7 @@ def _read_inline(
 
 
 def _pass_bracket(state: StateInline, silent: bool) -> bool:
-    """A bracket that nothing closes is text; the parser would look through all that follows for each of them."""
+    """Take a bracket that nothing closes as text; the parser would scan the rest of the text for each of them."""
     if state.src[state.pos] != "[" or state.src.find("]", state.pos, state.posMax) >= 0:
         return False
     if not silent:
@@ -170,12 +170,12 @@ def _pass_bracket(state: StateInline, silent: bool) -> bool:
 
 
 def _read_note(read: Callable[[StateInline, bool], bool], state: StateInline, silent: bool) -> bool:
-    """The plugin's own rule, which would look for the end of each `[^` in all that follows."""
+    """The plugin's own rule, but only for a closed note; it would scan the rest of the text for each `[^`."""
     return bool(NOTE.match(state.src, state.pos)) and read(state, silent)
 
 
 def _write_role(match: re.Match[str]) -> str:
-    """The text of a role; a reference to a label has none."""
+    """The text of a role; empty for a reference to a label."""
     name, text = (match[1] or match[2]).lower(), " ".join(match[4].split())
     targeted = TARGETED.fullmatch(text)
     if targeted:
@@ -190,7 +190,7 @@ def _write_role(match: re.Match[str]) -> str:
 
 
 def _write_citation(inside: str) -> str:
-    """`@fisher1925, p. 3` as `(Fisher 1925, p. 3)`; nothing where a key is not made of a name and a year."""
+    """`@fisher1925, p. 3` as `(Fisher 1925, p. 3)`; empty if a key is not made of a name and a year."""
     keys = KEY.findall(inside)
     if not all(AUTHOR_YEAR.match(key) for _, key in keys):
         return GONE
@@ -204,7 +204,7 @@ def _name_key(key: str) -> str:
     return f"{found[1][0].upper()}{found[1][1:]} ({found[2]})" if found else key
 
 
-# What stands in a line and is no CommonMark: its name, its pattern, and the HTML that it becomes.
+# Inline markup outside CommonMark: its name, its pattern, and the HTML that it becomes.
 INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ("role", ROLE, _write_role),
     ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
@@ -215,14 +215,14 @@ INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] 
 
 
 def _drop_ends(state: StateCore) -> None:
-    """Take attributes from the ends of headings, Obsidian's ids from those of blocks, boxes from tasks."""
+    """Remove attributes at the end of headings, Obsidian's ids at the end of blocks, and boxes of tasks."""
     for index, token in enumerate(state.tokens):
         if token.type != "inline":
             continue
         if state.tokens[index - 1].type == "heading_open":
             token.content = HEADING_ATTRIBUTES.sub("", token.content)
         elif state.tokens[index - 1].type == "admonition_title_open":
-            # Without a title of its own, it has that of its kind.
+            # Without a title of its own, it gets that of its kind.
             tag = str(state.tokens[index - 2].meta["tag"])
             token.content = "" if token.content.lower() == tag else token.content
         elif index > 1 and state.tokens[index - 2].type == "list_item_open":
@@ -231,13 +231,13 @@ def _drop_ends(state: StateCore) -> None:
 
 
 def _write_note(renderer: RendererHTML, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-    """A note inside the text is its text in brackets; one that stands elsewhere is nothing."""
+    """An inline note becomes its text in brackets; a note defined elsewhere becomes nothing."""
     note = env["footnotes"]["list"][tokens[idx].meta["id"]]
     return f" ({renderer.renderInline(note['tokens'], options, env)})" if note.get("tokens") else GONE
 
 
 class _Renderer(RendererHTML):
-    """HTML as the parser writes it, but for what has no place in a text, and code with its language."""
+    """HTML as the parser writes it, without what is not text, and with the language of code."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]

@@ -1,9 +1,9 @@
-"""Formulas of web pages (MathML) as LaTeX: fractions, powers and roots keep their places."""
+"""Formulas of web pages (MathML) as LaTeX: fractions, powers and roots keep their structure."""
 
 import re
 from typing import Any
 
-# What stands above a letter as one character.
+# Signs above a letter that are an accent in LaTeX.
 ACCENTS = {
     "¯": "bar",
     "‾": "bar",
@@ -33,12 +33,12 @@ def write_mathml(element: Any) -> str:
         return rf"\text{{{text}}}"
     if name == "mfenced":
         return f"{element.get('open', '(')}{', '.join(parts)}{element.get('close', ')')}"
-    # A number may come in pieces.
+    # A number may be split into several elements.
     return re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", " ".join(part for part in (text, *parts) if part))
 
 
 def _script(parts: list[str]) -> str:
-    """What is raised or lowered, in braces unless it is one character."""
+    """A superscript or subscript, in braces unless it is one character."""
     return parts[0] if re.fullmatch(r"\w", parts[0]) else f"{{{parts[0]}}}"
 
 
@@ -47,7 +47,7 @@ def _write_over(parts: list[str]) -> str:
     return rf"\{ACCENTS[above]}{{{base}}}" if above in ACCENTS else f"{base}^{_script([above])}"
 
 
-# The fewest parts that an element needs, and how it is written with them.
+# How many parts an element needs, and how it is written with them.
 WRITERS: dict[str, tuple[int, Any]] = {
     "mfrac": (2, lambda parts: rf"\frac{{{parts[0]}}}{{{parts[1]}}}"),
     "msqrt": (1, lambda parts: rf"\sqrt{{{' '.join(parts)}}}"),

@@ -1,6 +1,6 @@
 """Matrices, cases and systems of equations: rows between tall brackets, written on one line as `(a, b; c, d)`.
 
-TeX hangs a tall bracket from its upper end, as one sign or as a stack of pieces, around the middle of its rows.
+TeX positions a tall bracket by its upper end, as one sign or a stack of pieces, centred on its rows.
 """
 
 import re
@@ -12,18 +12,18 @@ from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.drawings import Box
 from mlx_tutor.extract.scripts import join_runs
 
-# What a piece, or a whole sign, is a part of.
+# The bracket that a piece, or a whole sign, belongs to.
 LEFT = {**dict.fromkeys("(⎛⎜⎝", "("), **dict.fromkeys("[⎡⎢⎣", "["), **dict.fromkeys("{⎧⎨⎩", "{"), "⌊": "⌊", "⌈": "⌈"}
 RIGHT = {**dict.fromkeys(")⎞⎟⎠", ")"), **dict.fromkeys("]⎤⎥⎦", "]"), **dict.fromkeys("}⎫⎬⎭", "}"), "⌋": "⌋", "⌉": "⌉"}
 BARS, BRACE_PIECE = {"⏐": "|", "‖": "‖", "∥": "‖"}, "⎪"
 SIGNS = LEFT | RIGHT | BARS | {BRACE_PIECE: BRACE_PIECE}
 PIECES = frozenset("⎛⎜⎝⎡⎢⎣⎧⎨⎩⎞⎟⎠⎤⎥⎦⎫⎬⎭⏐⎪‖∥")
-# Heights of TeX's signs of one piece, and of a piece that ends a stack or stands in it, in sizes of type.
+# Heights of TeX's one-piece signs, of a piece that ends a stack, and of a piece of a bar, in type sizes.
 HEIGHTS = (1.2, 1.8, 2.4, 3.0)
 END_PIECE, BAR_PIECE = 1.8, 0.6
-# Half of the height of a letter: the middle of a formula stands so far above its baseline.
+# Half the height of a letter: how far the middle of a formula is above its baseline.
 AXIS = 0.25
-# Room between cells of a row, and between the columns of cases.
+# Space between the cells of a row, and between the columns of cases.
 CELL_GAP, CASE_GAP = 0.7, 4.0
 ENTRIES = re.compile(r"(?:[−-]?(?:\d[\d.,/]*|[^\W\d_])(?:[_^](?:\w|\{[^{}]*\}))*(?:\s+|$)){2,}")
 DOTS = re.compile(r"[.·\s]+")
@@ -31,7 +31,7 @@ DOTS = re.compile(r"[.·\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A tall bracket: its sign, its parts, and where it begins and ends; `bottom` is None where it cannot be told."""
+    """A tall bracket: its sign, its parts, and where it begins and ends; `bottom` is None if unknown."""
 
     sign: str
     runs: tuple[Run, ...]
@@ -47,13 +47,13 @@ class Bracket:
 
 
 def compose_matrices(runs: Sequence[Run], bars: Sequence[Box] = ()) -> list[Run]:
-    """The runs of an upright page, with rows between tall brackets as one of them.
+    """The runs of an upright page, with rows between tall brackets as one run.
 
-    What stands around one of the `bars`, as around a fraction, is left for a later call without bars.
+    Brackets around one of the `bars`, as around a fraction, are left for a later call without bars.
     """
     composed = runs = list(_split_signs(runs))
     brackets = list(_find_brackets(runs))
-    # Those inside of others first.
+    # Inner brackets first.
     for left, right in sorted(_pair_brackets(brackets), key=lambda pair: _width(*pair)):
         known = {id(run) for run in composed}
         whole = all(id(run) in known for bracket in (left, right) if bracket for run in bracket.runs)
@@ -64,7 +64,7 @@ def compose_matrices(runs: Sequence[Run], bars: Sequence[Box] = ()) -> list[Run]
 
 
 def _write_alone(runs: list[Run], brackets: Sequence[Bracket]) -> list[Run]:
-    """The runs, with brackets in pieces that are left as one sign on the line whose middle they stand around."""
+    """The runs, with each remaining bracket in pieces as one sign, on the line that it is centred on."""
     known = {id(run) for run in runs}
     for bracket in brackets:
         if len(bracket.runs) > 1 and all(id(run) in known for run in bracket.runs):
@@ -99,14 +99,14 @@ def _find_brackets(runs: Sequence[Run]) -> Iterator[Bracket]:
 
 
 def _is_next(above: Run, run: Run) -> bool:
-    """Whether a piece stands below another of the same bracket."""
+    """Whether a piece is the next one below another of the same bracket."""
     texts = {above.text.strip(), run.text.strip()}
     is_same = len({SIGNS[text] for text in texts - {BRACE_PIECE}}) < 2
     return texts <= PIECES and is_same and abs(above.x - run.x) < 0.1 * run.size and 0 < above.y - run.y < 2 * run.size
 
 
 def _split_signs(runs: Sequence[Run]) -> Iterator[Run]:
-    """Runs, with brackets that are drawn as one text, as between two matrices, apart."""
+    """The runs, with brackets that are drawn as one text, as between two matrices, split."""
     for run in runs:
         text = run.text.strip()
         if len(text) > 1 and set(text) <= SIGNS.keys() and _hangs(run, runs):
@@ -119,7 +119,7 @@ def _split_signs(runs: Sequence[Run]) -> Iterator[Run]:
 
 
 def _hangs(sign: Run, runs: Sequence[Run]) -> bool:
-    """Whether nothing beside a bracket stands on its baseline, as text does beside one of a usual size."""
+    """Whether nothing beside a bracket is on its baseline, as text is beside a bracket of normal size."""
     return not any(
         run is not sign
         and run.turn == 0
@@ -132,7 +132,7 @@ def _hangs(sign: Run, runs: Sequence[Run]) -> bool:
 
 
 def _pair_brackets(brackets: Sequence[Bracket]) -> Iterator[tuple[Bracket, Bracket | None]]:
-    """Left and right ones of one height beside each other; a brace without a partner is that of cases."""
+    """Pairs of left and right brackets of the same height; a brace without a partner is that of cases."""
     taken: set[int] = set()
     for left in sorted(brackets, key=lambda bracket: bracket.x):
         if id(left) in taken or left.sign in RIGHT.values():
@@ -166,7 +166,7 @@ def _compose(runs: list[Run], left: Bracket, right: Bracket | None) -> list[Run]
     others = [run for run in runs if id(run) not in signs and run.turn == 0 and run.text.strip()]
     best: tuple[int, float, list[list[Run]]] | None = None
     heights = [h * left.size for h in HEIGHTS] if left.bottom is None else [left.top - left.bottom]
-    # The next line of a derivation may have brackets of its own at the same place.
+    # The next line of a derivation may have brackets at the same position.
     below = [
         run.y
         for run in others
@@ -210,7 +210,7 @@ def _compose(runs: list[Run], left: Bracket, right: Bracket | None) -> list[Run]
 
 
 def _find_power(runs: Sequence[Run], right: Bracket) -> list[Run]:
-    """What stands raised behind a bracket, at its upper end."""
+    """The superscript after a bracket, at its upper end."""
     found: list[Run] = []
     end = right.end
     for run in sorted(runs, key=lambda run: run.x):
@@ -222,14 +222,14 @@ def _find_power(runs: Sequence[Run], right: Bracket) -> list[Run]:
 
 
 def _find_baseline(row: Sequence[Run]) -> float:
-    """The height of a row: that of its largest type; of dots, their middle."""
+    """The baseline of a row: that of its largest type; for dots, their middle."""
     if all(DOTS.fullmatch(run.text) for run in row):
         return (min(run.y for run in row) + max(run.y for run in row)) / 2
     return max(row, key=lambda run: (run.size, len(run.text))).y
 
 
 def _find_rows(runs: Sequence[Run], left: Bracket, right: Bracket | None, bottom: float) -> list[list[Run]]:
-    """Runs inside of a bracket, row by row from the top, each in the order of reading."""
+    """Runs inside a bracket, row by row from the top, each in reading order."""
     size = left.size
     end = right.x + 0.1 * size if right else float("inf")
     inside = [run for run in runs if left.end - 0.3 * size < run.x and run.end < end + 0.2 * size]
@@ -241,7 +241,7 @@ def _find_rows(runs: Sequence[Run], left: Bracket, right: Bracket | None, bottom
             rows[-1].append(run)
         else:
             rows.append([run])
-    # Powers and indices belong to what stands beside them; a small row of its own is further away.
+    # Powers and indices belong to the row beside them; a separate row of small type is further away.
     for row in [row for row in rows if all(run.size <= 0.85 * largest for run in row)]:
         near = min(
             (other for other in rows if any(run.size > 0.85 * largest for run in other)),
@@ -256,7 +256,7 @@ def _find_rows(runs: Sequence[Run], left: Bracket, right: Bracket | None, bottom
 
 
 def _cut_cases(rows: Sequence[list[Run]], left: Bracket) -> list[list[Run]]:
-    """What belongs to the rows of a brace without a partner: a number of the equation stands further away."""
+    """What belongs to the rows of a brace without a partner: an equation number is further away."""
     edge = left.end
     for run in sorted((run for row in rows for run in row), key=lambda run: run.x):
         if run.x - edge > CASE_GAP * left.size:

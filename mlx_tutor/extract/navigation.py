@@ -1,10 +1,10 @@
-"""Lines of a page that lead elsewhere: previous and next, back to top, breadcrumbs, edit this page."""
+"""Navigation lines of a page: previous and next, back to top, breadcrumbs, edit this page."""
 
 import re
 
-# Around the text of a link, until a paragraph is done.
+# Mark the text of a link until its paragraph is complete.
 LINK, END_LINK = "\ue003", "\ue004"
-# Behind LINK where the target is on the same page.
+# After LINK if the target is on the same page.
 ANCHOR = "\ue005"
 LINKS = re.compile(f"[{LINK}{END_LINK}{ANCHOR}]")
 ANCHORED = re.compile(f"(?:{LINK}{ANCHOR}[^{LINK}{END_LINK}]*{END_LINK}[\\W\\d]*)+")
@@ -34,18 +34,18 @@ LONGEST = 200
 
 
 def is_anchored(text: str) -> bool:
-    """Whether a text is nothing but links to places on its own page, as a line of its contents is."""
+    """Whether a text is only links to places on its own page, as in a table of contents."""
     return bool(ANCHORED.fullmatch(text.strip()))
 
 
 def is_navigation(text: str) -> bool:
-    """Whether a paragraph, in which LINK and END_LINK mark its links, only leads elsewhere."""
+    """Whether a paragraph, its links marked by LINK and END_LINK, is only navigation."""
     plain = LINKS.sub("", text).strip()
     if not plain or len(plain) > LONGEST:
         return False
     parts = [part for part in SEPARATORS.split(plain) if part.strip()]
     if all(SENTENCE.fullmatch(part) for part in parts):
-        # "Edit" or "view" alone may be a word of the course.
+        # "Edit" or "view" alone may be course text.
         return len(parts) > 1 or " " in plain
     leads = [bool(DIRECTION.fullmatch(part) or SENTENCE.fullmatch(part)) for part in parts]
     if len(parts) > 1 and all(leads):

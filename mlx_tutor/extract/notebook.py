@@ -15,14 +15,14 @@ from mlx_tutor.extract.text import decode_text
 from mlx_tutor.records import Block, Section
 
 LONGEST_OUTPUT = 2000
-# What a terminal obeys and does not show: colours and other control sequences, titles, links.
+# What a terminal acts on and does not show: colours and other control sequences, titles, links.
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_=>()][0B]?)")
-# Results that show an object of the program and say nothing to a reader, as figures and widgets.
+# Results that only name an object, such as a figure or a widget, and tell a reader nothing.
 REPR = re.compile(
     r"^\[?<(?!class )[\w.: ]+[^\n]*>\]?$|<[\w. ]+ at 0x[0-9a-f]+>|<(?:BarContainer|Axes\w*|Figure|matplotlib\.)"
     r"|^Text\(.*\)$"
 )
-# A cell of another language than its notebook, named in its first line.
+# A cell in another language than its notebook's, named in its first line.
 MAGIC = re.compile(r"\A%%(bash|sh|script bash|R|julia|sql|javascript|js|html|latex|perl|ruby|cython|cpp)\b.*\n")
 
 
@@ -31,16 +31,16 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     import nbformat
 
     text = decode_text(path)
-    # nbformat logs what does not fit its schema, and reads it all the same.
+    # nbformat logs what does not match its schema, and reads it all the same.
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
-            # Old notebooks lack cell ids; that is no fault of their reader.
+            # Old notebooks lack cell ids; a warning would not help anyone.
             warnings.simplefilter("ignore")
             notebook = nbformat.reads(_complete(text), as_version=4)
     except (nbformat.reader.NotJSONError, json.JSONDecodeError) as err:
         raise CorpusError("not a notebook: it is not JSON") from err
-    # nbformat walks foreign JSON without a check and breaks in many ways.
+    # nbformat does not check JSON of another form, and fails on it in many ways.
     except (nbformat.ValidationError, ValueError, LookupError, AttributeError, TypeError, NameError) as err:
         raise CorpusError(f"not a valid notebook ({type(err).__name__})") from err
     builder = SectionBuilder()
@@ -65,11 +65,11 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def _complete(text: str) -> str:
-    """A notebook with the metadata that programs which write notebooks by hand leave out."""
+    """The notebook with required metadata added, which some programs leave out."""
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError):
-        # nbformat says what is wrong.
+        # nbformat will say what is wrong.
         return text
     if not isinstance(notebook, dict) or not ({"cells", "worksheets"} & notebook.keys()):
         return text
@@ -88,7 +88,7 @@ def _complete(text: str) -> str:
 
 
 def _add_raw(builder: SectionBuilder, cell: dict[str, Any], source: str, number: int) -> None:
-    """A cell that Jupyter hands on as it is; its metadata say in which format."""
+    """Add a raw cell, whose metadata say which format it is in."""
     meta = cell.get("metadata")
     kind = str((meta.get("raw_mimetype") or meta.get("format") or "") if isinstance(meta, dict) else "")
     if "html" in kind:
@@ -104,11 +104,11 @@ def _add_code(builder: SectionBuilder, source: str, number: int, language: str) 
 
 
 def _add_outputs(builder: SectionBuilder, outputs: list[dict[str, Any]], number: int) -> None:
-    """What a cell printed, piece after piece in one stream, and its results."""
+    """Add what a cell printed, joined by stream, and its results."""
     printed = ""
     for output in [*outputs, {}]:
         if output.get("output_type") == "stream":
-            # What a program says on stderr is about the machine, not about the course.
+            # What a program writes to stderr is about the machine, not about the course.
             printed += _join(output.get("text", "")) if output.get("name") != "stderr" else ""
             continue
         builder.add_block(Block("output", cut_output(show_terminal(printed)), cell=number))
@@ -121,7 +121,7 @@ def _add_outputs(builder: SectionBuilder, outputs: list[dict[str, Any]], number:
 
 
 def _add_result(builder: SectionBuilder, data: dict[str, Any], number: int) -> None:
-    """A result, in the form that Jupyter shows: Markdown and formulas are text, tables of data plain text."""
+    """Add a result in the form that Jupyter shows: Markdown and formulas as text, data tables as plain text."""
     markdown = _join(data.get("text/markdown")) or _join(data.get("text/latex"))
     plain = show_terminal(_join(data.get("text/plain")))
     html = _join(data.get("text/html"))
@@ -136,7 +136,7 @@ def _add_result(builder: SectionBuilder, data: dict[str, Any], number: int) -> N
 
 
 def show_terminal(text: str) -> str:
-    """Text as a terminal shows it: returns and backspaces carried out, no control sequences, no blank end."""
+    """Text as a terminal shows it: returns and backspaces applied, no control sequences, no trailing blanks."""
     lines = ANSI.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(_show_line(line) if "\r" in line or "\b" in line else line for line in lines).rstrip()
 
@@ -160,7 +160,7 @@ def _join(value: Any) -> str:
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; nothing where something else stands."""
+    """The dictionaries in a list; empty for anything but a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

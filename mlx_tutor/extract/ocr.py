@@ -1,4 +1,4 @@
-"""Reading scanned pages: drawn by pypdfium2 (pypdf cannot draw), read by tesseract through pytesseract."""
+"""Reading scanned pages: rendered by pypdfium2 (pypdf cannot render), read by tesseract through pytesseract."""
 
 import os
 import statistics
@@ -8,11 +8,11 @@ from typing import Any
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.content import Run
 
-# What tesseract is trained on.
+# The resolution that tesseract is trained on.
 DOTS_PER_INCH = 300
 # Words that tesseract is less sure of (of 100) are mostly specks and pieces of pictures.
 LEAST_CONFIDENCE = 30
-# What one page may take, in seconds.
+# Time limit for one page, in seconds.
 MOST_SECONDS = 120
 INSTALL = (
     "Reading scanned pages needs the program tesseract (macOS: brew install tesseract; Debian: apt install "
@@ -21,7 +21,7 @@ INSTALL = (
 
 
 def check_ocr(languages: str) -> None:
-    """Raises CorpusError, saying what to install, unless tesseract is here and knows the languages ("eng+deu")."""
+    """Raise CorpusError, which says what to install, unless tesseract is here and knows the languages ("eng+deu")."""
     try:
         import pypdfium2  # noqa: F401
         import pytesseract
@@ -42,7 +42,7 @@ def has_picture(page: Any) -> bool:
     """Whether a page of pypdf holds a picture, so that a page without text is not just blank."""
     objects = (page.get("/Resources") or {}).get("/XObject") or {}
     named = [objects[name].get_object().get("/Subtype") for name in objects]
-    # A form may hold the picture; inline pictures stand in the page's own stream.
+    # A form may hold the picture; inline pictures are in the page's own stream.
     return any(kind in ("/Image", "/Form") for kind in named) or b"\nBI" in _read_stream(page)
 
 
@@ -52,11 +52,11 @@ def _read_stream(page: Any) -> bytes:
 
 
 def recognize_page(path: Path, page: int, languages: str) -> tuple[list[Run], float, float]:
-    """The words of a page (from 1), and its width and height in points; no words where nothing can be read."""
+    """The words of a page (from 1), and its width and height in points; no words if nothing can be read."""
     import pypdfium2
     import pytesseract
 
-    # The workers use all cores already.
+    # The workers already use all cores.
     os.environ["OMP_THREAD_LIMIT"] = "1"
     with pypdfium2.PdfDocument(path) as document:
         sheet = document[page - 1]
@@ -67,13 +67,13 @@ def recognize_page(path: Path, page: int, languages: str) -> tuple[list[Run], fl
             image, lang=languages, timeout=MOST_SECONDS, output_type=pytesseract.Output.DICT
         )
     except (pytesseract.TesseractError, RuntimeError):
-        # One page that it gives up on, or that takes too long, is a page without text.
+        # A page that it gives up on, or that takes too long, is a page without text.
         return [], width, height
     return make_runs(data, height), width, height
 
 
 def make_runs(data: dict[str, list[Any]], height: float) -> list[Run]:
-    """Tesseract's words, in its order of reading, as runs of a page that is `height` points high."""
+    """Tesseract's words, in its reading order, as runs of a page `height` points high."""
     scale = 72 / DOTS_PER_INCH
     lines: dict[tuple[int, ...], list[int]] = {}
     for index, word in enumerate(data["text"]):
@@ -87,7 +87,7 @@ def make_runs(data: dict[str, list[Any]], height: float) -> list[Run]:
     body = statistics.median(sizes.values()) if sizes else 0.0
     runs = []
     for key, words in lines.items():
-        # A line without tall letters is no smaller type.
+        # A line without tall letters is not smaller type.
         size = body if 0.7 * body < sizes[key] < 1.3 * body else sizes[key]
         bottom = height - scale * statistics.median(data["top"][i] + data["height"][i] for i in words)
         for i in words:

@@ -15,19 +15,19 @@ from mlx_tutor.extract.omml import hide_office_formulas, read_paragraph
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Block, Section
 
-# Styles of Word that mean more than their looks.
+# Word styles that have a meaning.
 STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Code'] => pre:separator('\\n')
 p[style-name='Source Code'] => pre:separator('\\n')
 p[style-name='HTML Preformatted'] => pre:separator('\\n')
 """
-# An empty element of XHTML is open in HTML.
+# HTML takes an empty XHTML element for an opening tag.
 EMPTY = re.compile(r"<(a|title|script|div|span|p|i|b|em|td|th)(\s[^<>]*)?/>")
-# Texts in a file that is an archive; a book of a thousand pages has 5 MB.
+# The texts inside an archive; those of a book of a thousand pages have 5 MB.
 TEXTS = (".xml", ".rels", ".html", ".xhtml", ".htm", ".opf", ".ncx")
 MOST_UNPACKED = 200_000_000
-# What stands on every slide: kinds of placeholders for date, number, footer and header.
+# Placeholders that repeat on every slide: date, number, footer and header.
 RUNNING = (13, 14, 15, 16)
 
 
@@ -68,7 +68,7 @@ def read_docx(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def read_epub(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """An .epub file: its chapters in the order of reading."""
+    """An .epub file: its chapters in reading order."""
     from lxml import etree
 
     builder = SectionBuilder()
@@ -82,7 +82,7 @@ def read_epub(path: Path) -> tuple[str, tuple[Section, ...]]:
             book = etree.fromstring(archive.read(package), parser)
             title = " ".join(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])").split())
             for name in _list_chapters(book, dirname(package)):
-                # A chapter that is named and not there costs only itself.
+                # A listed chapter that is missing is skipped.
                 if name in archive.namelist():
                     add_html(builder, EMPTY.sub(r"<\1\2></\1>", decode_html(archive.read(name))))
     except (KeyError, etree.XMLSyntaxError, zipfile.BadZipFile) as err:
@@ -92,7 +92,7 @@ def read_epub(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def _list_chapters(book: Any, folder: str) -> Iterator[str]:
-    """The pages of a book in the order of reading; where none is given, in that of the list of its files."""
+    """The pages of a book in reading order; without one, in the order of its file list."""
     items = {item.get("id"): item for item in book.xpath("//*[local-name()='manifest']/*")}
     order = book.xpath("//*[local-name()='spine']/*/@idref") or list(items)
     for item in [items[reference] for reference in dict.fromkeys(order) if reference in items]:
@@ -104,7 +104,7 @@ def _list_chapters(book: Any, folder: str) -> Iterator[str]:
 
 
 def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """A .pptx file: a section for each slide, under its title; the number of the slide is the page."""
+    """A .pptx file: a section for each slide, under its title; the slide number is the page."""
     pptx = _load("pptx", ".pptx")
     _open_zip(path).close()
     try:
@@ -114,7 +114,7 @@ def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:
     builder = SectionBuilder()
     for number, slide in enumerate(deck.slides, 1):
         if slide._element.get("show") in ("0", "false"):
-            # Hidden: whoever presents the deck does not show it.
+            # A hidden slide is not shown in the lecture.
             continue
         heading = slide.shapes.title
         title = " ".join(_read_lines(heading)).strip() if heading is not None else ""
@@ -131,7 +131,7 @@ def read_pptx(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def _list_shapes(shapes: Any) -> Iterator[Any]:
-    """All shapes with text, those of groups too, without what stands on every slide."""
+    """All shapes with text, those in groups too, without what repeats on every slide."""
     for shape in shapes:
         if hasattr(shape, "shapes"):
             yield from _list_shapes(shape.shapes)
@@ -144,7 +144,7 @@ def _read_lines(shape: Any) -> list[str]:
 
 
 def _add_shape(builder: SectionBuilder, shape: Any, number: int) -> None:
-    """Text of a placeholder is a list, if it has several lines; that of a free box is paragraphs."""
+    """Add a shape: a placeholder with several lines is a list; a free text box is paragraphs."""
     if getattr(shape, "has_table", False) and shape.has_table:
         rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in shape.table.rows]
         lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]

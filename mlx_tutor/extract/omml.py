@@ -8,7 +8,7 @@ MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
-# Large operators and accents, which Office gives as one character.
+# Large operators and accents, which Office stores as one character.
 OPERATORS = {
     "∑": "\\sum", "∏": "\\prod", "∫": "\\int", "∬": "\\iint", "∮": "\\oint", "⋃": "\\bigcup", "⋂": "\\bigcap",
     "": "\\int",
@@ -31,14 +31,14 @@ def read_paragraph(paragraph: Any) -> str:
             parts.append(f"${write_latex(node)}$")
         elif node.tag == f"{DRAWING}br":
             parts.append(" ")
-        # Below an alternative stands the same formula once more, as a picture of it.
+        # The fallback of an alternative holds the same formula again, as a picture.
         elif not any(ancestor.tag.endswith("}Fallback") for ancestor in node.iterancestors()):
             parts.append(node.text or "")
     return " ".join("".join(parts).split())
 
 
 def hide_office_formulas(archive: zipfile.ZipFile) -> io.BytesIO:
-    """A copy of a .docx file in which formulas are text, since its reader passes them over, without hidden text."""
+    """A copy of a .docx file without hidden text, with formulas as text: mammoth would skip them."""
     from lxml import etree
 
     copy = io.BytesIO()
@@ -58,14 +58,14 @@ def hide_office_formulas(archive: zipfile.ZipFile) -> io.BytesIO:
 
 
 def _drop_hidden(mark: Any) -> None:
-    """Remove the run of text that a mark hides; one that says "off" shows it."""
+    """Remove the run that a mark hides; a mark set to "off" does not hide it."""
     run = mark.getparent().getparent()
     if run is not None and run.tag == f"{WORD}r" and mark.get(f"{WORD}val") not in ("0", "false", "off"):
         run.getparent().remove(run)
 
 
 def _replace(formula: Any, etree: Any) -> None:
-    """Put a run with the formula as text in its place; one on a line of its own is set off."""
+    """Replace a formula by a run with its text; a formula on a line of its own gets `$$`."""
     frame = formula.getparent()
     is_display = frame.tag == f"{MATH}oMathPara"
     dollars = "$$" if is_display else "$"
@@ -145,5 +145,5 @@ def _write_element(node: Any) -> str:  # noqa: PLR0911, PLR0912
                 else f"{function} {base}"
             )
         case _:
-            # Properties say how it looks; of all else the content counts.
+            # Properties are only about appearance; anything else is written as its content.
             return "" if name.endswith("Pr") else write_latex(node)

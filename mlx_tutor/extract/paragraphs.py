@@ -1,4 +1,4 @@
-"""Lines of a document to headings and paragraphs."""
+"""The lines of a document as headings and paragraphs."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from mlx_tutor.records import Block
 
 
 class Composer:
-    """Takes the lines of a document in order and gives blocks and headings to a builder."""
+    """Takes the lines of a document in order, and gives headings and blocks to a builder."""
 
     def __init__(self, builder: SectionBuilder, shape: Shape) -> None:
         self.builder, self.shape = builder, shape
@@ -38,15 +38,15 @@ class Composer:
         self.aside: list[Line] = []
         self.heading: list[Line] = []
         self.level = 0
-        # Tables, captions and footnotes that wait for the end of the paragraph that they interrupt.
+        # Tables, captions and footnotes, kept until the paragraph that they interrupt ends.
         self.waiting: list[Block] = []
 
     def add_heading(self, line: Line, level: int) -> None:
-        """A line of a heading, the first or one more."""
+        """Add the first or a further line of a heading."""
         if not (self.heading and level == self.level and _follows(self.heading[-1], line)):
             self.close()
             if self.heading and level <= self.level:
-                # Nothing stands below it: a label in a picture, a cell, the words on a cover.
+                # Nothing is below it: a label in a picture, a cell, the text of a cover.
                 self._add_text(self.heading)
             elif self.heading:
                 self._open_section()
@@ -54,7 +54,7 @@ class Composer:
         self.heading.append(line)
 
     def add_text(self, line: Line) -> None:
-        """A line of running text, or of code."""
+        """Add a line of running text or of code."""
         self._open_section()
         if self.paragraph and self._goes_on(line):
             self.paragraph.append(line)
@@ -63,13 +63,13 @@ class Composer:
         self.paragraph.append(line)
 
     def add_aside(self, line: Line) -> None:
-        """A line of a caption, a footnote or a margin."""
+        """Add a line of a caption, a footnote or a margin."""
         if self.aside and (_starts_paragraph(self.aside, line, self.shape) or FOOTNOTE.match(line.text)):
             self._close_aside()
         self.aside.append(line)
 
     def add_table(self, line: Line) -> None:
-        """A table; the rest of one that a page broke is put to its first part."""
+        """Add a table; the rest of a table that continues on the next page is joined to its first part."""
         self._close_aside()
         text = join_table(line, self.shape.vocabulary)
         blocks = self.waiting or (self.builder.blocks if not self.paragraph else [])
@@ -82,7 +82,7 @@ class Composer:
             self.waiting.append(Block("table", text, page=line.page))
 
     def close(self) -> None:
-        """End the paragraph that is open, and give what waited for its end."""
+        """End the open paragraph, then add what was kept until its end."""
         if self.paragraph:
             if self.paragraph[0].kind == "code":
                 self.builder.add_block(Block("code", join_code(self.paragraph), page=self.paragraph[0].page))
@@ -97,7 +97,7 @@ class Composer:
         self.waiting = []
 
     def finish(self) -> None:
-        """The end of the document."""
+        """End the document."""
         self.close()
         if self.heading:
             self._add_text(self.heading)
@@ -132,7 +132,7 @@ class Composer:
 
 
 def add_lines(builder: SectionBuilder, lines: Sequence[Line], outline: Sequence[tuple[int, int, str]] = ()) -> None:
-    """Add the headings, paragraphs, code and tables that the lines of a document make.
+    """Add the headings, paragraphs, code and tables in the lines of a document.
 
     `outline` holds level, page and title of the document's own table of contents.
     """
@@ -153,7 +153,7 @@ def add_lines(builder: SectionBuilder, lines: Sequence[Line], outline: Sequence[
 
 
 def _follows(above: Line, line: Line) -> bool:
-    """Whether a heading goes on in this line."""
+    """Whether this line continues a heading."""
     return above.page == line.page and 0 < above.y - line.y < 1.6 * above.size
 
 
@@ -166,14 +166,14 @@ def _starts_paragraph(paragraph: Sequence[Line], line: Line, shape: Shape) -> bo
     left, right = shape.edges.get(find_column(last), (last.x, last.end))
     ended = bool(ENDS_SENTENCE.search(last.text))
     in_list = _begins_item(paragraph[0])
-    # A line is short when the first word of the next one had room on it.
+    # A line is short if the first word of the next one would have fitted on it.
     word = (line.end - line.x) * (len(line.text.split(" ", 1)[0]) + 1) / len(line.text)
     short = right - last.end > word + 0.5 * last.size
     if _begins_item(line):
-        # Items of one list stay one block.
+        # The items of a list stay in one block.
         if in_list:
             return last.page == line.page and last.y - line.y > 2.2 * max(gap, line.size)
-        # A sentence may end in a number that its line begins with: "... on page / 13. Without it ..."
+        # A line may begin with the number that ends a sentence: "... on page / 13. Without it ..."
         return ended or short or not NUMBERED.match(line.text)
     distance = last.y - line.y
     indent = line.x - shape.edges.get(find_column(line), (line.x, 0.0))[0]
@@ -185,13 +185,13 @@ def _starts_paragraph(paragraph: Sequence[Line], line: Line, shape: Shape) -> bo
         return True
     if in_list:
         item = next(other for other in reversed(paragraph) if _begins_item(other) or other is paragraph[0])
-        # What stands further left than the text of the item is no part of it, unless that began in another column.
+        # A line further left than the text of the item is not part of it, unless the item began in another column.
         outside = line.x <= item.x - 1 or (line.x < item.x + 1 and ended)
         return outside and item.page == line.page and item.y > line.y
     start = min(other.x for other in paragraph if other.page == line.page and abs(other.x - last.x) < 36)
     indented = line.x > start + 0.8 * line.size or (len(paragraph) == 1 and indented)
-    # The first line of a reference stands out to the left.
+    # References have hanging indents.
     hangs = len(paragraph) > 1 and paragraph[1].x > start + 0.8 * line.size and line.x < start + 1
-    # A line that ends early without a full stop is a line of a list, an address, a formula.
+    # A line that ends early without a full stop belongs to a list, an address or a formula.
     broken = last.end < left + 0.6 * (right - left) and not line.text[0].islower()
     return (ended and (short or hangs or indented)) or (short and (indented or broken))

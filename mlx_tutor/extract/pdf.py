@@ -1,4 +1,4 @@
-"""Reading PDFs: pages to lines with their place and size, then to headings and paragraphs."""
+"""Reading PDFs: pages to lines with position and size, then to headings and paragraphs."""
 
 import logging
 import re
@@ -23,9 +23,9 @@ from mlx_tutor.records import Section
 LONGEST_OUTLINE = 5000
 # Share of the glyphs of a page.
 MOST_UNREADABLE = 0.2
-# Pages that give no text by themselves, and one that tesseract read.
+# Kinds of pages that hold no text, and of those that tesseract read.
 PageState = Literal["scanned", "unreadable", "broken", "recognized"]
-# What pypdf raises on malformed files, besides its own errors.
+# What pypdf raises for malformed files besides its own errors.
 BROKEN = (
     ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError, ZeroDivisionError, OverflowError,
     RecursionError, NotImplementedError, OSError, EOFError, zlib.error,
@@ -35,12 +35,12 @@ BROKEN = (
 def read_pdf(
     path: Path, ocr: str = "", on_page: Callable[[int, PageState], None] = lambda page, state: None
 ) -> tuple[str, tuple[Section, ...]]:
-    """A .pdf file, through pypdf; headings by size of type and outline, page numbers on every block.
+    """A .pdf file, through pypdf; headings by type size and outline, page numbers on every block.
 
     Args:
         path: The file.
         ocr: Languages of tesseract ("eng+deu") for pages without readable text; empty: leave those out.
-        on_page: Called with the number of each page that is scanned, broken or set in glyphs without characters, and
+        on_page: Called with the number of each page that is scanned, broken or has glyphs without characters, and
             what became of it.
     """
     from pypdf import PdfReader
@@ -48,7 +48,7 @@ def read_pdf(
 
     if path.stat().st_size == 0:
         raise CorpusError("empty")
-    # pypdf logs what it mends on the way.
+    # pypdf logs what it repairs.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -82,7 +82,7 @@ def read_pdf(
 
 
 def _read_labels(reader: Any) -> list[str]:
-    """The label of each page; empty where the file has none, or broken ones."""
+    """The label of each page; empty if the file has none, or broken ones."""
     from pypdf.errors import PyPdfError
 
     try:
@@ -92,7 +92,7 @@ def _read_labels(reader: Any) -> list[str]:
 
 
 def _explain_empty(pages: Sequence[Sequence[Line]], lost: dict[int, PageState], ocr: str) -> str:
-    """Why no page has a text."""
+    """Why no page has text."""
     if not pages:
         return "empty: it has no pages"
     hint = "" if not lost else ", and tesseract finds none either" if ocr else "; extract --ocr reads them"
@@ -102,7 +102,7 @@ def _explain_empty(pages: Sequence[Sequence[Line]], lost: dict[int, PageState], 
 
 
 def _read_title(reader: Any) -> str:
-    """The title of the metadata, when it looks like one and not like a file name."""
+    """The title in the metadata, unless it looks like a file name."""
     title = str((reader.metadata or {}).get("/Title") or "").strip()
     looks_like_file = re.search(
         r"\.(?:docx?|pptx?|pdf|tex|dvi|indd|html?)$|^(?:untitled|microsoft word)", title, re.IGNORECASE
@@ -111,9 +111,9 @@ def _read_title(reader: Any) -> str:
 
 
 def read_pages(reader: Any) -> tuple[list[list[Line]], dict[int, PageState]]:
-    """The lines of each page in the order of reading, and the pages (from 1) that give none although they should.
+    """The lines of each page in reading order, and the pages (from 1) that should have text and give none.
 
-    Raises what pypdf raises where no page can be read.
+    Raises what pypdf raises if no page can be read.
     """
     from pypdf.errors import PyPdfError
 
@@ -143,13 +143,13 @@ def read_pages(reader: Any) -> tuple[list[list[Line]], dict[int, PageState]]:
 
 
 def _is_unreadable(runs: Sequence[Run]) -> bool:
-    """Whether many glyphs of a page have no characters, as text; a few are signs in formulas."""
+    """Whether many glyphs of a page have no characters; a few may be signs in formulas."""
     text = "".join(run.text for run in runs)
     return text.count(UNREADABLE) > MOST_UNREADABLE * len(text.replace(" ", ""))
 
 
 def read_outline(reader: Any) -> list[tuple[int, int, str]]:
-    """Level from 1, page from 1 and title of each entry; empty where there is none, or a broken one."""
+    """Level from 1, page from 1 and title of each outline entry; empty without an outline, or with a broken one."""
     from pypdf.errors import PyPdfError
 
     entries: list[tuple[int, int, str]] = []

@@ -1,4 +1,4 @@
-"""What a file marks as an exercise or as a solution: by class, type, directive or the title of what can be unfolded."""
+"""What a file marks as an exercise or a solution: by class, type, directive or the title of a collapsible part."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CROSS = re.compile(r"#?(exr|sol)-")
 
 
 def find_role(element: Any) -> str | None:
-    """`exercise` or `solution`, where an element says that it is one."""
+    """`exercise` or `solution`, if an element says that it is one."""
     if element.tag not in BOXES:
         return None
     names = [element.get("data-type", ""), *element.get("class", "").split()]
@@ -31,7 +31,7 @@ def find_role(element: Any) -> str | None:
 
 
 def read_names(names: list[str]) -> str | None:
-    """What names of classes, directives and anchors say."""
+    """The role that names of classes, directives and anchors give."""
     for name in names:
         if match := CROSS.match(name):
             return "exercise" if match[1] == "exr" else "solution"
@@ -43,7 +43,7 @@ def read_names(names: list[str]) -> str | None:
 
 
 def read_label(text: str) -> str | None:
-    """What a title says that is little more than such a word: "Solution", "Show the answer", "Lösung anzeigen"."""
+    """The role given by a title that says little else: "Solution", "Show the answer", "Lösung anzeigen"."""
     words = re.findall(r"[^\W_]+", text.lower())
     if not 0 < len(words) <= MOST_WORDS:
         return None
@@ -54,7 +54,7 @@ def read_label(text: str) -> str | None:
 
 
 def is_title(element: Any) -> bool:
-    """Whether an element only says that what follows is an exercise or a solution."""
+    """Whether an element only announces an exercise or a solution."""
     said = " ".join(element.text_content().split()) if isinstance(element.tag, str) else ""
     word = said.strip(" :.").lower()
     if element.tag == "p":

@@ -1,4 +1,4 @@
-"""Powers and indices of formulas: small letters above and below a line, as distinct from footnote marks."""
+"""Powers and indices of formulas: small type above and below a line, as distinct from footnote marks."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|e|o|a|ª|º|TM|SM|®|™)\b")
 
 @dataclass(slots=True)
 class Piece:
-    """Runs of one level beside each other; `gap` is the room before it, in points."""
+    """Neighbouring runs of one level; `gap` is the space before them, in points."""
 
     text: str
     level: Level
@@ -30,7 +30,7 @@ class Piece:
 
 
 def join_runs(runs: Sequence[Run]) -> str:
-    """The text of runs on one line, in the order of reading; powers as x^2 and e^{-x}, indices as x_1."""
+    """The text of runs on one line, in reading order; powers as x^2 and e^{-x}, indices as x_1."""
     size, baseline = _find_baseline(runs)
     if not any(run.text.strip(BRACKETS) for run in runs if not _find_level(run, size, baseline)):
         # Large brackets hang from another height.
@@ -44,7 +44,7 @@ def join_runs(runs: Sequence[Run]) -> str:
             script = join_runs(piece.runs) if len(piece.runs) > 1 else piece.text
             text = _attach(text, script.replace(" ", ""), piece.level)
         else:
-            # Scripts have room around them.
+            # Scripts have some space around them.
             needed = (0.25 if i and (piece.level or pieces[i - 1].level) else WORD_GAP) * size
             text += (" " if i and piece.gap > needed and not text.endswith(" ") else "") + piece.text
             base_end = piece.end
@@ -52,7 +52,7 @@ def join_runs(runs: Sequence[Run]) -> str:
 
 
 def _find_baseline(runs: Sequence[Run]) -> tuple[float, float]:
-    """The largest type of more than a few characters, and the height on which most of them stand."""
+    """The largest type with more than a few characters, and the height of most of them."""
     weights: Counter[float] = Counter()
     for run in runs:
         weights[round(run.size, 1)] += len(run.text.strip())
@@ -70,7 +70,7 @@ def _make_pieces(runs: Sequence[Run], size: float, baseline: float) -> list[Piec
         level, last = _find_level(run, size, baseline), pieces[-1] if pieces else None
         gap = run.x - last.end if last else 0.0
         if last and last.level == level and gap > -0.3 * size:
-            # Scripts hold no words: gaps in them are room around signs.
+            # Scripts hold no words: gaps in them are space around signs.
             is_apart = not level and gap > WORD_GAP * size and not last.text.endswith(" ")
             last.text += (" " if is_apart else "") + run.text
             last.end = run.end
@@ -81,7 +81,7 @@ def _make_pieces(runs: Sequence[Run], size: float, baseline: float) -> list[Piec
 
 
 def _is_base(text: str) -> bool:
-    """Whether a text ends in what a script may belong to."""
+    """Whether a text ends in something that a script may belong to."""
     last = text.rstrip()[-1:]
     return bool(last) and (last.isalnum() or last in ")]}|∇∂∆" or unicodedata.combining(last) > 0)
 

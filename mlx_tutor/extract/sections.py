@@ -8,21 +8,21 @@ from mlx_tutor.records import Block, Section
 
 @dataclass(slots=True)
 class SectionBuilder:
-    """Feed it headings and blocks; `finish` gives the sections. Text before any heading stands under the title."""
+    """Takes headings and blocks; `finish` gives the sections. Text before the first heading goes under the title."""
 
     sections: list[Section] = field(default_factory=list)
     path: list[tuple[int, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    # Exercises that the file marks as such, so far.
+    # How many exercises the file has marked so far.
     exercises: int = 0
 
     def add_heading(self, level: int, text: str) -> None:
-        """Begin a section; `level` counts from 1, and deeper headings are closed."""
+        """Begin a section; `level` counts from 1, and ends all headings of this level or deeper."""
         self._close()
         self.path = [(depth, title) for depth, title in self.path if depth < level] + [(level, mend_surrogates(text))]
 
     def add_block(self, block: Block) -> None:
-        """Add a block to the section that is open."""
+        """Add a block to the open section."""
         if block.text.strip():
             self.blocks.append(replace(block, text=mend_surrogates(block.text)))
 

@@ -1,4 +1,4 @@
-"""Runs of a page to segments: text on one baseline without a wide gap."""
+"""The runs of a page as segments: text on one baseline without a wide gap."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from mlx_tutor.extract.scripts import join_runs
 class Line:
     """One printed line, or a table. `x`, `end`, `y` (upwards), `size` and page `height` are in points.
 
-    "code" is set in a typewriter face. An "aside" (footnote, caption, text along the margin) does not belong to the
+    "code" is in a monospaced font. An "aside" (footnote, caption, text in the margin) does not belong to the
     text around it. `rows` holds the lines of each cell of a table.
     """
 
@@ -31,8 +31,8 @@ class Line:
 
 
 def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Line]:
-    """Runs that follow each other on a baseline without a wide gap."""
-    # Where spaces are drawn as characters, a gap without one is no gap between words.
+    """Join runs that follow each other on a baseline without a wide gap."""
+    # Where spaces are drawn as characters, a gap without one does not separate words.
     spaced = sum(run.spaced for run in runs) > 0.3 * len(runs)
     group: list[Run] = []
     for run in runs:
@@ -50,12 +50,12 @@ def make_segments(runs: Sequence[Run], page: int, height: float) -> Iterator[Lin
                 # Drawn twice to look bold.
                 continue
             if gap < 0 and max(run.size, last.size) < 0.85 * (base := _find_base(group)).size:
-                # An index below a power begins where that does.
+                # An index below a power begins where the power does.
                 gap = run.x - base.end
             has_space = last.text.endswith(" ") or run.text.startswith(" ")
             wide = gap > WIDE_GAP * size if has_space else is_cell_gap(gap, size, max(last.space, run.space))
             wide = wide or (spaced and not has_space and gap > 0.2 * size)
-            # Scripts stand up to that far from the line's own baseline, and scripts of scripts further.
+            # Scripts may be this far from the line's own baseline, and scripts of scripts further.
             reach = 0.75 if run.size < 0.65 * group[0].size and gap < 0.2 * size else 0.45
             if abs(run.y - group[0].y) > reach * max(size, group[0].size) or gap <= -size or wide:
                 yield _make_line(group, page, height)

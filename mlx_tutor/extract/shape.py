@@ -1,4 +1,4 @@
-"""The usual size, spacing and margins of a document, and the lines that are set apart from its text."""
+"""The typical size, spacing and margins of a document, and the lines set apart from its text."""
 
 import re
 import statistics
@@ -21,7 +21,7 @@ Edges = dict[tuple[int, int, int], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is usual in a document: the type size of its text, the distance of its lines, its words and columns."""
+    """What is typical of a document: the type size of its text, the distance of its lines, its words and columns."""
 
     body: float
     gap: float
@@ -30,7 +30,7 @@ class Shape:
 
 
 def find_body_size(lines: Sequence[Line]) -> float:
-    """The size most characters have."""
+    """The size that most characters have."""
     sizes: Counter[float] = Counter()
     for line in lines:
         sizes[line.size] += len(line.text)
@@ -38,7 +38,7 @@ def find_body_size(lines: Sequence[Line]) -> float:
 
 
 def find_median_gap(lines: Sequence[Line]) -> float:
-    """The usual distance of two neighbouring lines of running text."""
+    """The median distance of neighbouring lines of running text."""
     pairs = pairwise(lines)
     gaps = [a.y - b.y for a, b in pairs if a.page == b.page and 0 < a.y - b.y < 3 * a.size and a.size == b.size]
     return statistics.median(gaps) if gaps else 0.0
@@ -47,7 +47,7 @@ def find_median_gap(lines: Sequence[Line]) -> float:
 def find_edges(lines: Sequence[Line]) -> Edges:
     """Where lines of text begin and end, by page, size and column.
 
-    A column is told by where its lines begin, in steps of 36 points; a few longer lines across a column do not count.
+    Where lines begin, in steps of 36 points, tells their column; a few longer lines across a column do not count.
     """
     columns: dict[tuple[int, int, int], list[Line]] = {}
     for line in lines:
@@ -62,12 +62,12 @@ def find_edges(lines: Sequence[Line]) -> Edges:
 
 
 def find_column(line: Line) -> tuple[int, int, int]:
-    """The key of the column that a line begins."""
+    """The key of the column that a line begins in."""
     return line.page, round(line.size), round(line.x / 36)
 
 
 def mark_asides(lines: Sequence[Line], shape: Shape) -> list[Line]:
-    """The lines, with captions and footnotes marked."""
+    """The lines, with captions and footnotes marked as asides."""
     marked: list[Line] = []
     lowest: dict[int, float] = {}
     for line in lines:

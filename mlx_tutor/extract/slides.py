@@ -1,24 +1,24 @@
-"""Slides shown step by step: the pages of one slide are read as one."""
+"""Slides shown step by step: the pages of one slide become one page."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.extract.segments import Line
 
-# Share of the lines of a step that the next one still shows.
+# Share of the lines of a step that the next step still shows.
 LEAST_SHARED = 0.5
-# What a step has and no later one is text when it has so many words; less is a piece of a formula.
+# What only this step has is kept if it has this many words; less is a piece of a formula.
 LEAST_WORDS = 4
 
 
 def merge_steps(pages: Sequence[Sequence[Line]], labels: Sequence[str] = ()) -> tuple[list[list[Line]], list[int]]:
-    """Pages on which each slide stands once, in its last step.
+    """The pages with each slide only once, in its last step.
 
-    Pages keep their numbers. The page of an earlier step is empty, or holds its title and what no later step shows.
+    Pages keep their numbers. The page of an earlier step is left empty, or with its title and what no later step shows.
 
     Args:
         pages: The lines of each page.
-        labels: The label of each page; Beamer gives one to all steps of a slide. Empty: there are none.
+        labels: The label of each page; Beamer gives all steps of a slide the same. Empty: there are none.
 
     Returns:
         The pages, and for each page the number (from 1) of the one with the last step of its slide.
@@ -49,7 +49,7 @@ def merge_steps(pages: Sequence[Sequence[Line]], labels: Sequence[str] = ()) -> 
 
 
 def _is_step(page: Sequence[Line], following: Sequence[Line], *, same_label: bool) -> bool:
-    """Whether the next page is the next step of the same slide."""
+    """Whether the second page is the next step of the same slide."""
     title, other = _find_title(page), _find_title(following)
     if title is None or other is None:
         return False
@@ -77,7 +77,7 @@ def _join(page: Sequence[Line]) -> str:
 
 
 def _write_rows(line: Line) -> Iterator[str]:
-    """The words of a line, or of each row of a table; page numbers may count the steps."""
+    """The words of a line, or of each row of a table; bare numbers as #, since page numbers may count the steps."""
     rows = [" ".join(text for cell in row for text in cell) for row in line.rows] or [line.text]
     for row in rows:
         number = re.fullmatch(r"[\W\d]*", row)

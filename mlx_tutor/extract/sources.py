@@ -11,7 +11,7 @@ from mlx_tutor.workspace import Course
 
 OUTSIDE = "a link that leads out of the course's sources; put the file itself there"
 
-# What to do with files that no reader takes; assets of pages and everything else is passed over without a word.
+# What to do with files that no reader takes; assets of pages and everything else are skipped silently.
 ADVICE = (
     ("doc rtf odt pages wpd", "save it as .docx or PDF"),
     ("ppt odp key", "save it as .pptx or PDF"),
@@ -32,7 +32,7 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A source that could not be read, and why; `trace` is the traceback of what nobody expected."""
+    """A source that could not be read, and why; `trace` is the traceback of an unexpected error."""
 
     source: str
     reason: str
@@ -41,7 +41,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Sources:
-    """Files by their name below `sources/`: those of a known kind, the others, and what is refused unread."""
+    """Files by their name below `sources/`: those of a known kind, the others, and those refused unread."""
 
     known: dict[str, Path] = field(default_factory=dict)
     others: dict[str, Path] = field(default_factory=dict)
@@ -49,17 +49,17 @@ class Sources:
 
 
 def name_source(path: str) -> str:
-    """A path below `sources/` as it stands in rows and recipes: composed characters, U+FFFD for bytes of no UTF-8.
+    """A path below `sources/` as written in rows and recipes: composed characters, U+FFFD for bytes that are not UTF-8.
 
-    macOS may give one name in two forms (NFC and NFD), and Linux names of any bytes.
+    macOS may give the same name in two forms (NFC and NFD), and on Linux a name may be any bytes.
     """
     return unicodedata.normalize("NFC", os.fsencode(path).decode("utf-8", "replace"))
 
 
 def list_sources(course: Course) -> Sources:
-    """All files below `sources/`, by name; hidden files and folders are passed over.
+    """All files below `sources/`, by name; hidden files and folders are skipped.
 
-    Links are followed to files and folders inside `sources/`; what leads out of it is refused.
+    Links to files and folders inside `sources/` are followed; a link that leads out of it is refused.
     """
     found = Sources()
     root = course.sources
@@ -74,7 +74,7 @@ def list_sources(course: Course) -> Sources:
 
 
 def advise(others: Iterable[str]) -> Iterator[str]:
-    """What to do with files of other kinds, a line for each kind that may hold a part of the course."""
+    """What to do with files of other kinds, one line for each kind that may hold part of the course."""
     names = list(others)
     for suffixes, advice in ADVICE:
         known = suffixes.split()
@@ -85,7 +85,7 @@ def advise(others: Iterable[str]) -> Iterator[str]:
 
 
 def _walk(root: Path, found: Sources) -> Iterator[Path]:
-    """Files below `root`; folders that cannot be opened and links that lead out are told in `found.refused`."""
+    """Files below `root`; folders that cannot be opened and links that lead out are added to `found.refused`."""
 
     def refuse(path: str | Path, reason: str) -> None:
         found.refused.append(Failure(name_source(Path(path).relative_to(root).as_posix()), reason))
@@ -108,7 +108,7 @@ def _walk(root: Path, found: Sources) -> Iterator[Path]:
                 elif not target.exists():
                     refuse(path, "a link to a file that is not there")
                 elif not is_folder or (target not in entered and not Path(folder).resolve().is_relative_to(target)):
-                    # A folder is entered once through links, so that links to each other come to an end.
+                    # A folder is entered only once through links, so that circular links come to an end.
                     entered.add(target)
                     if not is_folder:
                         yield path
@@ -120,5 +120,5 @@ def _walk(root: Path, found: Sources) -> Iterator[Path]:
 
 
 def describe_os_error(err: OSError) -> str:
-    """Why the system does not give a file, without its path."""
+    """Why the system cannot open a file, without its path."""
     return "no permission to read it" if isinstance(err, PermissionError) else (err.strerror or type(err).__name__)

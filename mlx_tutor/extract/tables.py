@@ -10,14 +10,14 @@ from mlx_tutor.extract.content import CELL_GAP, WORD_GAP
 from mlx_tutor.extract.segments import Line
 
 EQUATION_NUMBER = re.compile(r"\(\w{0,3}\.?\d+(?:\.\d+)*[a-z]?\)")
-# Cells with more characters than this on average are columns of prose.
+# Cells with more characters than this on average are prose in columns.
 LONGEST_CELLS = 150
 
 Cell = list[Line]
 
 
 def find_tables(segments: Sequence[Line]) -> list[Line]:
-    """Segments with the cells of each table put together; rows of prose in columns are put column by column."""
+    """Segments with the cells of each table put together; prose in columns is ordered column by column."""
     found: list[Line] = []
     rows: list[list[Cell]] = []
     for row in _make_rows(_stack_cells(segments)):
@@ -32,7 +32,7 @@ def find_tables(segments: Sequence[Line]) -> list[Line]:
 
 
 def _is_in_column(cell: Cell, rows: Sequence[Sequence[Cell]]) -> bool:
-    """Whether a cell that stands alone reaches into no more than one column."""
+    """Whether a cell alone on its line reaches into no more than one column."""
     left, right = _left(cell), _right(cell)
     starts = [_left(other) for row in rows for other in row if len(row) > 1]
     ends = [_right(other) for row in rows for other in row if len(row) > 1]
@@ -51,7 +51,7 @@ def _stack_cells(segments: Sequence[Line]) -> Iterator[Cell]:
                 or abs(segment.x + segment.end - last.x - last.end) < 0.2 * last.size
             )
             step = last.y - segment.y
-            # Lines of one cell have one distance; what comes after more room is another cell.
+            # The lines of a cell are equally far apart; after a wider gap, another cell begins.
             regular = len(cell) < 2 or abs(step - (cell[-2].y - last.y)) < 0.1 * last.size
             if not (aligned and regular and abs(segment.size - last.size) < 0.6 and 0 < step < 1.75 * last.size):
                 yield cell
@@ -99,7 +99,7 @@ def _is_next_row(above: Sequence[Cell], row: Sequence[Cell]) -> bool:
 
 
 def _close_table(rows: list[list[Cell]]) -> Iterator[Line]:
-    """The rows as a table, if they are one; what stands alone below is none of it."""
+    """The rows as a table, if they are one; single cells at the end are not part of it."""
     last = max((i for i, row in enumerate(rows) if len(row) > 1), default=-1)
     table, rest = rows[: last + 1], rows[last + 1 :]
     columns = _find_columns(table) if len(table) > 1 else []
@@ -111,7 +111,7 @@ def _close_table(rows: list[list[Cell]]) -> Iterator[Line]:
 
 
 def _find_columns(rows: Sequence[Sequence[Cell]]) -> list[tuple[float, float]]:
-    """Left and right end of each column; empty when the rows do not line up."""
+    """Left and right end of each column; empty if the rows do not line up."""
     most = max(len(row) for row in rows)
     if sum(len(row) > 1 for row in rows) < 0.6 * len(rows):
         return []
@@ -121,17 +121,17 @@ def _find_columns(rows: Sequence[Sequence[Cell]]) -> list[tuple[float, float]]:
         columns = [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(columns or spans, spans, strict=True)]
     apart = all(left[1] <= right[0] for left, right in pairwise(columns))
     aligned = all(_is_aligned([row[i] for row in rows if len(row) == most]) for i in range(most))
-    # Two cells of a row in one column are words of a text; two rows of two cells say too little.
+    # Two cells of a row in one column are words of a text; two rows of two cells are too few to tell.
     distinct = all(len({_find_column(cell, columns) for cell in row}) == len(row) for row in rows)
     equations = most == 2 and all(EQUATION_NUMBER.fullmatch(row[-1][-1].text) for row in rows if len(row) > 1)
-    # One full row is a line of text with gaps, unless others begin where its cells begin.
+    # A single full row is a line of text with gaps, unless others begin where its cells begin.
     full = sum(len(row) >= min(most, 3) for row in rows)
     is_table = apart and aligned and distinct and not equations and (len(rows) > 2 or most > 2)
     return columns if is_table and full > 1 and _has_gutters(rows, columns) else []
 
 
 def _has_gutters(rows: Sequence[Sequence[Cell]], columns: Sequence[tuple[float, float]]) -> bool:
-    """Whether no cell reaches across a gap between columns that is hardly wider than one between words."""
+    """Whether no cell reaches across a gap between columns that is hardly wider than a gap between words."""
     for (_, left), (right, _) in pairwise(columns):
         size = rows[0][0][0].size
         crossed = any(_left(cell) < left - 1 and _right(cell) > right + 1 for row in rows for cell in row)
@@ -141,7 +141,7 @@ def _has_gutters(rows: Sequence[Sequence[Cell]], columns: Sequence[tuple[float, 
 
 
 def _is_aligned(cells: Sequence[Cell]) -> bool:
-    """Whether most cells of a column agree in their left end, right end or middle, as words of a text do not."""
+    """Whether most cells of a column share their left end, right end or middle, unlike words of a text."""
     lefts, ends = [_left(cell) for cell in cells], [_right(cell) for cell in cells]
     tolerance = 0.35 * cells[0][0].size
     return any(
@@ -177,13 +177,13 @@ def _make_table(rows: Sequence[Sequence[Cell]], columns: Sequence[tuple[float, f
 
 
 def _find_column(cell: Cell, columns: Sequence[tuple[float, float]]) -> int:
-    """The column that a cell reaches into most; the first of those that it spans."""
+    """The column that a cell overlaps most; the first of those that it spans."""
     left, right = _left(cell), _right(cell)
     return max(range(len(columns)), key=lambda i: min(right, columns[i][1]) - max(left, columns[i][0]))
 
 
 def _is_prose(rows: Sequence[Sequence[Cell]], columns: Sequence[tuple[float, float]]) -> bool:
-    """Whether these are columns of running text that the page draws line by line."""
+    """Whether these are columns of running text, drawn line by line."""
     single = [row for row in rows if all(len(cell) == 1 for cell in row)]
     if len(columns) > 3 or len(single) < 8 or len(single) < 0.9 * len(rows):
         return False

@@ -8,7 +8,7 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.records import Block, Section
 
-# What a text in a Western language has no use for; in a file that seems to have it, bytes mean something else.
+# Characters that no Western language uses; a file that seems to contain them is in another encoding.
 UNUSUAL = re.compile(
     r"[^\t\n\r\x20-\x7eäöüÄÖÜßáàâãåæçéèêëíìîïñóòôõøœúùûýÿÁÀÂÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÕØŒÚÙÛ€„“”‚‘’–—…«»‹›°§µ·²³±×÷©®½¼¾¡¿ºª"
     r"\xa0•]|[^\W\d_][„“”‚«»…•€©®§°][^\W\d_]"
@@ -21,7 +21,7 @@ SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 def decode_text(path: Path) -> str:
     """The text of a file; line ends become \\n.
 
-    UTF-8, UTF-16 with a byte-order mark, or the Western encoding of old Windows programs, where nothing speaks
+    UTF-8, UTF-16 with a byte-order mark, or the Western encoding of old Windows programs, unless something speaks
     against it.
     """
     text = decode_bytes(path.read_bytes())
@@ -31,7 +31,7 @@ def decode_text(path: Path) -> str:
 
 
 def decode_bytes(data: bytes, named: str = "") -> str:
-    """The text of bytes, whose encoding may be `named`; raises CorpusError for what is no text."""
+    """The text of bytes, whose encoding may be `named`; raises CorpusError if they are not text."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = _decode(data, "utf-16" if wide else "utf-8-sig")
     if text is None and named:
@@ -55,7 +55,7 @@ def _decode(data: bytes, encoding: str) -> str | None:
 
 
 def read_text(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """A .txt file: paragraphs end at blank lines; its name is its only heading."""
+    """A .txt file: paragraphs end at blank lines; the file name is the only heading."""
     builder = SectionBuilder()
     for paragraph in re.split(r"\n\s*\n", decode_text(path)):
         builder.add_block(Block("text", join_lines(paragraph.split("\n"))))
@@ -63,7 +63,7 @@ def read_text(path: Path) -> tuple[str, tuple[Section, ...]]:
 
 
 def join_lines(lines: list[str]) -> str:
-    """One paragraph from wrapped lines; list items keep lines of their own."""
+    """One paragraph from wrapped lines; list items keep their own lines."""
     joined: list[str] = []
     for line in (line.strip() for line in lines):
         starts_item = re.match(r"(?:[-*•]|\d{1,2}[.)])\s+\S", line)

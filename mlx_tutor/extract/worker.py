@@ -24,13 +24,13 @@ MOST_SECONDS = 180.0
 MOST_SECONDS_OCR = 7200.0
 MOST_MEMORY = 2_000_000_000
 OUT_OF_MEMORY = 77
-# Seconds that a child which said no more may take to end by itself, and so tell why.
+# Seconds that a silent child gets to end by itself, so that its exit status tells why.
 PATIENCE = 10.0
 
 
 @dataclass(slots=True)
 class Child:
-    """A process that reads one file at a time; `job` is its file, until `deadline` on the monotonic clock."""
+    """A process that reads one file at a time; `job` is its file, due by `deadline` on the monotonic clock."""
 
     process: "subprocess.Popen[bytes]"
     job: tuple[Path, str] | None = None
@@ -45,12 +45,12 @@ def count_cores() -> int:
 def read_in_workers(
     jobs: Sequence[tuple[Path, str]], seconds: float | None = None, memory: int = MOST_MEMORY, ocr: str = ""
 ) -> Generator[tuple[str, Any]]:
-    """Read files in parallel; gives the source, and what `read_source` says or the reason why it said nothing.
+    """Read files in parallel; yields each source with the result of `read_source`, or the reason why there is none.
 
     Args:
-        jobs: Path and source of each file; large ones are best given first.
-        seconds: What one file may take; None: long enough for a book, or for a scanned book with `ocr`.
-        memory: Bytes that one process may take for it.
+        jobs: Path and source of each file; best the large ones first.
+        seconds: Time limit for a file; None: long enough for a book, or for a scanned book with `ocr`.
+        memory: Bytes that a process may use for it.
         ocr: As in `read_source`.
     """
     seconds = (MOST_SECONDS_OCR if ocr else MOST_SECONDS) if seconds is None else seconds
@@ -83,7 +83,7 @@ def read_in_workers(
 
 
 def _start(seconds: float, memory: int, ocr: str) -> Child:
-    # In a session of its own, a child does not hear Ctrl-C; -P keeps modules of the current folder out.
+    # In a session of its own, a child does not receive Ctrl-C; -P keeps out modules of the current folder.
     command = [sys.executable, "-P", "-m", "mlx_tutor.extract.worker", str(seconds), str(memory), ocr]
     return Child(
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True),
@@ -106,7 +106,7 @@ def _give_job(child: Child, left: list[tuple[Path, str]], selector: selectors.Ba
 
 
 def _take_result(child: Child, is_ready: bool, seconds: float, memory: int) -> Any:
-    """What a child found out; a string is the reason why it is no more."""
+    """The result of a child; a string is the reason why it died."""
     with suppress(EOFError, pickle.UnpicklingError):
         if is_ready:
             return pickle.load(_pipe(child.process.stdout))
@@ -131,17 +131,17 @@ def _stop(process: "subprocess.Popen[bytes]", patience: float = 0.05) -> None:
 
 
 def limit_memory(memory: int) -> None:
-    """End this process with OUT_OF_MEMORY, or give it a MemoryError, when it takes `memory` bytes more than now."""
+    """End this process with OUT_OF_MEMORY, or give it a MemoryError, once it uses `memory` bytes more than now."""
     if sys.platform == "linux":
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
     else:
-        # macOS has the limit and does not keep it.
+        # macOS has the limit but does not enforce it.
         threading.Thread(target=watch_memory, args=(memory,), daemon=True).start()
 
 
 def watch_memory(memory: int) -> None:
-    """Look at the peak of this process until it is too high."""
+    """Check the peak memory of this process until it is too high."""
     unit = 1 if sys.platform == "darwin" else 1024
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begun) * unit < memory:
@@ -150,11 +150,11 @@ def watch_memory(memory: int) -> None:
 
 
 def main(seconds: float, memory: int, ocr: str) -> None:
-    """Read files as they are asked for on standard input; answers on standard output."""
+    """Read the files named on standard input; answer on standard output."""
     from mlx_tutor.extract.extract import read_source
 
     answers = os.fdopen(os.dup(1), "wb")
-    # What a library prints is no answer.
+    # What a library prints must not mix with the answers.
     os.dup2(2, 1)
     limit_memory(memory)
     while True:
@@ -162,7 +162,7 @@ def main(seconds: float, memory: int, ocr: str) -> None:
             path, source = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        # Should the parent be gone, this still ends.
+        # This ends even if the parent is gone.
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu = int(used.ru_utime + used.ru_stime + seconds) + 5
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -170,7 +170,7 @@ def main(seconds: float, memory: int, ocr: str) -> None:
             answer = pickle.dumps(read_source(path, source, ocr))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
-        # Whole or not at all: the caller waits for the end of what has begun.
+        # All or nothing: the caller waits for the end of an answer that has begun.
         answers.write(answer)
         answers.flush()
 

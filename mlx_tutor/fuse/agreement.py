@@ -1,4 +1,4 @@
-"""How far two models are from each other on the same rows: loss, KL divergence, top tokens."""
+"""How far apart two models are on the same rows: loss, KL divergence, top tokens."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mlx_tutor.training.lower import LowerLayers
 Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 BATCH_SIZE = 4
-# For a smaller gain (nats a token) the share that is kept is noise.
+# With a smaller gain (nats a token), the share that is kept would be noise.
 SMALLEST_GAIN = 0.02
 
 
@@ -28,10 +28,10 @@ class Agreement:
 
 
 class Reference:
-    """A model's answers to rows, computed once and compared with those of many candidates.
+    """A model's outputs for some rows, computed once and compared with those of many candidates.
 
-    With `lower`, all of them start from what the layers below the adapter make of the rows. What is measured of a batch
-    of rows are sums over its supervised tokens, for `average`: loss, KL, equal top tokens, tokens. `own` are those of
+    With `lower`, all of them start from the output of the layers below the adapter. What is measured of each batch
+    are sums over its supervised tokens, for `average`: loss, KL, equal top tokens, tokens. `own` are the sums of
     the model itself.
     """
 
@@ -66,7 +66,7 @@ class Reference:
         shared: bool = True,
         on_done: Callable[[float], None] = lambda share: None,
     ) -> list[Sums]:
-        """Sums of each batch, or of one batch in `every`. Not `shared`: the candidate has other lower layers."""
+        """Sums for each batch, or for one batch in `every`. Not `shared`: the candidate has lower layers of its own."""
         lower, found = self._lower if shared else None, []
         for number, batch in enumerate(self._iterate(lower)):
             if number % every:
@@ -101,11 +101,11 @@ def average(sums: Sequence[Sums]) -> Agreement:
 
 
 def take_targets(logits: mx.array, targets: mx.array) -> mx.array:
-    """Of each row (count, vocabulary), what its target has."""
+    """The value of each row's target, from logits of shape (count, vocabulary)."""
     return mx.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
 
 
 def measure_retention(base: float, adapter: float, fused: float) -> float | None:
-    """The share of the training's gain in loss that is kept; None where the gain is too small."""
+    """The share of the training's gain in loss that is kept; None if the gain is too small."""
     gain = base - adapter
     return None if gain < SMALLEST_GAIN else (base - fused) / gain

@@ -1,4 +1,4 @@
-"""How many bits each layer gets: one more byte goes where it saves most."""
+"""How many bits each layer gets: the next byte goes where it helps most."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ LADDER = (4, 5, 6, 8, UNROUNDED)
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """A layer with an adapter: its number of weights, and what each width costs, in bits a weight (with its scales) and
-    in nats a token. Without `harms` nothing is known of it.
+    """A layer with an adapter: how many weights it has, and what each width costs it.
+
+    `sizes` are in bits a weight, scales included; `harms` in nats a token, None if unknown.
     """
 
     weights: int
@@ -21,9 +22,9 @@ class LayerCost:
 
 
 def choose_bits(costs: Mapping[str, LayerCost], mean: float) -> dict[str, int]:
-    """The widths of all layers that do least harm in no more room than if all had `mean` bits.
+    """The width of each layer that together do least harm, within the space that `mean` bits for all would take.
 
-    More room never takes a bit from a layer. A layer of which nothing is known gets as many as any other.
+    More space never takes a bit from a layer. A layer with unknown harms gets as many bits as the best other layer.
     """
     widths = sorted({width for cost in costs.values() for width in cost.sizes})
     if mean == UNROUNDED:
@@ -41,7 +42,7 @@ def choose_bits(costs: Mapping[str, LayerCost], mean: float) -> dict[str, int]:
 
 
 def _list_steps(path: str, cost: LayerCost) -> list[tuple[float, str, int, float]]:
-    """Steps up that are worth it, each as (harm saved for a bit of room, path, width, bits of room)."""
+    """Useful steps up, each as (harm saved for each bit of space, path, width, bits of space)."""
     harms, sizes = cost.harms or {}, cost.sizes
     steps = []
     current = min(sizes)
@@ -59,7 +60,7 @@ def count_layers(chosen: Mapping[str, int]) -> dict[str, int]:
 
 
 def average_bits(chosen: Mapping[str, int], costs: Mapping[str, LayerCost]) -> float:
-    """Bits a weight of the layers with an adapter, scales left out."""
+    """Bits a weight of the layers with an adapter, without scales."""
     return sum(bits * costs[path].weights for path, bits in chosen.items()) / sum(
         cost.weights for cost in costs.values()
     )

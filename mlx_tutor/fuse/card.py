@@ -1,4 +1,4 @@
-"""What goes with a fused model: a card that says what it is, and the settings that other programs begin with."""
+"""Files beside a fused model: a model card, and the default settings for other programs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,9 @@ GENERATION = "generation_config.json"
 
 
 def write_generation(folder: Path, settings: GenerateSettings) -> None:
-    """Write a recipe's `[generate]` as transformers names it; other settings of the base stay.
+    """Write a recipe's `[generate]` under the names of transformers; other settings of the base stay.
 
-    A file that is new names the end tokens too: with it, transformers looks for them nowhere else.
+    A new file names the end tokens too: once it exists, transformers looks for them nowhere else.
     """
     path, config = folder / GENERATION, read_json(folder / "config.json")
     ends = {name: config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id") if name in config}
@@ -74,7 +74,7 @@ def _describe_system(prompt: str) -> str:
 
 
 def list_trials(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table of all that was tried, from what fuse.json says; the last is what was written."""
+    """Headings and rows of a table of all sizes tried, from fuse.json; the last row is what was written."""
     headings = ["bits", "rows", "loss", "kept", "top-1", "KL", "size", "of base", "layers"]
     rows = []
     for trial in result["tried"]:

@@ -1,4 +1,4 @@
-"""What errors in each layer with an adapter cost, from one backward pass over a few rows.
+"""The cost of errors in each layer with an adapter, from one backward pass over a few rows.
 
 To second order, the KL divergence from a model to one with errors in its weights is half the mean square of what the
 errors do to the log-probability of a token drawn from the model itself. Errors in one layer act through its outputs:
@@ -17,12 +17,12 @@ from mlx_tutor.fuse.rounding import Curvature, factor_curvature
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.loss import compute_logits
 
-# Inputs whose rounding errors may compensate each other. Blocks of a wider layer are separate, to save memory.
+# Inputs whose rounding errors may compensate each other. A wider layer is cut into such blocks, to save memory.
 BLOCK = 1024
 
 
 class _Recorder(nn.Module):  # type: ignore[misc]
-    """A layer that records its input and adds a zero to its output: the gradient of that zero is the output's."""
+    """Records a layer's input, and adds a zero to its output: the gradient of the zero is that of the output."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _Recorder(nn.Module):  # type: ignore[misc]
 def measure_curvature(
     model: Any, rows: Sequence[TokenRow], on_done: Callable[[float], None] = lambda share: None
 ) -> dict[str, Curvature]:
-    """The curvature of each linear layer that has an adapter, by its path; the model is left as it was."""
+    """The curvature of each linear layer with an adapter, by path; the model is left as it was."""
     layers = {
         path: module
         for path, module in model.named_modules()
@@ -56,7 +56,7 @@ def measure_curvature(
 def _sum_hessians(
     model: Any, recorders: dict[str, _Recorder], rows: Sequence[TokenRow], on_done: Callable[[float], None]
 ) -> dict[str, list[mx.array]]:
-    """Mean over the supervised tokens of the rows."""
+    """Means over the supervised tokens of the rows."""
 
     def draw(
         zeros: dict[str, mx.array], inputs: mx.array, positions: mx.array, weights: mx.array, key: mx.array
@@ -71,12 +71,12 @@ def _sum_hessians(
         drawn = mx.take_along_axis(logs, labels[:, None], axis=-1)[:, 0]
         return (drawn * signs).sum(), {path: recorder._entered for path, recorder in recorders.items()}
 
-    # One pass to learn the types that the layers compute in.
+    # One pass to learn which types the layers compute in.
     model(mx.zeros((1, 1), mx.int32))
     count = sum(row.supervised for row in rows)
     hessians: dict[str, list[mx.array]] = {}
     key = mx.random.key(0)
-    # Row by row: all activations of a batch are in memory at once.
+    # Row by row, since all activations of a batch are in memory at once.
     batches = iterate_batches(rows, 1, max(len(row.tokens) for row in rows))
     for number, (inputs, positions, _, weights) in enumerate(batches, 1):
         key, drawn_key = mx.random.split(key)

@@ -20,11 +20,11 @@ from mlx_tutor.models import load_model, load_tokenizer, render_tokens
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.workspace import Run
 
-# Tokens of course text on which the file, read back, and the fused model are compared.
+# Tokens of course text on which the file, read back, is compared with the fused model.
 CHECKED = 200
-# With less agreement the file is not the model.
+# With less agreement, the file is not the same model.
 LEAST_TOP1 = {"f16": 0.97, "bf16": 0.97, "q8_0": 0.9}
-# What reading back takes, as a share of the file: F16 becomes float32, Q8_0 gets scales in float32.
+# Space for reading back, as a multiple of the file: F16 becomes float32, Q8_0 gets scales in float32.
 CHECK_ROOM = 2.2
 WEIGHTS, MODELFILE = "model.gguf", "Modelfile"
 
@@ -33,9 +33,9 @@ OnProgress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written, with the settings and the system prompt that it has or needs.
+    """What was written, with the settings and the system prompt that it contains or needs.
 
-    `top1` is the share of `tokens` tokens of course text on which the file, read back, and the fused model find the
+    `top1` is the share of `tokens` tokens of course text for which the file, read back, and the fused model find the
     same token most likely; None without rows to compare on.
     """
 
@@ -50,7 +50,7 @@ class ExportReport:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Writes the fused model of a run; `[generate]` of `recipe` goes along, and `rows` are what it is checked on."""
+    """Writes the fused model of a run, with `[generate]` of `recipe`; `rows` are for checking what was written."""
 
     run: Run
     recipe: Recipe
@@ -61,7 +61,7 @@ class Exporter:
         """Write one GGUF file with matrices of the type f16, bf16 or q8_0.
 
         Raises:
-            ModelError: not fused, another architecture, no room, a file there, or what was written is not the model.
+            ModelError: not fused, another architecture, a full disk, an existing file, or a file that is not the model.
         """
         if path.suffix.lower() != ".gguf":
             raise ModelError(f"{path} does not end in .gguf. Name a file that does with --to.")
@@ -79,7 +79,7 @@ class Exporter:
         Not safetensors: Ollama's own converter takes SmolLM2's tokenizer for another one, and knows no Qwen3.
 
         Raises:
-            ModelError: as `write_gguf`, and for a chat template that is not ChatML.
+            ModelError: as for `write_gguf`, or the chat template is not ChatML.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not replace:
             raise ModelError(f"{folder} is there already. Add --replace, or pick another folder with --to.")
@@ -114,7 +114,7 @@ class Exporter:
         about = {
             "general.name": self.run.name,
             "general.description": f"{self.run.read()['base']}, fine-tuned by mlx-tutor",
-            # Where llama.cpp begins; what is typed there overrules it.
+            # llama.cpp's defaults for this model; its options override them.
             "general.sampling.temp": settings.temp,
             "general.sampling.top_p": settings.top_p,
             "general.sampling.penalty_repeat": settings.repetition_penalty,
@@ -129,7 +129,7 @@ class Exporter:
         self.on_progress("writing", done / total, 4 if self.rows else 1)
 
     def _check(self, file: Path, kind: str) -> tuple[float, int]:
-        """The share of equal top tokens on course text, and on how many tokens."""
+        """The share of equal top tokens on course text, and the number of tokens."""
         self.on_progress("reading back", 1, 4)
         folder = file.with_suffix(".check")
         folder.mkdir()
@@ -154,7 +154,7 @@ class Exporter:
         return top1, tokens
 
     def _pick_tokens(self, tokenizer: Any) -> list[list[int]]:
-        """CHECKED tokens of rows of the course, or all that there are."""
+        """CHECKED tokens of course rows, or all if there are fewer."""
         picked: list[list[int]] = []
         for row in self.rows:
             left = CHECKED - sum(map(len, picked))
@@ -176,7 +176,7 @@ def describe_tokenizer(tokenizer: Any) -> Vocabulary:
 
 @contextmanager
 def _write_beside(target: Path) -> Iterator[Path]:
-    """A folder beside `target` to write into, gone afterwards."""
+    """A temporary folder beside `target` to write into."""
     beside = target.with_name(f".{target.name}.new")
     with disk_errors(target):
         shutil.rmtree(beside, ignore_errors=True)
@@ -191,6 +191,6 @@ def _check_room(folder: Path, target: Path, size: int, *, checked: bool) -> None
     need, free = int(size * (1 + CHECK_ROOM * checked)), shutil.disk_usage(folder).free
     if free < need:
         raise ModelError(
-            f"The disk has no room for {target}: {need / 1e6:,.0f} MB needed, with what checking it takes, and "
+            f"The disk has no room for {target}: {need / 1e6:,.0f} MB needed, checking included, and "
             f"{free / 1e6:,.0f} MB free. Free some space, or name a folder on another disk with --to."
         )

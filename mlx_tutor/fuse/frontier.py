@@ -1,4 +1,4 @@
-"""The smallest model that keeps the training: sizes are bracketed, the targets choose."""
+"""Finding the smallest model that keeps the training, by bracketing sizes between those that meet the targets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,18 @@ from mlx_tutor.settings import FuseSettings
 
 # Sizes to try between two widths: a quarter bit is about one percent of a small model.
 STEPS = {4: 4, 5: 2, 6: 2, 8: 2, UNROUNDED: 1}
-# Sizes are sought on one batch in so many, and confirmed on all.
+# Sizes are searched on one batch in this many, and confirmed on all.
 EVERY = 2
-# KL from adapter to fused model, as a share of that from adapter to base, that is allowed.
+# Largest KL from adapter to fused model, as a share of the KL from adapter to base.
 MOST_DRIFT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class FuseTrial:
-    """One choice of bits, measured. `retention` is the share of the training's gain that it keeps; None without a gain.
+    """One choice of bits, measured. `retention` is the share of the training's gain that is kept; None without a gain.
 
-    `rows` validation rows were measured. `bits` is their mean over the layers with an adapter, `layers` says how many
-    of those have how many. `drift` is how far it is from the adapter in KL, as a share of the way from there to the
-    base.
+    It was measured on `rows` validation rows. `bits` is the mean over layers with an adapter, `layers` says how many
+    layers have how many. `drift` is its KL from the adapter, as a share of that from adapter to base.
     """
 
     rows: int
@@ -47,9 +46,9 @@ class FuseTrial:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One choice of bits, one for each layer with an adapter, and their mean; None: all in full precision.
+    """One choice of bits for each layer with an adapter, and their mean; None: all in full precision.
 
-    `harm` is what rounding is expected to cost, in nats of KL a token; None where that is not known.
+    `harm` is the expected cost of rounding, in nats of KL a token; None if unknown.
     """
 
     chosen: dict[str, int] | None
@@ -58,7 +57,7 @@ class Size:
 
 
 def list_sizes(costs: Mapping[str, LayerCost], widths: Sequence[int]) -> list[Size]:
-    """All that may be tried, the smallest first: each of the widths, and mixtures between them."""
+    """All sizes to choose from, smallest first: each of the widths, and mixtures between them."""
     means = []
     for low, high in zip(widths, [*widths[1:], widths[-1]], strict=True):
         steps = STEPS[low] if high > low else 1
@@ -80,16 +79,16 @@ def _sum_harms(chosen: Mapping[str, int], costs: Mapping[str, LayerCost]) -> flo
 def judge(
     size: Size, megabytes: float, rows: int, sums: tuple[Sequence[Sums], ...], settings: FuseSettings
 ) -> FuseTrial:
-    """How much of the way from base to adapter a fused model went.
+    """How much of the way from base to adapter a fused model covers.
 
-    The loss alone can be fooled: rounding is noise, and noise can lower the loss of a model that is too sure of itself.
-    Top tokens alone can be, too: where an adapter is weak, those of the base are nearly the same.
+    The loss alone can mislead: rounding is noise, and noise can lower the loss of an overconfident model.
+    So can top tokens alone: if an adapter is weak, those of the base are nearly the same.
 
     Args:
         size: Its bits.
-        megabytes: Its weights.
+        megabytes: Size of its weights.
         rows: How many validation rows were measured.
-        sums: What base, adapter and the fused model came to on those rows.
+        sums: Those of base, adapter and fused model on these rows.
         settings: The targets.
     """
     base, adapter, found = (average(part) for part in sums)
@@ -111,9 +110,9 @@ def judge(
 
 
 def measure_excess(trial: FuseTrial, settings: FuseSettings) -> float:
-    """How many times the harm is that just meets the targets, roughly: below 1 for a size that meets them.
+    """The harm, roughly, in multiples of what just meets the targets: below 1 for a size that meets them.
 
-    KL and lost training grow with the harm, changed top tokens with its root.
+    KL and lost training grow with the harm, changed top tokens with its square root.
     """
     lost = 0.0 if trial.retention is None else (1 - trial.retention) / max(1 - settings.target, 1e-9)
     return max(trial.drift / MOST_DRIFT, lost, ((1 - trial.top1) / max(1 - settings.top1, 1e-9)) ** 2)
@@ -125,13 +124,13 @@ def find_smallest(
     write: Callable[[Size], FuseTrial],
     settings: FuseSettings,
 ) -> tuple[FuseTrial, ...]:
-    """Write the smallest size that meets the targets; the largest where none does.
+    """Write the smallest size that meets the targets; the largest if none does.
 
-    A larger size is never worse but by chance, so the smallest on few rows is bracketed, from what the last trial says
-    of the others. What is written is measured on all rows, and while it fails there, the next size is.
+    A larger size is worse only by chance, so the smallest is bracketed on few rows, using what each trial says
+    about the others. What is written is measured on all rows; while it fails there, the next size is written.
 
     Returns:
-        What was measured, in this order; the last of it is what was written.
+        All trials in order; the last is what was written.
     """
     trials: list[FuseTrial] = []
     low, high = 0, len(sizes) - 1
@@ -150,7 +149,7 @@ def find_smallest(
 
 
 def _expect_smallest(sizes: Sequence[Size], tried: int, excess: float) -> int | None:
-    """The number of the smallest size that should meet the targets, where the one at `tried` has that `excess`."""
+    """The index of the smallest size expected to meet the targets, given the `excess` of the one at `tried`."""
     harm = sizes[tried].harm
     if not harm or not excess:
         return None

@@ -1,7 +1,7 @@
-"""Fusing a run: base + adapter -> model, written, read back and measured against the adapter.
+"""Fusing a run: base + adapter -> model, which is written, read back and measured against the adapter.
 
-Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding without a
-word. So what was written is loaded and compared: the smallest choice of bits that keeps the training is taken.
+Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding
+unnoticed. So what was written is loaded and compared, and the fewest bits that keep the training are used.
 """
 
 import math
@@ -36,7 +36,7 @@ from mlx_tutor.workspace import Run
 
 # Raise it when the same adapter and settings give another model: then every fused model is stale.
 FUSER = 2
-# Training rows that say how to round, at most. Which size it is, validation rows decide.
+# Most training rows used for rounding; validation rows decide on the size.
 FITTING_ROWS = 64
 TOKENS_AN_INPUT = 6
 
@@ -45,9 +45,9 @@ OnProgress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class FuseReport:
-    """What fusing came to; losses, KL and top-1 agreement on `rows` of the `total_rows` rows of the validation split.
+    """The result of fusing; losses, KL and top-1 agreement on `rows` of the `total_rows` rows of the validation split.
 
-    `bits` is the mean over the layers with an adapter, None in full precision. `tried` are all sizes that were
+    `bits` is the mean over the layers with an adapter; None: full precision. `tried` are all sizes that were
     measured; the last is the model as it was written.
     """
 
@@ -69,13 +69,13 @@ class FuseReport:
     tried: tuple[FuseTrial, ...]
 
     def summary(self) -> str:
-        """One line: what is kept, and what it costs."""
+        """One line: what is kept, and at what cost."""
         text = f"{self.tried[-1].describe()}; {self.megabytes_base:.1f} MB to {self.megabytes:.1f} MB"
         return text if self.meets_target else f"{text}, below the target"
 
 
 def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
-    """Fingerprints of all that a fused model depends on."""
+    """Fingerprints of everything that a fused model depends on."""
     return {
         "adapter": hash_sample(run.adapter / "adapters.safetensors"),
         "base": run.read()["inputs"]["base"],
@@ -86,7 +86,7 @@ def hash_inputs(run: Run, recipe: Recipe) -> dict[str, str]:
 
 
 def read_fuse(run: Run) -> dict[str, Any] | None:
-    """What `fuse.json` says, or None before the first fuse."""
+    """The content of `fuse.json`; None before the first fuse."""
     record: dict[str, Any] | None = read_json(run.fused / "fuse.json") if run.is_fused else None
     return record
 
@@ -106,10 +106,10 @@ def fuse_run(
     on_event: Callable[[str], None],
     on_progress: OnProgress = lambda doing, done, total: None,
 ) -> FuseReport:
-    """Fuse the adapter of a run, with as many bits as it takes to keep its training.
+    """Fuse the adapter of a run, with as many bits as needed to keep its training.
 
-    Reads `adapters/<run>/` and the base; writes `fused_models/<run>/` in one step, fuse.json in it. A kill in
-    the middle leaves the earlier fused model, if any, as it was.
+    Reads `adapters/<run>/` and the base; writes `fused_models/<run>/`, fuse.json included, in one step. If it is
+    killed, an earlier fused model stays as it was.
 
     Raises:
         ModelError: another base than the run was trained on, or corrupt files.
@@ -173,17 +173,17 @@ def fuse_run(
 
 
 class FuseProgress:
-    """Progress of a fuse, in passes of a row through the adapted layers; phases in the order they are entered."""
+    """Progress of a fuse, in passes of a row through the adapted layers; phases come in a fixed order."""
 
     def __init__(self, on_progress: OnProgress, rows: int, fitting: int, widths: int) -> None:
         self._on_progress = on_progress
         trials = math.ceil(math.log2(2 * widths)) if widths > 1 else 0
-        # Lower layers are computed once with the adapter and once with the curvature, which also has a backward pass.
+        # Lower layers are computed with the adapter and with the curvature, which also has a backward pass.
         self._shares = [3 * fitting, 2 * rows, rows] + [rows / EVERY] * trials + [rows]
         self._entered = 0
 
     def enter(self, doing: str, *, last: bool = False) -> Callable[[float], None]:
-        """Begin the next phase, or the `last`; call what it gives with the share of it that is done."""
+        """Begin the next phase, or the `last`; call the result with the share of the phase that is done."""
         number = len(self._shares) - 1 if last else min(self._entered, len(self._shares) - 2)
         self._entered += 1
         before, share, total = sum(self._shares[:number]), self._shares[number], sum(self._shares)
@@ -197,7 +197,7 @@ class FuseProgress:
 
 @dataclass(slots=True)
 class TrialRunner:
-    """Measures sizes: trials in memory in place of the base's layers, the final one as it was written."""
+    """Measures sizes: trials in memory, in place of the base's layers; the final size as it was written."""
 
     base: Path
     folder: Path
@@ -223,7 +223,7 @@ class TrialRunner:
         return self._judge(size, self.merged.estimate_size(size.chosen or {}), rows, sums, EVERY)
 
     def write(self, size: Size) -> FuseTrial:
-        """Write the model, and measure what was written on all rows."""
+        """Write the model, and measure the written model on all rows."""
         done = self.progress.enter(f"writing {describe_bits(size.bits)}, and measuring it", last=True)
         self.merged.write(self.folder, size.chosen)
         shared = is_same_below(self.base, self.folder, self.first)
@@ -246,7 +246,7 @@ def _tokenize(rows: Sequence[dict[str, Any]], loaded: LoadedModel, recipe: Recip
 
 
 def pick_fitting(rows: Sequence[TokenRow], loaded: LoadedModel) -> list[TokenRow]:
-    """Calibration rows for rounding, spread over the training split: a few tokens for each input of a layer."""
+    """Calibration rows, spread over the training split: enough for a few tokens for each input of a layer."""
     hidden = loaded.config["hidden_size"]
     some = rows[:: math.ceil(len(rows) / FITTING_ROWS)]
     tokens = sum(len(row.tokens) for row in some)
@@ -254,7 +254,7 @@ def pick_fitting(rows: Sequence[TokenRow], loaded: LoadedModel) -> list[TokenRow
 
 
 def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | None, ...]:
-    """The bit widths to try, fewest first; a base that is not quantized stays so."""
+    """The bit widths to try, fewest first; an unquantized base stays unquantized."""
     quantization = config.get("quantization")
     if settings.dequantize or (quantization is None and settings.bits == 0):
         return (None,)
@@ -265,7 +265,7 @@ def _list_widths(settings: FuseSettings, config: dict[str, Any]) -> tuple[int | 
 
 
 def _publish(run: Run, draft: Path, report: FuseReport, recipe: Recipe) -> None:
-    """Write the model's card, its settings and fuse.json beside it, then move the folder into place."""
+    """Add the model card, the settings and fuse.json, then move the folder into place."""
     record = {
         "result": asdict(report),
         "inputs": hash_inputs(run, recipe),

@@ -11,7 +11,7 @@ from mlx_tutor.settings import GenerateSettings
 MOST_CONTEXT = 8192
 TURN = "<|im_start|>{role}\n{content}<|im_end|>\n"
 BEGIN = "<|im_start|>assistant\n"
-# The same as a template of Go.
+# The same as a Go template.
 TURNS = "{{- range .Messages }}" + TURN.format(role="{{ .Role }}", content="{{ .Content }}") + "{{ end }}"
 TALK = (("system", "Be {brief}."), ("user", "Why?\n\nAnd how?"), ("assistant", "So: é."), ("user", "And then?"))
 
@@ -19,7 +19,7 @@ TALK = (("system", "Be {brief}."), ("user", "Why?\n\nAnd how?"), ("assistant", "
 def write_modelfile(
     name: str, weights: str, tokenizer: Any, config: dict[str, Any], system: str, settings: GenerateSettings
 ) -> str:
-    """The Modelfile of a model whose weights are in the file `weights` beside it.
+    """The Modelfile for a model whose weights are in the file `weights` beside it.
 
     Raises:
         ModelError: the chat template is not ChatML.
@@ -46,13 +46,13 @@ def write_modelfile(
 
 
 def _quote(text: str) -> str:
-    """A value of several lines; three quotation marks in it would end it."""
+    """A value of several lines; three quotation marks inside would end it, so they are replaced."""
     text = text.replace('"""', "'''")
     return f'"""{text}"""'
 
 
 def find_beginning(tokenizer: Any) -> str:
-    """What a ChatML template writes where the assistant begins: its turn, and an empty thought where it has to be.
+    """What a ChatML template writes to begin the assistant's turn, including an empty thought if it needs one.
 
     Raises:
         ModelError: the template writes a conversation in another form than ChatML.
@@ -69,7 +69,7 @@ def find_beginning(tokenizer: Any) -> str:
 
 
 def find_default_system(tokenizer: Any) -> str:
-    """The system prompt that the template adds where a conversation has none; "" for a template that adds none."""
+    """The system prompt that the template adds to a conversation without one; "" if it adds none."""
     text = _render(tokenizer, [{"role": "user", "content": "Why?"}])
     before = text.partition("<|im_start|>user\n")[0]
     return before.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")

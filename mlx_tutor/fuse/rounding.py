@@ -1,7 +1,7 @@
-"""Rounding a layer so that its errors cancel in what the layer is used for.
+"""Rounding a layer so that its errors cancel for the inputs that it sees.
 
-GPTQ (Frantar et al., arXiv 2210.17323) in NumPy, for every width of MLX: weights are rounded input by input, and what
-rounding one changed is made good in those still to come, as far as the calibration rows tell them apart.
+GPTQ (Frantar et al., arXiv 2210.17323) in NumPy, for every width of MLX: weights are rounded input by input, and the
+error of each is compensated in those still to come, as far as the calibration rows allow.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,19 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Inputs rounded together: one product carries their corrections to the inputs after them.
+# Inputs rounded together: one product passes their corrections on to the inputs after them.
 STRIP = 64
-# Dampening: share of the mean curvature added to each input's, against noise from few rows.
+# Damping: share of the mean curvature added to that of each input, against noise from few rows.
 DAMPING = 0.01
 MOST_DAMPINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Curvature:
-    """How much errors in a layer's weights cost, for blocks of its inputs one after another.
+    """The cost of errors in a layer's weights, for consecutive blocks of its inputs.
 
-    `blocks` hold the order to round a block's inputs in and an upper triangular factor of the inverse curvature in that
-    order; `costs` (inputs,) what a squared error of 1 costs in nats a token when later inputs have made good what they
-    can.
+    `blocks` hold the rounding order of each block's inputs, and an upper triangular factor of the inverse curvature in
+    that order; `costs` (inputs,) is the cost in nats a token of a squared error of 1, after later inputs compensate.
     """
 
     blocks: tuple[tuple[Array, Array], ...]
@@ -36,7 +35,7 @@ class Curvature:
 
 
 def factor_curvature(hessians: Sequence[Array]) -> Curvature:
-    """From the second derivatives of each block; inputs that matter most are rounded first."""
+    """The curvature from the second derivatives of each block; the most important inputs are rounded first."""
     blocks, costs = [], []
     for hessian in hessians:
         order = np.argsort(-np.diag(hessian), kind="stable")
@@ -49,7 +48,7 @@ def factor_curvature(hessians: Sequence[Array]) -> Curvature:
 
 
 def _factor_inverse(hessian: Array) -> Array:
-    """Upper triangular factor of the inverse, with as much damping as needed: sums in float32 are not exact."""
+    """Upper triangular factor of the inverse, damped as much as needed: sums in float32 are not exact."""
     # The second term guards against a layer with zero curvature.
     damping = DAMPING * np.diag(hessian).mean() + 1e-30
     for _ in range(MOST_DAMPINGS - 1):
@@ -67,7 +66,7 @@ def _try_factor(hessian: Array, damping: float) -> Array:
 
 
 def estimate_harm(weight: mx.array, group_size: int, bits: int, curvature: Curvature) -> float:
-    """What `round_layer` will cost in nats a token: an error is anything up to half a step, and independent."""
+    """The expected cost of `round_layer` in nats a token: errors are uniform up to half a step, and independent."""
     _, scales, _ = mx.quantize(weight, group_size=group_size, bits=bits)
     squares = np.square(np.asarray(scales.astype(mx.float32))).sum(axis=0) / 12
     return float(squares @ curvature.costs.reshape(-1, group_size).sum(axis=1))
@@ -76,7 +75,7 @@ def estimate_harm(weight: mx.array, group_size: int, bits: int, curvature: Curva
 def round_layer(
     layer: nn.Linear, group_size: int, bits: int, dtype: mx.Dtype, curvature: Curvature | None
 ) -> nn.QuantizedLinear:
-    """The layer with `bits` a weight and scales of `dtype`; without a curvature, each weight to its nearest step."""
+    """The layer with `bits` a weight and scales of `dtype`; without a curvature, each weight to the nearest step."""
     rounded = layer.to_quantized(group_size=group_size, bits=bits)
     rounded.scales, rounded.biases = rounded.scales.astype(dtype), rounded.biases.astype(dtype)
     if curvature is None:

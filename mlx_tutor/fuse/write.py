@@ -16,7 +16,7 @@ from mlx_tutor.records import UNROUNDED
 
 
 class Merged:
-    """Base and adapter merged, each layer with any number of bits; what was rounded once is kept.
+    """Base and adapter merged, each layer with any number of bits; rounded layers are cached.
 
     Layers without an adapter stay as they are, bit for bit.
     """
@@ -31,7 +31,7 @@ class Merged:
         self._stored: dict[tuple[str, int | None], nn.Module] = {}
 
     def weigh_layers(self, widths: Sequence[int]) -> dict[str, LayerCost]:
-        """What each width costs each layer with an adapter."""
+        """The cost of each width for each layer with an adapter."""
         costs = {}
         for path in self._adapted:
             layer, group_size = self._merge(path), self._find_group_size(path)
@@ -50,9 +50,9 @@ class Merged:
         return costs
 
     def store_layers(self, chosen: Mapping[str, int] | None) -> dict[str, nn.Module]:
-        """The layers that have an adapter, with the bits that `chosen` gives each.
+        """The layers with an adapter, each with the bits that `chosen` gives it.
 
-        UNROUNDED leaves a layer as it is merged, in 16 bits; None leaves all in the type that the base computes with.
+        UNROUNDED leaves a merged layer in 16 bits; None leaves all layers in the type that the base computes with.
         """
         return {path: self._store(path, None if chosen is None else chosen[path]) for path in self._adapted}
 
@@ -65,7 +65,7 @@ class Merged:
 
     def _merge(self, path: str) -> nn.Module:
         module = self._adapted[path]
-        # In float32, rounded once: 16 bits would lose DoRA's row norms.
+        # In float32, to round only once: 16 bits would lose DoRA's row norms.
         module.linear.set_dtype(mx.float32)
         layer: nn.Module = module.fuse(dequantize=True)
         layer.set_dtype(mx.float32)
@@ -76,12 +76,12 @@ class Merged:
         return size
 
     def estimate_size(self, chosen: Mapping[str, int]) -> float:
-        """Megabytes of the weights, if they were written."""
+        """Megabytes of the weights if they were written."""
         after = sum(_count_bytes(layer) for layer in self.store_layers(chosen).values())
         return measure_size(self.base) + (after - self._before) / 1e6
 
     def write(self, target: Path, chosen: Mapping[str, int] | None) -> None:
-        """Write a whole model folder; None dequantizes all layers, those without an adapter as well."""
+        """Write a whole model folder; None dequantizes all layers, also those without an adapter."""
         from mlx_lm.utils import dequantize_model, save
 
         model, config = self._loaded.model, dict(self._loaded.config)
@@ -135,7 +135,7 @@ def _store_layer(
 
 
 def _find_dtype(linear: nn.Module) -> mx.Dtype:
-    """Of the weights as the model computes with them; formats with integer scales dequantize to bfloat16."""
+    """The type that the model computes the weights in; formats with integer scales dequantize to bfloat16."""
     dtype: mx.Dtype = linear.get("scales", linear.weight).dtype
     return dtype if mx.issubdtype(dtype, mx.floating) else mx.bfloat16
 

@@ -1,4 +1,4 @@
-"""GGUF fields -> config.json as mlx-lm reads it, and the weights that such a model must have."""
+"""GGUF fields -> config.json as mlx-lm reads it, and the weights that the model must have."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from gguf.quants import dequantize
 
 from mlx_tutor.gguf.read import GGUFFile
 
-# GGUF's name of an architecture, and the class that transformers has for it; mlx-lm's name is GGUF's.
+# GGUF's name of an architecture, which mlx-lm shares, and the class that transformers has for it.
 CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
-# What Llama 3.1 and 3.2 say; their GGUF files keep only the factors that follow from it.
+# The settings of Llama 3.1 and 3.2; their GGUF files keep only the factors computed from them.
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 ROPE_FREQS = "rope_freqs.weight"
 BIASED = {"attn": ("q", "k", "v", "output"), "ffn": ("gate", "up", "down")}
@@ -20,10 +20,10 @@ Shape = tuple[int, ...]
 
 
 def make_config(file: GGUFFile) -> dict[str, Any]:
-    """The model's shape as config.json says it, without quantization.
+    """The content of config.json, without quantization.
 
     Raises:
-        ModelError: a field is missing, or says something that mlx-lm's model cannot compute.
+        ModelError: a field is missing, or has a value that mlx-lm's model cannot compute with.
     """
     heads, hidden = file.count("{arch}.attention.head_count"), file.count("{arch}.embedding_length")
     kv_heads = file.count("{arch}.attention.head_count_kv", heads)
@@ -62,7 +62,7 @@ def _count_vocabulary(file: GGUFFile) -> int:
 
 
 def _check_heads(file: GGUFFile, config: dict[str, Any]) -> None:
-    """See that attention is what mlx-lm's model computes: all of each head rotated, keys as long as values."""
+    """Check that mlx-lm's model computes this attention: heads rotated as a whole, keys as long as values."""
     head_dim = config["head_dim"]
     for name in ("{arch}.attention.value_length", "{arch}.rope.dimension_count"):
         if (value := file.get(name, head_dim)) != head_dim:
@@ -73,7 +73,7 @@ def _check_heads(file: GGUFFile, config: dict[str, Any]) -> None:
 
 def _read_rope_scaling(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any] | None:
     """`rope_scaling` of config.json: None, linear, yarn, or llama3 where the file has its factors."""
-    # The older key holds the factor itself.
+    # The older key holds just the factor.
     older = file.get("{arch}.rope.scale_linear", 1.0)
     factor = file.get("{arch}.rope.scaling.factor", older)
     kind = file.get("{arch}.rope.scaling.type", "linear" if factor != 1.0 else "none")
@@ -96,7 +96,7 @@ def _read_rope_scaling(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any]
 
 
 def _recognize_llama3(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Llama 3's scaling, where the file's factors are those that follow from it."""
+    """Llama 3's scaling, if the file's factors are those computed from it."""
     tensor = file.tensors[ROPE_FREQS]
     found = dequantize(tensor.data, tensor.tensor_type).reshape(-1).astype(np.float64)
     if np.all(found == 1.0):
@@ -109,7 +109,7 @@ def _recognize_llama3(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any] 
 
 
 def compute_llama3_factors(head_dim: int, theta: float, factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """By what Llama 3 divides each frequency, shape (head_dim / 2); after transformers' `llama3` rope."""
+    """The divisor of each frequency in Llama 3, shape (head_dim / 2); after transformers' `llama3` rope."""
     wavelengths = 2 * math.pi * theta ** (np.arange(0, head_dim, 2) / head_dim)
     low, high, context = (
         LLAMA3["low_freq_factor"],
@@ -121,7 +121,7 @@ def compute_llama3_factors(head_dim: int, theta: float, factor: float) -> np.nda
 
 
 def list_weights(config: dict[str, Any]) -> dict[str, tuple[str, Shape]]:
-    """Each weight of the model by its GGUF name: mlx-lm's name and its shape. The head is not among them."""
+    """mlx-lm's name and the shape of each weight of the model, by GGUF name; without the output head."""
     hidden, inner, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
     matrices: dict[str, tuple[str, Shape]] = {

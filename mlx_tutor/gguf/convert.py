@@ -14,11 +14,11 @@ from platformdirs import user_cache_path
 from mlx_tutor.errors import ModelError, TutorError
 from mlx_tutor.files import hash_file, hash_text, read_json, write_json
 
-# Raise it when the same file becomes other weights or tokens: then every file is converted again.
+# Raise it when a file becomes other weights or tokens than before: then every file is converted again.
 VERSION = 1
 RECORD = "conversion.json"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-# What a conversion needs at most, as a share of its file: Q2_K becomes 4 bits with scales of float32.
+# Most space that a conversion needs, as a multiple of its file: Q2_K becomes 4 bits with float32 scales.
 ROOM = 2.4
 
 
@@ -28,17 +28,17 @@ def find_cache() -> Path:
 
 
 def convert_gguf(path: Path, on_event: Callable[[str], None] = lambda text: None) -> Path:
-    """The MLX model folder of a GGUF file; converted unless it is there already.
+    """The MLX model folder of a GGUF file; the file is converted unless that was done before.
 
-    A folder is named after the file's name and content, and comes into its place by renaming: two processes at once, or
-    one that is killed, leave no half folder. `conversion.json` in it says what became of the weights.
+    The folder is named after the file's name and content, and moved into place when complete: two processes at once, or
+    one that is killed, leave no partial folder. `conversion.json` in it says what the weights became.
 
     Args:
         path: The file.
-        on_event: Told before the work begins, and what came of it; not where the folder is there.
+        on_event: Told what is about to be done and what came of it; not called if the folder exists.
 
     Raises:
-        ModelError: the file cannot be used, or the cache folder not be written.
+        ModelError: the file cannot be used, or the cache folder cannot be written.
     """
     path = path.resolve()
     cache = find_cache()
@@ -49,7 +49,7 @@ def convert_gguf(path: Path, on_event: Callable[[str], None] = lambda text: None
             return folder
         on_event(f"converting {path.name}, once")
         with _lock(cache / f".{folder.name}.lock"):
-            # Another process may have converted it meanwhile.
+            # Another process may have converted it in the meantime.
             if not folder.is_dir():
                 _make_folder(path, digest, folder)
     on_event(describe_conversion(folder))
@@ -57,7 +57,7 @@ def convert_gguf(path: Path, on_event: Callable[[str], None] = lambda text: None
 
 
 def name_conversion(name: str, path: Path) -> None:
-    """Let `name` stand for a GGUF file that was converted; its folder is enough from now on.
+    """Let `name` stand for a converted GGUF file; from now on its folder is enough.
 
     Raises:
         ModelError: not a name, or the cache folder cannot be written.
@@ -71,7 +71,7 @@ def name_conversion(name: str, path: Path) -> None:
 
 
 def find_named(name: str, on_event: Callable[[str], None] = lambda text: None) -> Path | None:
-    """The folder that a name stands for: of its file as it is now, or was when it was last there; None for no name."""
+    """The folder that a name stands for: of its file as it is now, or as last seen; None for an unknown name."""
     note = find_cache() / "names" / f"{name}.json"
     if not NAME.fullmatch(name) or not note.is_file():
         return None
@@ -80,12 +80,15 @@ def find_named(name: str, on_event: Callable[[str], None] = lambda text: None) -
     if path.is_file():
         return convert_gguf(path, on_event)
     if not folder.is_dir():
-        raise ModelError(f"The model {name} is gone from {find_cache()}, and so is {path}: mlx-tutor pull it again.")
+        raise ModelError(
+            f"The model {name} is gone from {find_cache()}, and so is its file {path}. Put the file back, or pull "
+            f"another one: mlx-tutor pull FILE --name {name}"
+        )
     return folder
 
 
 def describe_conversion(folder: Path) -> str:
-    """The types of a file's matrices before and after, in one line; "" for a folder not made from a GGUF file."""
+    """The types of a file's matrices before and after, on one line; "" for a folder not made from a GGUF file."""
     if not (folder / RECORD).is_file():
         return ""
     record, kept, rounded = read_json(folder / RECORD), [], []
@@ -96,13 +99,13 @@ def describe_conversion(folder: Path) -> str:
         else:
             bits = f"{item['bits']} bits" if item["bits"] else "bfloat16"
             rounded.append(f"{text} rounded again to {bits}, {100 * item['difference']:.2g} % off")
-    parts = [f"{', '.join(kept)} number for number"] * bool(kept) + rounded
+    parts = [f"{', '.join(kept)} kept exactly"] * bool(kept) + rounded
     return f"{record['file']}: matrices {'; '.join(parts)}"
 
 
 @contextmanager
 def _cache_errors(cache: Path, path: Path) -> Iterator[None]:
-    """Map whatever keeps the cache folder from being written to one line."""
+    """Turn whatever keeps the cache folder from being written into a one-line error."""
     try:
         yield
     except ModelError:
@@ -122,7 +125,7 @@ def _explain_cache(cache: Path, path: Path, reason: str) -> ModelError:
 
 
 def _hash_once(path: Path, cache: Path) -> str:
-    """SHA-256 of a file and the converter; of one that was hashed before only its size and time are looked at."""
+    """SHA-256 of a file and the converter; of a file hashed before, only size and time are checked."""
     try:
         stat = path.stat()
         seen = {"path": str(path), "bytes": stat.st_size, "modified": stat.st_mtime_ns, "version": VERSION}
@@ -132,7 +135,7 @@ def _hash_once(path: Path, cache: Path) -> str:
         digest = hash_text(f"{VERSION} {hash_file(path)}")
     except OSError as err:
         raise ModelError(f"{path} cannot be read ({err.strerror}).") from err
-    # Only saves time later: a read-only cache may still hold the model.
+    # This only saves time later: a read-only cache may still hold the model.
     with suppress(TutorError, OSError):
         write_json(note, seen | {"digest": digest})
     return digest
@@ -140,7 +143,7 @@ def _hash_once(path: Path, cache: Path) -> str:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process."""
+    """Hold a lock, which is released at the latest when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -152,7 +155,7 @@ def _make_folder(path: Path, digest: str, folder: Path) -> None:
     if free < need:
         raise _explain_cache(folder.parent, path, f"{need / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
     partial = folder.with_name(f".{folder.name}.partial")
-    # Left by a process that was killed.
+    # Left over from a process that was killed.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
@@ -163,7 +166,7 @@ def _make_folder(path: Path, digest: str, folder: Path) -> None:
 
 
 def fill_folder(path: Path, digest: str, folder: Path, *, exact: bool = False) -> None:
-    """Convert a file into a folder that is there; `exact`: 16-bit weights become float32, and nothing is rounded.
+    """Convert a file into an existing folder; `exact`: 16-bit weights become float32, and nothing is rounded.
 
     Raises:
         ModelError: the file cannot be converted.
@@ -200,5 +203,5 @@ def _save_weights(path: Path, arrays: dict[str, Any]) -> None:
     try:
         mx.save_safetensors(str(path), dict(sorted(arrays.items())), {"format": "mlx"})
     except RuntimeError as err:
-        # MLX reports a full disk this way.
+        # MLX reports a full disk like this.
         raise OSError(str(err)) from err

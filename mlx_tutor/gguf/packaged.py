@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct, whose GGUF file travels in a Python package."""
+"""SmolLM2-135M-Instruct, whose GGUF file comes in a Python package."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,10 +10,10 @@ FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def find_packaged() -> Path | None:
-    """The file of the package, which is not imported; None where the package is not installed.
+    """The file in the package, which is not imported; None if the package is not installed.
 
     Raises:
-        ModelError: the package is there, and its file is missing or of another size than the package says.
+        ModelError: the package is installed, but its file is missing or not of the size that the package says.
     """
     try:
         files = distribution(PACKAGE).files or []

@@ -17,7 +17,7 @@ PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 
 
 class _Reader(GGUFReader):
-    """The library's reader, several times faster on long vocabularies, and not silent where the file ends early."""
+    """The library's reader, but several times faster on long vocabularies, and with an error if the file ends early."""
 
     _plain: np.ndarray[Any, np.dtype[np.uint8]] | None = None
 
@@ -35,7 +35,7 @@ class _Reader(GGUFReader):
 
 @dataclass(frozen=True, slots=True)
 class GGUFFile:
-    """The fields and tensors of a GGUF file. Tensors by their GGUF name, in the file's order."""
+    """The fields and tensors of a GGUF file; tensors by GGUF name, in the file's order."""
 
     path: Path
     architecture: str
@@ -51,14 +51,14 @@ class GGUFFile:
             raise self.refuse(f"says nonsense for {name}", "Copy or download it again.") from err
 
     def require(self, name: str) -> Any:
-        """A field that the model cannot be built without; raises ModelError where it is missing."""
+        """A required field; raises ModelError if it is missing."""
         value = self.get(name)
         if value is None:
             raise self.refuse(f"says no {name.replace('{arch}', self.architecture)}")
         return value
 
     def count(self, name: str, default: int | None = None) -> int:
-        """A field that has to be a whole number above zero; raises ModelError where it is not."""
+        """A field that must be a whole number above zero; raises ModelError if it is not."""
         value = self.require(name) if default is None else self.get(name, default)
         if not isinstance(value, int) or value <= 0:
             raise self.refuse(f"says {str(value)[:80]} for {name.replace('{arch}', self.architecture)}")
@@ -70,7 +70,7 @@ class GGUFFile:
 
 
 def open_gguf(path: Path, architectures: Sequence[str]) -> GGUFFile:
-    """Read the fields and the tensor list of a GGUF file; the weights stay on the disk until they are asked for.
+    """Read the fields and the tensor list of a GGUF file; weights stay on the disk until they are used.
 
     Raises:
         ModelError: not a GGUF file, cut off, one part of several, or of an architecture not in `architectures`.

@@ -22,23 +22,23 @@ class Kind(IntEnum):
     BYTE = 6
 
 
-# `tokenizer.ggml.model`, and SentencePiece's letter for a blank.
+# Values of `tokenizer.ggml.model`, and SentencePiece's character for a blank.
 BYTE_LEVEL, SENTENCEPIECE, BLANK = "gpt2", "llama", "\u2581"
-# Where text is cut before its pieces are merged, by `tokenizer.ggml.pre`; the expressions are those of the models.
+# How text is split before merging, by `tokenizer.ggml.pre`; the expressions are those of the models.
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
-# Tokens that end a turn, where the file names only the end of a document.
+# Tokens that end a turn, for files that name only the end of a document.
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
 
 
 def write_tokenizer(file: GGUFFile, folder: Path, context: int) -> list[int]:
-    """Write the tokenizer into a model folder; returns the tokens that end an answer, the turn's first.
+    """Write the tokenizer into a model folder; returns the tokens that end an answer, that of the turn first.
 
     Raises:
-        ModelError: no chat template, or a vocabulary that cannot be turned into a tokenizer.json of the same ids.
+        ModelError: no chat template, or a vocabulary that cannot become a tokenizer.json with the same ids.
     """
     template = file.get("tokenizer.chat_template")
     if not template:
@@ -61,7 +61,7 @@ def write_tokenizer(file: GGUFFile, folder: Path, context: int) -> list[int]:
 
 
 class _Vocabulary:
-    """The tokens of a file, their kinds and what they mean."""
+    """The tokens of a file, with their kinds and roles."""
 
     def __init__(self, file: GGUFFile) -> None:
         self.file = file
@@ -71,7 +71,7 @@ class _Vocabulary:
             raise file.refuse(f"has {len(self.tokens)} tokens and says of {len(self.kinds)} what they are")
 
     def build(self) -> Tokenizer:
-        """The tokenizer; its ids are those of the file."""
+        """The tokenizer, with the ids of the file."""
         model = self.file.require("tokenizer.ggml.model")
         if model not in (BYTE_LEVEL, SENTENCEPIECE):
             raise self.file.refuse(f"has a tokenizer of the kind {model!r}, which mlx-tutor does not convert")
@@ -81,14 +81,14 @@ class _Vocabulary:
         return tokenizer
 
     def find_named(self, name: str) -> int | None:
-        """The id of the bos, eos, unknown or padding token, where the file names one."""
+        """The id of the bos, eos, unknown or padding token; None if the file names none."""
         index: int | None = self.file.get(f"tokenizer.ggml.{name}_token_id")
         if index is not None and not 0 <= index < len(self.tokens):
             raise self.file.refuse(f"names token {index} as its {name} token, of {len(self.tokens)}")
         return index
 
     def find_ends(self, template: str) -> list[int]:
-        """The tokens that end an answer: of the turn as the template writes it, then what the file names."""
+        """The tokens that end an answer: first the end of the turn in the template, then those that the file names."""
         turns = [
             index
             for index, (token, kind) in enumerate(zip(self.tokens, self.kinds, strict=True))
@@ -102,7 +102,7 @@ class _Vocabulary:
     def _build_byte_level(self) -> Tokenizer:
         """Byte-level BPE, as of GPT-2, Qwen, Llama 3 and SmolLM."""
         pre = self.file.get("tokenizer.ggml.pre", "")
-        # transformers cuts a Qwen model's text by Qwen's expression, whatever tokenizer.json says.
+        # transformers splits a Qwen model's text by Qwen's expression, whatever tokenizer.json says.
         fitting = ["qwen2"] if self.file.architecture.startswith("qwen") else sorted(CUTS)
         if pre not in fitting:
             known = ", ".join(fitting)
@@ -122,7 +122,7 @@ class _Vocabulary:
         return tokenizer
 
     def _build_sentencepiece(self) -> Tokenizer:
-        """SentencePiece's BPE, as of Llama 2: blanks are letters, and what is in no piece falls back to its bytes."""
+        """SentencePiece's BPE, as in Llama 2: blanks are characters, and what no piece covers becomes bytes."""
         if self.file.get("tokenizer.ggml.remove_extra_whitespaces", False):
             raise self.file.refuse("has a tokenizer that drops blanks, which mlx-tutor does not convert")
         words = {token: index for index, token in self._list_words()}
@@ -148,7 +148,7 @@ class _Vocabulary:
         return tokenizer
 
     def _list_merges(self, words: dict[str, int], scores: list[float]) -> list[tuple[str, str]]:
-        """All pairs of pieces that make a piece, that of the highest score first: SentencePiece's own order."""
+        """All pairs of pieces that form a piece, highest score first: SentencePiece's own order."""
         if len(scores) != len(self.tokens):
             raise self.file.refuse(f"has {len(self.tokens)} tokens and {len(scores)} scores")
         pairs = [
@@ -161,14 +161,14 @@ class _Vocabulary:
         return [(self.tokens[left], self.tokens[right]) for _, left, right in sorted(pairs)]
 
     def _list_words(self) -> list[tuple[int, str]]:
-        """Ids and tokens but those that only fill the weights up; each token once."""
+        """Ids and tokens, each token once, without those that only pad the weights."""
         words = [(i, token) for i, token in enumerate(self.tokens) if self.kinds[i] != Kind.UNUSED]
         if len({token for _, token in words}) < len(words):
             raise self.file.refuse("has a token twice in its vocabulary")
         return words
 
     def _begin_texts(self, tokenizer: Tokenizer) -> None:
-        """Put the bos token before each text where the file says so; conversations get it from their template."""
+        """Put the bos token before each text if the file says so; conversations get it from their template."""
         index = self.find_named("bos")
         # llama.cpp's default.
         model, pre = (self.file.get(f"tokenizer.ggml.{name}") for name in ("model", "pre"))
@@ -180,7 +180,7 @@ class _Vocabulary:
             )
 
     def _add_tokens(self, tokenizer: Tokenizer) -> None:
-        """Tokens that are cut out of the text before all else: control tokens, and those that somebody added."""
+        """Add the tokens that are matched before all others: control tokens and added ones."""
         for index, token in self._list_words():
             kind = self.kinds[index]
             if kind not in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN):

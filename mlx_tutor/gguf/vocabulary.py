@@ -11,23 +11,23 @@ from tokenizers import Tokenizer
 from mlx_tutor.errors import ModelError
 from mlx_tutor.gguf.tokenizer import BYTE_LEVEL, CUTS, Kind
 
-# Tells the cuts of CUTS apart: digits, contractions, case, line breaks, blanks, and marks before letters.
+# A text that each of CUTS splits differently: digits, contractions, case, line breaks, blanks, marks before letters.
 PROBE = "It's 12345 O'CLOCK,  we'Ll (see)\n\n  it\t_now_: a+b=3.14 \u4e2d\u6587 caf\u00e9s \u0661\u0662\r\n ..!\n /x"
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A tokenizer as a GGUF file says it; `ids` are those of bos, eos, eot, unk and pad, where the model has them."""
+    """A tokenizer as GGUF describes it; `ids` are those of bos, eos, eot, unk and pad, if the model has them."""
 
     tokenizer: Tokenizer
     ids: Mapping[str, int]
     template: str
 
     def add_to(self, writer: GGUFWriter, size: int) -> None:
-        """Write tokens, their kinds, merges and special tokens; the vocabulary is filled up to `size`.
+        """Write tokens, their kinds, merges and special tokens; the vocabulary is padded to `size`.
 
         Raises:
-            ModelError: not byte-level BPE, cut in a way that has no name here, or more tokens than `size`.
+            ModelError: not byte-level BPE, an unknown way of splitting, or more tokens than `size`.
         """
         model = json.loads(self.tokenizer.to_str())["model"]
         if model["type"] != "BPE" or model.get("byte_fallback") or not model["merges"]:
@@ -69,7 +69,7 @@ class Vocabulary:
 
 
 def name_cut(tokenizer: Tokenizer) -> str:
-    """llama.cpp's name for where a tokenizer cuts text before it merges: what cuts the same text alike is alike.
+    """llama.cpp's name for how a tokenizer splits text before merging; one that splits PROBE the same way is the same.
 
     Raises:
         ModelError: none of CUTS.

@@ -1,8 +1,8 @@
-"""GGUF tensors -> MLX weights in affine groups of 32, number for number where the type allows it.
+"""GGUF tensors -> MLX weights in affine groups of 32, without a change of values where the type allows it.
 
 An affine group is scale * level + bias. So are the blocks of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K and Q5_K, whose levels
-are kept as they are. Scales and biases become float32: bfloat16 would round them, float16 is too short a range to train
-in. Types in groups of 16 or on a grid are dequantized and rounded again, and how far that is off is measured.
+are kept as they are. Scales and biases become float32: bfloat16 would round them, float16 has too small a range for
+training. Types in groups of 16 or on a grid are dequantized and rounded again, and the error is measured.
 """
 
 import math
@@ -26,7 +26,7 @@ EXACT_BITS = {"Q4_0": 4, "Q4_1": 4, "Q4_K": 4, "Q5_0": 5, "Q5_1": 5, "Q5_K": 5, 
 UNROUNDED = ("F32", "F16", "BF16", "F64")
 # Elements dequantized at a time.
 CHUNK = 1 << 24
-# Two roundings of one matrix differ by less than this share of it (4 bits: 0.1); two matrices by 1.4.
+# Two roundings of the same matrix differ by less than this (4 bits: 0.1), two different matrices by 1.4; both relative.
 SAME_MATRIX = 0.3
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """What became of all matrices of one type. `bits` None: 16-bit floats; `difference`: root mean square, relative."""
+    """What all matrices of one type became. `bits` None: 16-bit floats; `difference`: relative root mean square."""
 
     kind: str
     bits: int | None
@@ -44,7 +44,7 @@ class Rounding:
 
 @dataclass(slots=True)
 class _Sums:
-    """Squares summed over the matrices of one type."""
+    """Sums of squares over the matrices of one type."""
 
     matrices: int = 0
     error: float = 0.0
@@ -52,26 +52,26 @@ class _Sums:
 
 
 class Weights:
-    """The weights of an MLX model, tensor by tensor, how they are quantized, and what that cost."""
+    """The weights of an MLX model, tensor by tensor, with their quantization and its error."""
 
     def __init__(self, file: GGUFFile, config: dict[str, Any], *, exact: bool = False) -> None:
-        """Convert all tensors of a file; `exact`: what is not quantized becomes float32 and not bfloat16.
+        """Convert all tensors of a file; `exact`: what is not quantized becomes float32 instead of bfloat16.
 
         Raises:
-            ModelError: a tensor is missing, too many, of another shape or of an unknown type.
+            ModelError: a tensor is missing, unknown, of another shape or of an unknown type.
         """
         self.arrays: dict[str, mx.array] = {}
         self.bits: dict[str, int] = {}
         self._file = file
         self._sums: dict[tuple[str, int | None], _Sums] = {}
         kinds = {tensor.tensor_type.name for tensor in file.tensors.values()}
-        # One dtype for everything not quantized: mixed types would be cast at every use.
+        # One dtype for all that is not quantized: mixed types would be converted at every use.
         self.dtype = mx.bfloat16 if kinds <= set(UNROUNDED) and not exact else mx.float32
         self._convert(config)
 
     @property
     def roundings(self) -> list[Rounding]:
-        """One entry a type of the file, in the order of their names."""
+        """One entry for each type in the file, by name."""
         return [
             Rounding(kind, bits, sums.matrices, math.sqrt(sums.error / sums.weights) if sums.weights else 0.0)
             for (kind, bits), sums in sorted(self._sums.items(), key=lambda item: item[0][0])
@@ -79,7 +79,7 @@ class Weights:
 
     @property
     def quantization(self) -> dict[str, Any] | None:
-        """`quantization` of config.json: the commonest bits, and the layers that have others."""
+        """`quantization` of config.json: the most common bits, and the layers with other bits."""
         if not self.bits:
             return None
         counts = list(self.bits.values())
@@ -114,7 +114,7 @@ class Weights:
                 self._add(path, shape, tensor, find_heads(name, config))
 
     def _place_head(self, sources: dict[str, ReaderTensor | None], known: dict[str, tuple[str, Shape]]) -> None:
-        """Keep a head of its own; one that is the embedding, rounded otherwise, shares the finer of both."""
+        """Keep a separate output head; one that is the embedding in another rounding shares the finer of the two."""
         head, embedding = self._file.tensors[HEAD], self._file.tensors[EMBEDDING]
         for name in (HEAD, EMBEDDING):
             self._check(self._file.tensors[name], known[name][1])
@@ -158,12 +158,12 @@ class Weights:
 
 
 def _may_miss(name: str, config: dict[str, Any]) -> bool:
-    """A Llama with some biases has all of them in mlx-lm; those that are not in the file are zero."""
+    """A Llama with some biases has all of them in mlx-lm; those missing in the file are zero."""
     return name.endswith(".bias") and config["model_type"] == "llama"
 
 
 def find_heads(name: str, config: Mapping[str, Any]) -> int:
-    """How many heads a tensor interleaves: q and k, in Llama models only."""
+    """How many heads a tensor interleaves; only q and k of Llama models do."""
     if config["model_type"] != "llama" or ".attn_" not in name:
         return 0
     part = name.split(".")[2]
@@ -172,12 +172,12 @@ def find_heads(name: str, config: Mapping[str, Any]) -> int:
 
 
 def permute(rows: int, heads: int) -> Array:
-    """The rows of a Llama's q or k with the halves of each head apart; llama.cpp stores them in turns."""
+    """The rows of a Llama's q or k with the halves of each head one after the other; llama.cpp interleaves them."""
     return np.arange(rows).reshape(heads, rows // heads // 2, 2).swapaxes(1, 2).reshape(-1)
 
 
 def _pick_bits(kind: GGMLQuantizationType) -> int:
-    """Bits for a type that has to be rounded again: enough that little is lost."""
+    """Bits for a type that must be rounded again, enough to lose little."""
     block, size = GGML_QUANT_SIZES[kind]
     return next((bits for bits in (4, 5, 6) if bits >= 8 * size / block), 8)
 
@@ -201,18 +201,18 @@ def _dequantize(file: GGUFFile, data: Array, tensor: ReaderTensor) -> Array:
 
 
 def _differ(file: GGUFFile, left: ReaderTensor, right: ReaderTensor) -> float:
-    """How far two matrices are apart: root mean square, relative; measured on up to a thousand rows."""
+    """The relative root mean square difference of two matrices, on up to a thousand rows."""
     step = max(1, len(left.data) // 1000)
     first, second = (_dequantize(file, tensor.data[::step], tensor) for tensor in (left, right))
     return float(np.linalg.norm(first - second)) / max(float(np.linalg.norm(first)), 1e-30)
 
 
 def _keep_levels(data: Array, value: Array, kind: str, bits: int) -> tuple[Array, Array, Array]:
-    """Packed levels, scales and biases of rows whose blocks are affine already."""
+    """Packed levels, scales and biases of rows whose blocks are already affine."""
     scales, biases = _read_affine(data, kind)
     groups = value.reshape(len(value), -1, GROUP_SIZE)
     levels = groups - biases[..., None]
-    # A group with scale 0 is its bias everywhere: level 0.
+    # In a group with scale 0 every value is the bias: level 0.
     np.divide(levels, scales[..., None], out=levels, where=scales[..., None] != 0)
     levels = np.rint(levels, out=levels).astype(np.uint8)
     return pack_levels(levels.reshape(len(value), -1), bits), scales, biases
@@ -235,7 +235,7 @@ def _read_affine(data: Array, kind: str) -> tuple[Array, Array]:
 
 
 def pack_levels(levels: Array, bits: int) -> Array:
-    """Levels of shape (rows, columns) as MLX stores them: one stream of bits a row, lowest first, in 32-bit words."""
+    """Levels of shape (rows, columns) as MLX stores them: a stream of bits a row, lowest first, in 32-bit words."""
     words = np.zeros((len(levels), levels.shape[1] // 8), np.uint64)
     for place in range(8):
         words |= levels[:, place::8].astype(np.uint64) << np.uint64(bits * place)

@@ -17,7 +17,7 @@ from mlx_tutor.gguf.vocabulary import Vocabulary
 from mlx_tutor.gguf.weights import EMBEDDING, HEAD, find_heads, permute
 
 Array = np.ndarray[Any, Any]
-# Types of matrices by the name that is typed, and what the file is then said to be.
+# Types of matrices by the name that users type, and GGUF's name for such a file.
 TYPES = {
     "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
     "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
@@ -26,13 +26,13 @@ TYPES = {
 
 
 def pick_type(folder: Path) -> str:
-    """The type in 16 bits that holds a model's weights best: bfloat16 where they are that, else F16."""
+    """The 16-bit type that fits a model's weights: bfloat16 if they are in it, else F16."""
     matrices = [value for value in _load_arrays(folder).values() if value.ndim > 1]
     return "bf16" if all(value.dtype == mx.bfloat16 for value in matrices) else "f16"
 
 
 def _load_arrays(folder: Path) -> dict[str, mx.array]:
-    """All arrays of a model folder, lazily: only what is read comes into memory."""
+    """All arrays of a model folder, loaded lazily: only what is read takes memory."""
     arrays: dict[str, mx.array] = {}
     for file in sorted(folder.glob("model*.safetensors")):
         loaded: Any = mx.load(str(file))
@@ -60,7 +60,7 @@ class PlainWeights:
             own = self._quantization.get(layer)
             own = own if isinstance(own, dict) else self._quantization
             if biases is not None:
-                # As the fused model was measured: with 16-bit scales the weights would be rounded again.
+                # As when the fused model was measured: 16-bit scales would round the weights again.
                 scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
             value = mx.dequantize(value, scales, biases, own["group_size"], own["bits"], own.get("mode", "affine"))
         return np.array(value.astype(mx.float32))
@@ -68,7 +68,7 @@ class PlainWeights:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A tensor to be written: its name in GGUF, shape, type, and how to read it, as GGUF orders its rows."""
+    """A tensor to be written: its GGUF name, shape, type, and how to read it, with rows in GGUF's order."""
 
     name: str
     shape: Shape
@@ -83,13 +83,13 @@ class _Tensor:
 
 
 class Draft:
-    """What will be in a GGUF file; nothing is read or written yet but the headers of the weights."""
+    """A GGUF file to be written; at first only the headers of the weights are read."""
 
     def __init__(self, folder: Path, kind: str) -> None:
         """Prepare to write a model folder with matrices of the type `kind`, one of TYPES.
 
         Raises:
-            ModelError: an architecture, scaling of positions or weights that llama.cpp's model of this name lacks.
+            ModelError: an architecture, position scaling or weights that llama.cpp's model of this name does not have.
         """
         config = read_json(folder / "config.json")
         self.kind = config.get("model_type")
@@ -133,7 +133,7 @@ class Draft:
             value = self._weights.read(path)
             if value.shape != shape:
                 raise ModelError(f"{path} has the shape {value.shape} instead of {shape}. Fuse the model again.")
-            # llama.cpp keeps the two partners of a rotation beside each other.
+            # llama.cpp stores the two partners of a rotation next to each other.
             return value if not heads else value[np.argsort(permute(shape[0], heads))]
 
         return _Tensor(name, shape, kind, read)
@@ -145,9 +145,9 @@ class Draft:
         about: Mapping[str, Any],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write the file, tensor by tensor; `about` holds further fields, texts or floats. Once for each draft.
+        """Write the file, tensor by tensor; `about` holds further fields, texts or floats. Call it once for each draft.
 
-        `on_progress` is told how many bytes are written, and of how many.
+        `on_progress` gets the number of bytes written, and their total.
         """
         writer = GGUFWriter(path, self.kind)
         with disk_errors(path):
@@ -200,7 +200,7 @@ class Draft:
 
 
 def _store(tensor: _Tensor) -> Array:
-    """The bytes of a tensor in its type; raises ModelError where a number is too large for it."""
+    """The bytes of a tensor in its type; raises ModelError if a number is too large for it."""
     value = tensor.read()
     with np.errstate(over="ignore"):
         stored = quantize(np.ascontiguousarray(value), tensor.kind)
@@ -210,7 +210,7 @@ def _store(tensor: _Tensor) -> Array:
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """config.json with what mlx-lm's models fill in: key heads, head size, context, transformers' newer rope keys."""
+    """config.json with mlx-lm's defaults filled in: key heads, head size, context, transformers' newer rope keys."""
     rope = config.get("rope_parameters") or {}
     heads, theta = config["num_attention_heads"], 10000.0 if config["model_type"] == "llama" else 1000000.0
     usual = {
@@ -224,10 +224,10 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_scaling(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How positions are scaled, as GGUF says it: nothing, `type` and `factor`, or the `factors` of Llama 3.
+    """How positions are scaled, in GGUF's terms: nothing, `type` and `factor`, or the `factors` of Llama 3.
 
     Raises:
-        ModelError: in a way that GGUF has no fields for.
+        ModelError: a scaling that GGUF has no fields for.
     """
     scaling = config.get("rope_scaling") or {}
     kind = scaling.get("rope_type") or scaling.get("type") or "default"

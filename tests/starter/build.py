@@ -1,7 +1,7 @@
 """Make the starter model: python -m tests.starter.build TEXT_DIR
 
-A small Qwen2 with its own byte-level BPE, trained from nothing through mlx-lm's trainer, quantized to 4 bits.
-Resumable: run the same command again after a stop. `--quick` trains for about ten minutes on two cores.
+A small Qwen2 with its own byte-level BPE, trained from scratch through mlx-lm's trainer, quantized to 4 bits.
+Run the same command again to continue after a stop. `--quick` trains for about ten minutes on two cores.
 """
 
 import argparse
@@ -56,18 +56,18 @@ CONFIG = {
 }
 BATCH_TOKENS = 4096
 SHORT = 256
-# Share of the documents that are seen in rows of the whole context.
+# Share of the documents that become rows as long as the context.
 LONG_SHARE = 0.15
 CHAT_SHARE = 1 / 3
-# Of the chats, those that are answered from passages.
+# Share of the chats that are answered from passages.
 GROUNDED_SHARE = 0.6
-# Of all tokens, those of random rows that repeat themselves: what keeps the model copying while all else changes.
+# Share of all tokens in random rows that repeat themselves: they keep the model copying while all else changes.
 REPEAT_SHARE = 0.06
 CHECKPOINT_STEPS = 50
 WARMUP = 60
 WIRED = tuple(f"model.layers.{layer}.self_attn." for layer in (READER, COPIER))
-# The rate stays at its peak and falls to zero over the last part, so that a build can be made longer or shorter
-# until it gets there.
+# The rate stays at its peak and falls to zero over the last part, so that the length of a build can be changed
+# until then.
 DECAY_SHARE = 0.3
 
 
@@ -112,25 +112,25 @@ def build_tokenizer(texts: Sequence[Text], folder: Path) -> None:
 
 
 def tokenize_texts(texts: Sequence[Text], tokenizer: Any) -> list[list[int]]:
-    """Tokens of each text with an end mark behind it."""
+    """The tokens of each text, followed by an end token."""
     return [[*tokenizer.encode(text.text, add_special_tokens=False, verbose=False), 0] for text in texts]
 
 
 def cut_rows(texts: Sequence[Sequence[int]], width: int) -> list[TokenRow]:
-    """All texts end to end, cut into rows that predict `width` tokens each; a rest under half a row is left out."""
+    """All texts end to end, cut into rows that predict `width` tokens each; under half a row at the end is dropped."""
     stream = [token for text in texts for token in text]
     pieces = [stream[i : i + width + 1] for i in range(0, len(stream) - 1, width)]
     return [TokenRow(tuple(piece), 1) for piece in pieces if len(piece) > width // 2]
 
 
 def make_chat_row(chat: Chat, others: Sequence[Chat], tokenizer: Any, *, grounded: bool) -> TokenRow | None:
-    """One chat as a row that supervises its answer, None where it is wider than the context."""
+    """One chat as a row that supervises its answer; None if it is longer than the context."""
     tokens, offset = render_tokens(tokenizer, chat.write(others, grounded=grounded))
     return TokenRow(tuple(tokens), offset) if len(tokens) <= CONTEXT else None
 
 
 def draw_chat_rows(chats: Sequence[Chat], tokenizer: Any, tokens: float, rng: np.random.Generator) -> list[TokenRow]:
-    """Rows of about so many tokens, supervised in whole; most with their passage between up to two others."""
+    """Rows of about this many tokens in total, all supervised; most with their passage among up to two others."""
     rows: list[TokenRow] = []
     while tokens > 0 and chats:
         for i in rng.permutation(len(chats)):
@@ -144,7 +144,7 @@ def draw_chat_rows(chats: Sequence[Chat], tokenizer: Any, tokens: float, rng: np
 
 
 def draw_repeats(tokens: float, rng: np.random.Generator) -> list[TokenRow]:
-    """Rows of about so many tokens: a random run of tokens again and again, supervised from the second time on."""
+    """Rows of about this many tokens in total: random tokens, repeated; supervised from the second time on."""
     rows: list[TokenRow] = []
     while tokens > 0:
         run = rng.integers(len(SPECIAL), VOCABULARY, rng.integers(16, SHORT // 2))
@@ -154,7 +154,7 @@ def draw_repeats(tokens: float, rng: np.random.Generator) -> list[TokenRow]:
 
 
 def iterate_passes(texts: Sequence[Text], tokenizer: Any, seed: int) -> Iterator[Batch]:
-    """Batches of about BATCH_TOKENS tokens without end, a third of them chat; pass n depends on (seed, n)."""
+    """Endless batches of about BATCH_TOKENS tokens, a third of them chat; pass n depends on (seed, n)."""
     tokens = tokenize_texts(texts, tokenizer)
     chats = [chat for text in texts for chat in make_chats(text)]
     pass_number = 0
@@ -208,7 +208,7 @@ def make_model(seed: int) -> nn.Module:
 
 
 class DecayingMuon(optim.Muon):  # type: ignore[misc]
-    """Muon with decoupled weight decay, as in AdamW: mlx's own is lost when the update is made orthogonal."""
+    """Muon with decoupled weight decay, as in AdamW: mlx's own decay is lost when the update is orthogonalized."""
 
     def __init__(self, rate: Any, decay: float):
         super().__init__(rate, momentum=0.95, weight_decay=0.0)
@@ -221,7 +221,7 @@ class DecayingMuon(optim.Muon):  # type: ignore[misc]
 
 
 def make_optimizer(settings: Settings) -> optim.Optimizer:
-    """Muon for most matrices of the layers, AdamW for the rest; warm-up, then down to zero."""
+    """Muon for most matrices of the layers, AdamW for the rest; a warm-up, and a decay to zero at the end."""
 
     def schedule(peak: float) -> Any:
         decay = settings.iters * DECAY_SHARE
@@ -233,7 +233,7 @@ def make_optimizer(settings: Settings) -> optim.Optimizer:
         for rate in (settings.embedding_rate, settings.adam_rate)
     )
     inside = [
-        # Muon changes a matrix in all directions alike: what was wired by hand would be gone in a few steps.
+        # Muon changes a matrix equally in all directions: weights set by hand would be lost in a few steps.
         lambda path, value: "layers" in path and value.ndim == 2 and not path.startswith(WIRED),
         lambda path, value: "embed_tokens" in path,
     ]
@@ -243,14 +243,14 @@ def make_optimizer(settings: Settings) -> optim.Optimizer:
 def compute_loss(
     model: Any, inputs: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
 ) -> tuple[mx.array, mx.array]:
-    """`mlx_tutor.training.loss.compute_loss`, faster on a CPU and with a head that learns."""
+    """As `mlx_tutor.training.loss.compute_loss`, but faster on a CPU, and with a gradient for the head."""
     entropies: Any = compute_entropy(compute_logits(model, inputs, positions), targets)
     count = weights.sum()
     return (entropies * weights).sum() / count, count
 
 
 def train_starter(texts: Sequence[Text], tokenizer: Any, settings: Settings, work: Path) -> nn.Module:
-    """Train through mlx-lm's trainer; checkpoints in `work` make a second call go on where the first one stopped."""
+    """Train through mlx-lm's trainer; with the checkpoints in `work`, a second call continues the first."""
     from mlx_lm.cli_ui import make_console
     from mlx_lm.tuner.trainer import TrainingArgs, TrainingCallback, train
 
@@ -315,7 +315,7 @@ def _load_checkpoint(work: Path, model: nn.Module, optimizer: optim.Optimizer) -
 
 
 def save_starter(model: nn.Module, tokenizer_folder: Path, target: Path) -> None:
-    """Quantize to 4 bits with float32 scales and write a whole model folder."""
+    """Quantize to 4 bits with float32 scales, and write a complete model folder."""
     from mlx_lm.utils import quantize_model, save_config, save_model
 
     model, config = quantize_model(model, dict(CONFIG), group_size=64, bits=4)
@@ -331,14 +331,14 @@ def measure_starter(path: Path, held_out: Sequence[Text]) -> dict[str, float]:
     """Loss of the quantized model on the held-out texts.
 
     Returns:
-        nats_per_token and bits_per_byte on plain text cut into rows of the whole context; answer_loss in nats a token
-        on chat answers, without and with the passage that they come from.
+        nats_per_token and bits_per_byte on plain text cut into rows as long as the context; answer_loss in nats a token
+        on chat answers, without and with the passage that they are taken from.
     """
     loaded = load_model(path)
     rows = cut_rows(tokenize_texts(held_out, loaded.tokenizer), CONTEXT)
     nats = measure_loss(loaded.model, rows, 4)
     tokens = sum(row.supervised for row in rows)
-    # Bytes of exactly the tokens that were predicted; the end marks count as nothing.
+    # Bytes of exactly the tokens that were predicted; end tokens count as no bytes.
     size = sum(len(loaded.tokenizer.decode([t for t in row.tokens[1:] if t]).encode()) for row in rows)
     chats = [chat for text in held_out for chat in make_chats(text)]
 
@@ -359,7 +359,7 @@ def measure_starter(path: Path, held_out: Sequence[Text]) -> dict[str, float]:
 
 
 def build_starter(text_dir: Path, target: Path, settings: Settings, work: Path) -> dict[str, Any]:
-    """Tokenizer, training, quantization and measurement; returns what was measured."""
+    """Tokenizer, training, quantization and measurement; returns the measurements."""
     training, held_out = read_texts(text_dir)
     if not (work / "tokenizer.json").is_file():
         build_tokenizer(training, work)

@@ -15,7 +15,7 @@ from mlx_tutor.settings import SYSTEM_PROMPT
 
 HELD_OUT_SHARE = 0.04
 HEADING = re.compile(r"^#{1,4}\s+(.+?)\s*#*$")
-# RST underlines and their like.
+# Underlines of RST and the like.
 UNDERLINE = re.compile(r"^[=\-~^]{4,}$")
 DEFINITION = re.compile(
     r"^(?:An? |The )?\**(?P<term>[A-Z]?[A-Za-z][\w-]*(?: [\w-]+){0,3})\** (?:is|are|refers? to|means?) "
@@ -38,7 +38,7 @@ EXPLAIN = (
     "What should I know about {}?",
     "Describe {} briefly.",
 )
-# Characters of a passage, most of it behind the paragraph that answers.
+# Characters of a passage, most of them after the paragraph that answers.
 PASSAGE = 1200
 DEFINE = ("What is {}?", "What does {} mean?", "Define {}.", "What is meant by {}?", "Explain what {} is.")
 
@@ -53,7 +53,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A question, its answer, and the passage of a document that it is answered from."""
+    """A question, its answer, and the passage that holds the answer."""
 
     question: str
     answer: str
@@ -61,7 +61,7 @@ class Chat:
     passage: str
 
     def write(self, others: Sequence["Chat"] = (), *, grounded: bool = False) -> list[Message]:
-        """The conversation, on demand with the passage, among those of `others`, before the question."""
+        """The conversation; on demand with the passage, among those of `others`, before the question."""
         system, question = SYSTEM_PROMPTS[int(_share("system" + self.answer) * len(SYSTEM_PROMPTS))], self.question
         if grounded:
             passages = sorted(
@@ -79,7 +79,7 @@ def read_texts(folder: Path) -> tuple[list[Text], list[Text]]:
     Reads `.jsonl.xz` and `.jsonl` (keys `source` and `text`), `.md` and `.txt`, recursively.
 
     Raises:
-        CorpusError: nothing readable, or nothing on one side of the split.
+        CorpusError: no readable text, or one side of the split is empty.
     """
     texts = [Text(source, clean_text(text)) for source, text in _read_raw(folder)]
     texts = [text for text in texts if len(text.text) > 200]
@@ -109,7 +109,7 @@ def _share(text: str) -> float:
 
 
 def clean_text(text: str) -> str:
-    """Drop what a tutor should not say: markup, images, bare links, long numeric dumps."""
+    """Remove what a tutor should not say: markup, images, bare links, long dumps of numbers."""
     text = text.replace("\r\n", "\n").replace("\xa0", " ")
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"</?[A-Za-z][^<>\n]{0,300}>", "", text)
@@ -122,7 +122,7 @@ def clean_text(text: str) -> str:
 
 
 def make_chats(text: Text) -> Iterator[Chat]:
-    """Conversations mined from one document: "Explain HEADING" and "What is TERM?", answered in its own prose."""
+    """Conversations mined from one document: "Explain HEADING" and "What is TERM?", answered in its own words."""
     heading = title = ""
     for i, paragraph in enumerate(paragraphs := text.text.split("\n\n")):
         lines = paragraph.strip().split("\n")
@@ -154,7 +154,7 @@ def make_chats(text: Text) -> Iterator[Chat]:
 
 
 def _join_prose(lines: list[str]) -> str | None:
-    """The paragraph on one line, or None when it is code, a list, a table or too short to answer anything."""
+    """The paragraph on one line; None if it is code, a list, a table, or too short for an answer."""
     text = " ".join(line.strip() for line in lines).strip()
     marks = sum(text.count(mark) for mark in ("`", "|", "=", "_", "\\", "{"))
     whole = (text.endswith((".", "!", "?")) and text[:1].isalpha()) or text.startswith("**")

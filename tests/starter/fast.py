@@ -1,7 +1,7 @@
 """Qwen2's exponentials, five times faster on a CPU: MLX computes them one at a time there, 22 ns each.
 
-For training the starter model only: powers of e are right to 3e-5, which training does not feel. What is measured
-afterwards goes through mlx-lm's own model.
+Only for training the starter model: powers of e are correct to 3e-5, which does not affect training. What is measured
+afterwards uses mlx-lm's own model.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def attend(queries: mx.array, keys: mx.array, values: mx.array, *_: Any, scale: 
     keys, values = keys[:, :, None].swapaxes(-1, -2), values[:, :, None]
     found = []
     for start in range(0, width, BLOCK):
-        # What lies ahead of a whole block is not computed.
+        # Tokens that the whole block must not see are not computed.
         end = min(start + BLOCK, width)
         scores = queries[..., start:end, :] @ keys[..., :end]
         ahead = mx.arange(end)[None] > mx.arange(start, end)[:, None]
@@ -90,7 +90,7 @@ def _(primals: Any, cotangent: Any, output: Any) -> Any:
 
 @contextmanager
 def use_fast_ops() -> Iterator[None]:
-    """mlx-lm's Qwen2 computes with these meanwhile."""
+    """Within the block, mlx-lm's Qwen2 computes with these functions."""
     from mlx_lm.models import qwen2
 
     with (

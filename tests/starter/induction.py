@@ -1,9 +1,9 @@
-"""A model that copies from its own context before it has learnt anything.
+"""A model that copies from its context before it has learned anything.
 
-What repeats is a good part of what a small model can know of a text: names, terms, code, and the passage that it is
-asked about. The circuit for it, an induction head (Olsson et al., 2022, arXiv 2209.11895), forms late or never on so
-little text, so its weights are set by hand: in layer 0 each token takes in a code of the one before it, in layer 2 a
-token looks for places whose code is its own and takes what stands there. Training keeps it because it pays.
+Much of what a small model can know of a text is repetition: names, terms, code, and the passage that it is
+asked about. The circuit for copying, an induction head (Olsson et al., 2022, arXiv 2209.11895), forms late or never on
+so little text, so its weights are set by hand: in layer 0 each token receives a code of the token before it; in layer
+2 a token attends to positions with its own code, and copies the token there. Training keeps what lowers the loss.
 """
 
 import math
@@ -13,9 +13,9 @@ import mlx.core as mx
 import numpy as np
 
 READER, COPIER = 0, 2
-# As large as what the other layers will come to write: else they drown it.
+# As large as what the other layers will write, so that it is not lost among them.
 EMBEDDING = 1.0
-# Squared length of each rotated pair that tells one distance from others.
+# Squared length of each rotated pair that singles out one distance.
 SHARPNESS, SHARP_PAIRS = 80.0, 12
 WRITTEN, MATCHED, COPIED = 3.0, 3.0, 7.0
 
@@ -23,8 +23,8 @@ WRITTEN, MATCHED, COPIED = 3.0, 3.0, 7.0
 def wire_induction(model: Any, seed: int) -> None:
     """Set embedding and two attention layers of a Qwen2 with two key heads that serve two query heads each.
 
-    The hidden space is cut into four orthogonal parts of one head each: tokens are read from the first two, codes of
-    the token before and of the one before that are written into the others.
+    The hidden space is split into four orthogonal parts, one head wide each: tokens are read from the first two, codes
+    of the previous token and of the one before it are written into the other two.
     """
     args, rng = model.args, np.random.default_rng(seed)
     hidden, size = args.hidden_size, args.hidden_size // args.num_attention_heads
@@ -34,13 +34,13 @@ def wire_induction(model: Any, seed: int) -> None:
         (rng.normal(size=(args.vocab_size, hidden)) * EMBEDDING).astype(np.float32)
     )
 
-    # Logits of a usual size.
+    # Logits of normal size.
     model.model.norm.weight = mx.full((hidden,), 0.1 / EMBEDDING)
 
     def head(index: int) -> slice:
         return slice(index * size, (index + 1) * size)
 
-    # Keys are the same everywhere; rotation makes the score a function of distance alone, with its top at `distance`.
+    # Keys are the same everywhere; rotation makes the score a function of distance alone, highest at `distance`.
     angles = args.rope_theta ** (-np.arange(half) / half)
     length = np.where(np.arange(half) < SHARP_PAIRS, math.sqrt(SHARPNESS), 0.0)
     with _Weights(model.model.layers[READER].self_attn) as reader:
@@ -50,7 +50,7 @@ def wire_induction(model: Any, seed: int) -> None:
             turned = np.concatenate([np.cos(angles * distance), -np.sin(angles * distance)])
             reader["q_proj.bias"][head(index)] = np.tile(length, 2) * turned
             reader["o_proj.weight"][:, head(index)] = WRITTEN * parts[2 + index].T
-    # Pairs that hardly turn within the context compare codes.
+    # Pairs that hardly rotate within the context compare codes.
     still = np.r_[half // 2 : half, half + half // 2 : size]
     with _Weights(model.model.layers[COPIER].self_attn) as copier:
         for group in (0, 1):
@@ -63,7 +63,7 @@ def wire_induction(model: Any, seed: int) -> None:
 
 
 class _Weights(dict[str, np.ndarray[Any, Any]]):
-    """The weights of a module as NumPy arrays, put back at the end."""
+    """The weights of a module as NumPy arrays, written back at the end."""
 
     def __init__(self, module: Any):
         from mlx.utils import tree_flatten

@@ -1,4 +1,4 @@
-"""How the starter model is built: what it begins with, what it computes with, what it reads."""
+"""Building the starter model: its first weights, its fast operations, its chats."""
 
 from typing import Any
 
