@@ -32,7 +32,7 @@ class Answer:
     `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, "stopped" when the caller did, or
     "repetition" when it said the same over and over: `text` is then without the repeats, `tokens` counts them.
     `cached_tokens` are those of the prompt that were not computed again. `thoughts` is what a model that thinks wrote
-    before the answer; `tokens` counts it too.
+    before the answer; `tokens` counts it too. `from_cache`: it was given before, and nothing was computed.
     """
 
     text: str
@@ -44,6 +44,7 @@ class Answer:
     peak_memory_gb: float
     cached_tokens: int = 0
     thoughts: str = ""
+    from_cache: bool = False
 
     @property
     def problem(self) -> str:

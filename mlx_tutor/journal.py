@@ -22,18 +22,18 @@ def find_journal(course: Course) -> Path:
 
 
 @contextmanager
-def open_journal(course: Course, schema: str) -> Iterator[sqlite3.Connection]:
+def open_journal(course: Course, schema: str, busy_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
     """The journal, with the tables of `schema` (`CREATE TABLE IF NOT EXISTS ...`); commits at the end of the block.
 
-    What the block wrote is rolled back when it raises.
+    What the block wrote is rolled back when it raises. Another writer is waited for, `BUSY_SECONDS` by default.
 
     Raises:
         CorpusError: locked by another process, damaged, read-only, or the disk is full.
     """
-    path = find_journal(course)
+    path, patience = find_journal(course), BUSY_SECONDS if busy_seconds is None else busy_seconds
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, timeout=patience)) as connection:
             connection.row_factory = sqlite3.Row
             connection.executescript(schema)
             with connection:

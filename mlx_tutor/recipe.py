@@ -27,6 +27,7 @@ from mlx_tutor.settings import (
     ImportSettings,
     ModelSettings,
     RateSettings,
+    ServeSettings,
     SweepSettings,
     TeacherSettings,
     TemplateSettings,
@@ -53,6 +54,7 @@ class Recipe:
     exam: ExamSettings = field(default_factory=ExamSettings)
     gate: GateSettings = field(default_factory=GateSettings)
     rate: RateSettings = field(default_factory=RateSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
 
     def hides_code(self, exam: bool = False) -> bool:
         """Whether a note takes the place of code in answers, in an exam or outside."""

@@ -270,6 +270,16 @@ class RateSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    log_questions: bool = setting(
+        False, "keep the questions asked at `mlx-tutor serve`, without names, for `mlx-tutor monitor --questions`"
+    )
+    cached_answers: int = setting(
+        200, "answers that `serve` keeps in memory, for questions asked again; 0: none; never in exams", low=0
+    )
+
+
 TEACHER_KINDS = (
     "what", "why", "how", "compare", "apply", "what-if", "misconception", "code", "relation", "explain"
 )  # fmt: skip

@@ -22,6 +22,7 @@ COMMANDS = (
     "ask",
     "chat",
     "serve",
+    "monitor",
     "exam",
     "quiz",
     "cards",

@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Serve the tutor as a web page on this machine.
 
-    Reads what chat reads; writes corpora/NAME/index.sqlite and, for thumbs, ratings and exams,
+    Reads what chat reads; writes corpora/NAME/index.sqlite and, for counts, thumbs, ratings and exams,
     corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
     /v1. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
 

@@ -48,7 +48,7 @@ def make_api(site: Site) -> APIRouter:
         except (ValueError, RecursionError) as err:
             return refuse(f"The request is not valid JSON ({err}).")
         try:
-            task = site.worker.submit(lambda task: answer_request(site, wanted, task))
+            task = site.submit("API", lambda task: answer_request(site, wanted, task))
         except ServeError as err:
             return refuse(str(err), 503)
         if wanted.stream:

@@ -48,7 +48,7 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
         index = stack.enter_context(open_index(site.course)) if wanted.from_course else None
         loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
         prompt = plan_request(loaded, index, wanted, site.recipe.course.language)
-        generate = stop_at(wanted.stops, generate_shown)
+        generate = site.answers.remember(stop_at(wanted.stops, generate_shown), site.worker.loads, wanted.stops)
         cited: list[CitedAnswer] = []
         for number in range(wanted.count):
             if task.is_stopped() and cited:
@@ -108,16 +108,17 @@ def write_query(questions: Sequence[str], index: Index) -> str:
 
 
 def describe_support(cited: CitedAnswer) -> dict[str, Any]:
-    """Sources and passages of one answer as JSON; nothing where the course was not searched."""
+    """Sources and passages of one answer as JSON, where the course was searched, and whether it was given before."""
+    from_cache = {"from_cache": True} if cited.answer.from_cache else {}
     if cited.supported is None:
-        return {}
+        return from_cache
     sources = [asdict(source) | {"heading": list(source.heading)} for source in cited.sources]
     passages = []
     for passage in cited.passages:
         page, cell = passage.find_place()
         place = {"source": passage.source, "section": passage.section, "heading": list(passage.heading)}
         passages.append(place | {"page": page, "cell": cell, "text": passage.text})
-    return {"supported": cited.supported, "sources": sources, "passages": passages}
+    return {"supported": cited.supported, "sources": sources, "passages": passages} | from_cache
 
 
 def count_usage(answers: Sequence[Answer]) -> dict[str, Any]:

@@ -289,6 +289,8 @@ def draw_progress(task: Task, turns: int) -> str:
 def draw_result(turn: Turn, task: Task) -> str:
     """How an answer came to its end."""
     answer = turn.cited.answer
+    if answer.from_cache:
+        return f"From the cache: asked before, of the same model with the same passages. {_describe_dropped(task)}"
     parts = [
         f"{answer.tokens} tokens",
         f"{answer.tokens_per_second:.0f} a second",

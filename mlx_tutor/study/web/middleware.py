@@ -30,7 +30,7 @@ READABLE = (
     *("/gradio_api/heartbeat/", "/gradio_api/queue/data", "/gradio_api/startup-events"),
 )
 READABLE_EXACTLY = (
-    *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"),
+    *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/metrics"),
     *("/gradio_api/app_id", "/gradio_api/theme.css"),
 )
 WRITABLE = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset", "/v1/chat/completions")
@@ -104,6 +104,12 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_from_here(scope: Scope) -> bool:
+    """Whether a request comes from this machine and names it; one through a share link does not."""
+    client, host = (scope.get("client") or ("",))[0], Headers(scope=scope).get("host", "").lower()
+    return is_loopback(client) and is_loopback(_split_host(host)[0])
 
 
 def _list_own_names() -> set[str]:

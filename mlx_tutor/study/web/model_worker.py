@@ -99,6 +99,8 @@ class ModelWorker:
         self._queue: list[Task] = []
         self._lock = threading.Lock()
         self._closed = False
+        # How often a model was loaded: each time it may be another one.
+        self.loads = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     def submit(self, work: Callable[[Task], Any]) -> Task:
@@ -134,10 +136,16 @@ class ModelWorker:
         with self._lock:
             return self._queue.index(task) if task in self._queue else 0
 
+    def count_all(self) -> int:
+        """How many are waiting or being answered."""
+        with self._lock:
+            return len(self._queue)
+
     def take_model(self) -> LoadedModel:
         """The model, loaded when it is not; only for work. Raises ModelError."""
         if self._loaded is None:
             self._loaded = self._load()
+            self.loads += 1
         return self._loaded
 
     def unload_model(self) -> None:

@@ -7,6 +7,7 @@ import gradio as gr
 from mlx_tutor.study.web.chat_tab import add_chat
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
 from mlx_tutor.study.web.markup import draw
+from mlx_tutor.study.web.monitor_tab import add_monitor
 from mlx_tutor.study.web.overview import draw_course
 from mlx_tutor.study.web.quiz_tab import add_quiz
 from mlx_tutor.study.web.rate_tab import add_rate
@@ -29,6 +30,8 @@ def build_page(site: Site) -> gr.Blocks:
                 add_compare(site)
             with gr.Tab("Rate"):
                 add_rate(site)
+            with gr.Tab("Monitor") as monitor:
+                add_monitor(site, monitor)
         with gr.Tab("Course") as tab:
             course = gr.HTML(elem_id="course", apply_default_css=False)
             tab.select(lambda: draw_course(site.course), None, course, **EVENT)

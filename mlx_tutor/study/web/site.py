@@ -4,16 +4,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from mlx_tutor.errors import ServeError
+from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison, compare_models
 from mlx_tutor.hide import CodeHider
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message, ModelSpec
-from mlx_tutor.study.chat.ask import clean_question, clean_text, hide_answer
+from mlx_tutor.study.chat.ask import clean_question, clean_text, generate_shown, hide_answer
 from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
+from mlx_tutor.study.chat.remembered import AnswerCache
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
+from mlx_tutor.study.monitor.counts import Count, count_answers, count_error, store_count
 from mlx_tutor.study.search.index import open_index
 from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.workspace import Course
@@ -67,6 +70,42 @@ class Site:
     exam: Exam | None = None
     is_starter: bool = False
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+    uncounted: list[Count] = field(default_factory=list)
+    answers: AnswerCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        # An exam's record is of answers that the model gave.
+        object.__setattr__(self, "answers", AnswerCache(0 if self.exam else self.recipe.serve.cached_answers))
+
+    def submit(self, place: str, work: Callable[[Task], Any], **options: Any) -> Task:
+        """Queue a question; its answer, or that there is none, is counted, but not in an exam.
+
+        `work` gives a Turn or a list of cited answers.
+
+        Raises:
+            ServeError: too many are waiting, or the server is closing.
+        """
+
+        def keep(count: Count) -> None:
+            if self.exam is None:
+                store_count(self.course, self.uncounted, count)
+
+        def answer(task: Task) -> Any:
+            try:
+                result = work(task)
+            except TutorError as err:
+                keep(count_error(place, self.label, err))
+                raise
+            cited = [result.cited] if isinstance(result, Turn) else result
+            if cited:
+                keep(count_answers(place, self.label, cited, log=self.recipe.serve.log_questions))
+            return result
+
+        try:
+            return self.worker.submit(answer, **options)
+        except ServeError as err:
+            keep(count_error(place, self.label, err))
+            raise
 
     def find_session(self, key: str) -> Session:
         """The session of a page; a new one takes the place of the one longest unused that holds nothing, if need be.
@@ -141,12 +180,13 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
                 task.is_stopped,
                 replaces,
                 exam=exam is not None,
+                generate=site.answers.remember(generate_shown, site.worker.loads),
             )
             if exam is not None:
                 log_answer(exam, turn.cited, session.key)
             return turn
 
-    session.chat = site.worker.submit(answer)
+    session.chat = site.submit("page", answer)
     return session.chat
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlx_tutor.models import load_model
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import ModelSpec
-from mlx_tutor.settings import CourseSettings, GenerateSettings
+from mlx_tutor.settings import CourseSettings, GenerateSettings, ServeSettings
 from mlx_tutor.study.web.middleware import AccessRules
 from mlx_tutor.study.web.model_worker import ModelWorker
 from mlx_tutor.study.web.server import make_app, make_server, open_socket
@@ -29,8 +29,12 @@ The **mode** is the value that occurs most often in a sample.
 
 A **median** is the value in the middle once all values are sorted.
 """
-# Random weights run in loops.
-RECIPE = Recipe(CourseSettings(system_prompt="Tutor."), generate=GenerateSettings(max_tokens=12, stop_repetition=False))
+# Random weights run in loops. Without the cache, each test has its own answers.
+RECIPE = Recipe(
+    CourseSettings(system_prompt="Tutor."),
+    generate=GenerateSettings(max_tokens=12, stop_repetition=False),
+    serve=ServeSettings(cached_answers=0),
+)
 
 
 @dataclass(frozen=True, slots=True)

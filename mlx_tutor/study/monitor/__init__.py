@@ -1,0 +1,1 @@
+"""What the local server counts, and live comparisons of two runs."""
