@@ -157,10 +157,8 @@ def _make_look_up(quoted: _Quoted) -> _Made:
         # What is said of several rows is said of none alone.
         rows = [row for row in rows if cells[row.cells[column]] == 1]
         rows.sort(key=lambda row: rank(quoted.seed, quoted.passage, "look up", row.line))
-        for row in rows[:MOST_CELLS] if kind else ():
-            cell = row.cells[column]
-            yield quoted.ask(kind, row=row.cells[0]), (), cell, row
-        if kind:
+        if kind is not None:
+            yield from ((quoted.ask(kind, row=row.cells[0]), (), row.cells[column], row) for row in rows[:MOST_CELLS])
             return
 
 
