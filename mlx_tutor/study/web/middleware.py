@@ -27,10 +27,11 @@ WRONG_SECONDS = 1.0
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 READABLE = (
     *("/assets/", "/static/", "/svelte/", "/sources/", "/runs/", "/v1/models"),
+    *("/read/", "/pages/", "/pictures/"),
     *("/gradio_api/heartbeat/", "/gradio_api/queue/data", "/gradio_api/startup-events"),
 )
 READABLE_EXACTLY = (
-    *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/metrics"),
+    *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/metrics", "/reader.css"),
     *("/gradio_api/app_id", "/gradio_api/theme.css"),
 )
 WRITABLE = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset", "/v1/chat/completions")

@@ -9,7 +9,6 @@ from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.dataset.mining.definitions import write_question
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import find_changes, read_documents
-from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import read_json, read_jsonl
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Document, describe_bits
@@ -42,13 +41,6 @@ def list_examples(course: Course) -> list[str]:
 def _begin_small(term: str, language: str) -> str:
     """`Mean` becomes `mean`; names of several capitals (`ARIMA`, `Bayes' Theorem`) and German nouns stay."""
     return term[0].lower() + term[1:] if term[1:].islower() and language != "de" else term
-
-
-def find_source(course: Course, name: str) -> Path | None:
-    """The file of a source, when `name` is one of the course's and lies in its folder."""
-    folder = course.sources.resolve()
-    path = list_sources(course).known.get(name)
-    return path if path is not None and path.resolve().is_relative_to(folder) else None
 
 
 def find_curve(course: Course, name: str) -> Path | None:

@@ -18,12 +18,14 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from mlx_tutor.errors import ServeError
+from mlx_tutor.study.reader.shelf import find_source
 from mlx_tutor.study.web.api import make_api
 from mlx_tutor.study.web.connections import LimitedProtocol
 from mlx_tutor.study.web.middleware import AccessRules, RequestChecks, is_loopback
 from mlx_tutor.study.web.monitor_tab import make_metrics
-from mlx_tutor.study.web.overview import find_curve, find_source
+from mlx_tutor.study.web.overview import find_curve
 from mlx_tutor.study.web.page import build_page, make_theme, read_style
+from mlx_tutor.study.web.reader import make_reader
 from mlx_tutor.study.web.site import Site
 
 MIN_PASSWORD = 8
@@ -47,6 +49,8 @@ async def _build_app(site: Site, access: AccessRules) -> FastAPI:
     if site.exam is None:
         app.include_router(make_api(site))
         app.include_router(make_metrics(site))
+
+    app.include_router(make_reader(site))
 
     @app.get("/sources/{name:path}")
     def send_source(name: str) -> Response:

@@ -1,0 +1,1 @@
+"""The documents of a course as pages to read, with a passage marked."""
