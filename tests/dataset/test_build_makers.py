@@ -13,7 +13,7 @@ VARIANCE = """# Spread
 
 The **variance** is the mean squared distance of the values from their mean. It grows with the square of the unit.
 Large distances dominate it because they enter as squares. Squares of
-large numbers are far larger than the numbers. Therefore, a single outlier can double the variance of a
+large numbers are far larger than the numbers. Therefore, a large distance can double the variance of a
 small sample. The mean stays near the centre, whereas the outlier stands far outside. The standard deviation is the
 square root of the variance and has the unit of the values.
 """

@@ -10,6 +10,7 @@ from mlx_tutor.dataset.mining.prose import (
     list_paragraph,
     lower_first,
     stands_alone,
+    stem_content,
 )
 from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.languages.table import Language, read_language
@@ -32,7 +33,7 @@ def make_arguments(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tupl
             if match is None or not is_clear(sentence, table) or table.patterns["no_effect"].search(match["rest"]):
                 continue
             start = _find_start(sentences, end, table)
-            if start is not None and end - start >= LEAST_PREMISES:
+            if start is not None and end - start >= LEAST_PREMISES and _takes_up(sentence, sentences[start:end], table):
                 run = sentences[start : end + 1]
                 yield from _make_argument(chunk, block, run, match["rest"], concepts, table, seed)
 
@@ -46,6 +47,12 @@ def _find_start(sentences: Sequence[str], end: int, table: Language) -> int | No
         if stands_alone(sentences[start], table):
             found = start
     return found
+
+
+def _takes_up(conclusion: str, premises: Sequence[str], table: Language) -> bool:
+    """Whether a conclusion is about something that its premises name; any "thus" may stand behind other sentences."""
+    named = {stem for premise in premises for stem in stem_content(strip_bold(premise), table.code)}
+    return not named.isdisjoint(stem_content(strip_bold(conclusion), table.code))
 
 
 def _make_argument(

@@ -200,6 +200,9 @@ def make_distinctions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[R
                 match = table.patterns[name].match(plain)
                 if match is None or tells_story(sentence) or not _stands_alone(match, table):
                     continue
+                # "Unlike the goods market": what something is not like may be just anything.
+                if name == "distinction_unlike" and not all(concepts.find(match[key]) for key in ("one", "other")):
+                    continue
                 rest = match["rest"].strip()
                 whole = table.questions["distinction_answer"][0].format(rest=rest)
                 answer = whole if name == "distinction_is" else f"{match['one']} {rest}."

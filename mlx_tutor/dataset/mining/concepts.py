@@ -145,7 +145,9 @@ class Concepts:
     def lower(self, term: str) -> str:
         """`term` as it stands inside a sentence."""
         name = self.names.get(cut_key(term, self.language))
-        return name if name and name.lower() == term.lower() else lower_words(term, self.capitals, self.language)
+        if name and name.lower() == term.lower() and (_has_capitals(name) or not _has_capitals(term)):
+            return name
+        return lower_words(term, self.capitals, self.language)
 
     def refer(self, term: str) -> str:
         """`term` inside a sentence, with its article."""

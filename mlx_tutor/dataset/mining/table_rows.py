@@ -1,7 +1,8 @@
 """Rows from tables of the course, each with the table quoted: extremes, comparisons and look-ups."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -17,10 +18,14 @@ LONGEST_CELL, LONGEST_ANSWER = 50, 90
 # Values that steps list before they name the highest.
 MOST_STEPS = 10
 LONGEST_CAPTION = 40
-# What is looked up has a name of its own: some words, code, capitals.
-NAME, DIGITS = re.compile(r"\s|`|[A-Z]{2}|[\u3040-\u30ff\u3400-\u9fff]{2}"), re.compile(r"^\W*\d")
+DIGITS = re.compile(r"^\W*\d")
 SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff]")
-PLAIN = re.compile(r"[a-z-]+(?: [a-z-]+){0,3}|[A-Z]{2,}")
+# A heading that reads as a word inside a question, and a name or a year as what a row is about.
+PLAIN = re.compile(r"[^\W\d_][^\W\d_’'-]+(?:[ -][^\W\d_’'-]+){0,3}")
+KEY = re.compile(r"[^\W\d_]{2}|^(?:1\d|20)\d\d$")
+QUOTED_CODE = re.compile(r"[“„«‘]\s?(`[^`]+`)\s?[”“»’]")
+# Cells of one table that are asked for.
+MOST_CELLS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,10 @@ class _Quoted:
     concepts: Concepts
     seed: int
 
-    def ask(self, kind: str, *names: str, **fields: str) -> str:
-        """A wording of a kind; the one that writes headings as words, where all `names` read as such."""
-        wordings, fields = self.language.questions[f"table_{kind}"], dict(fields)
-        if f"table_{kind}_named" in self.language.questions and all(map(self._is_plain, names)):
-            wordings = self.language.questions[f"table_{kind}_named"]
-            fields |= {name: self.concepts.lower(value) for name, value in fields.items() if value in names}
-        return pick(wordings, self.seed, kind, *fields.values()).format(**fields)
+    def ask(self, kind: str, **fields: str) -> str:
+        """A wording of a kind; code needs no quotation marks."""
+        wording = pick(self.language.questions[f"table_{kind}"], self.seed, kind, *fields.values())
+        return QUOTED_CODE.sub(r"\1", wording.format(**fields))
 
     def tell(self, kind: str, **fields: str) -> str:
         """The answer of a kind."""
@@ -50,18 +52,15 @@ class _Quoted:
         key = row.cells[0]
         return key.startswith("`") or any(len(name) >= len(key) - 2 for name in self.concepts.find(key))
 
-    def _is_plain(self, name: str) -> bool:
-        lower = self.concepts.lower(name)
-        return PLAIN.fullmatch(lower) is not None and lower.split()[-1] in self.language.words["table_noun"]
-
 
 def make_table_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """At most three rows a table, the best first: its extreme, a comparison of two rows, and a cell looked up.
+    """A few rows a table: its extreme, two of its rows side by side, and what it says that something means or is for.
 
-    None where signs stand for words, as in lists of what is done and planned.
+    None where signs stand for words, as in lists of what is done and planned. Which of two numbers is higher, or what
+    stands in just any cell, teaches nothing but to read tables.
     """
     language = read_language(chunk.language)
-    if language is None or "table_look_up" not in language.questions:
+    if language is None or "table_described" not in language.questions:
         return
     for i, block in enumerate(chunk.blocks):
         tables = read_tables(block.text) if block.kind == "table" else []
@@ -112,45 +111,25 @@ def _make_extreme(quoted: _Quoted) -> _Made:
             for row, number in zip(quoted.table.rows, numbers, strict=True)
             if number and not _sums_up(row, quoted.language)
         ]
+        key, name = (quoted.concepts.lower(quoted.table.header[i]) for i in (0, column))
         values = {number.value for _, number in rows}
-        if None in numbers or len(values) < 3:
+        plain = PLAIN.fullmatch(key) and PLAIN.fullmatch(name) and all(KEY.search(row.cells[0]) for row, _ in rows)
+        if None in numbers or len(values) < 3 or not plain:
             continue
         kind = "highest" if rank(quoted.seed, quoted.passage, column, "extreme") % 2 else "lowest"
         best = max(values) if kind == "highest" else min(values)
         found = [row for row, number in rows if number.value == best]
         if len(found) > 2:
             continue
-        key, name = quoted.table.header[0], quoted.table.header[column]
         steps = tuple(f"{row.cells[0]}: {row.cells[column]}" for row, _ in rows) if len(rows) <= MOST_STEPS else ()
         names = ", ".join(row.cells[0] for row in found)
         cell = found[0].cells[column].rstrip(".")
         answer = quoted.tell("tie" if len(found) > 1 else "extreme", row=names, cell=cell)
-        yield quoted.ask(kind, key, name, key=key, column=name), steps, answer, found[0]
+        yield quoted.ask(kind, key=key, column=name), steps, answer, found[0]
         return
 
 
 def _make_comparison(quoted: _Quoted) -> _Made:
-    """Which of two rows has the higher number; in tables without numbers, two rows side by side."""
-    for column, numbers in _list_columns(quoted):
-        rows = [
-            (row, number)
-            for row, number in zip(quoted.table.rows, numbers, strict=True)
-            if number and not _sums_up(row, quoted.language)
-        ]
-        rows.sort(key=lambda item: rank(quoted.seed, quoted.passage, item[0].cells[0], "compared"))
-        (one, first), (other, second) = rows[0], next((r for r in rows[1:] if r[1].value != rows[0][1].value), rows[0])
-        if first.value == second.value:
-            continue
-        high, low = (one, other) if first.value > second.value else (other, one)
-        name = quoted.table.header[column]
-        question = quoted.ask("higher", name, column=name, one=one.cells[0], other=other.cells[0])
-        cells = {"row": high.cells[0], "cell": high.cells[column], "rest": low.cells[0], "other": low.cells[column]}
-        yield question, (), quoted.tell("higher", **cells), high
-        return
-    yield from _compare_texts(quoted)
-
-
-def _compare_texts(quoted: _Quoted) -> _Made:
     """Where two rows differ, in two columns at least."""
     table = quoted.table
     rows = [row for row in table.rows if quoted.knows(row) and all(map(_is_whole, row.cells))]
@@ -170,23 +149,27 @@ def _compare_texts(quoted: _Quoted) -> _Made:
 
 
 def _make_look_up(quoted: _Quoted) -> _Made:
-    """A cell of a row."""
-    for row, column in _list_cells(quoted, "look up"):
-        name = quoted.table.header[column]
-        yield quoted.ask("look_up", name, column=name, row=row.cells[0]), (), row.cells[column], row
-        return
+    """What the table says that a thing means, is for or does, where a column is headed so."""
+    for column, name in enumerate(quoted.table.header[1:], 1):
+        kind = next((kind for kind in SAYS if _is_headed(name, quoted.language.words[f"table_{kind}"])), None)
+        cells = Counter(row.cells[column] for row in quoted.table.rows)
+        rows = [row for row in quoted.table.rows if quoted.knows(row) and _is_said(row.cells[column])]
+        # What is said of several rows is said of none alone.
+        rows = [row for row in rows if cells[row.cells[column]] == 1]
+        rows.sort(key=lambda row: rank(quoted.seed, quoted.passage, "look up", row.line))
+        if kind is not None:
+            yield from ((quoted.ask(kind, row=row.cells[0]), (), row.cells[column], row) for row in rows[:MOST_CELLS])
+            return
 
 
-def _list_cells(quoted: _Quoted, purpose: str) -> Sequence[tuple[Row, int]]:
-    """Cells that can be asked about, in an order of the seed."""
-    places = [
-        (row, column)
-        for row in quoted.table.rows
-        if quoted.knows(row) and NAME.search(row.cells[0])
-        for column, cell in enumerate(row.cells)
-        if column and _is_whole(cell) and count_words(cell) <= LONGEST_CELL
-    ]
-    return sorted(places, key=lambda place: rank(quoted.seed, quoted.passage, purpose, place[0].line, place[1]))
+def _is_headed(name: str, words: frozenset[str]) -> bool:
+    """Whether a heading is one of some words, alone or with others."""
+    return name.lower() in words or bool(words & set(re.findall(r"\w+", name.lower())))
+
+
+def _is_said(cell: str) -> bool:
+    """Whether a cell says something in some words."""
+    return _is_whole(cell) and DIGITS.search(cell) is None and 2 <= count_words(cell) <= LONGEST_CELL
 
 
 def _is_whole(cell: str) -> bool:
@@ -194,4 +177,5 @@ def _is_whole(cell: str) -> bool:
     return cell.lower() not in MISSING and not re.search(r"•|\]\[|^`+ |`[^`]*# [^`]*`", cell)
 
 
+SAYS = ("means", "serves", "described")
 MAKERS = (_make_extreme, _make_comparison, _make_look_up)

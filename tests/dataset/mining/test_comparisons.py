@@ -101,7 +101,8 @@ def test_a_comparison_never_tells_what_another_split_asks_for() -> None:
     ],
 )  # fmt: skip
 def test_a_difference_that_the_text_names_is_asked_for(language: str, sentence: str, asked: str, answer: str) -> None:
-    rows = pick_rows(make_rows(f"# G\n\n## Garten\n\n{sentence}\n", language=language), "distinction")
+    named = "".join(f"\n## {name}\n\n{name} .\n" for name in ("Hedge", "Fence", "Seto", "Valla"))
+    rows = pick_rows(make_rows(f"# G\n\n## Garten\n\n{sentence}\n{named}", language=language), "distinction")
     assert [(asked in question, said) for question, said in rows] == [(True, answer)]
 
 
@@ -116,6 +117,11 @@ def test_a_difference_that_the_text_names_is_asked_for(language: str, sentence: 
 )
 def test_a_difference_of_what_only_the_context_names_is_not_asked_for(sentence: str) -> None:
     assert pick_rows(make_rows(f"# G\n\n## Gardens\n\n{sentence}\n"), "distinction") == []
+
+
+def test_a_difference_from_what_the_course_does_not_speak_of_is_not_asked_for() -> None:
+    sentence = "Unlike a neighbour, a hedge needs water in summer."
+    assert pick_rows(make_rows(f"# G\n\n## Gardens\n\n{sentence}\n\n## Hedge\n\nHedge.\n"), "distinction") == []
 
 
 def correct(text: str) -> list[tuple[str, str]]:

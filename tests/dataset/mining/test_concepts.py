@@ -104,3 +104,9 @@ def test_a_plural_has_the_key_of_its_singular(one: str, other: str) -> None:
 
 def test_means_are_no_mean() -> None:
     assert cut_key("means", "en") != cut_key("mean", "en")
+
+
+def test_an_abbreviation_keeps_its_capitals_where_code_writes_it_small() -> None:
+    text = "# Codes\n\n## ascii\n\nThe **ascii** table has letters. In ascii, a letter is a number.\n"
+    concepts = collect(text, "en")
+    assert "ascii" in concepts.names.values() and concepts.lower("ASCII") == "ASCII"

@@ -134,11 +134,20 @@ def test_a_reason_that_begins_with_a_pronoun_keeps_what_it_is_a_reason_for() -> 
         "This clay holds water without a glaze because the grains melt into each other.",
         "Stoneware holds water without a glaze because we fired it twice in our kiln.",
         "Stoneware holds 3 litres of water because the 2 grains melt into each other.",
+        "In both cases stoneware holds water because the grains melt into each other.",
+        "Stoneware holds water because the grains melt into each other, the main thing is the heat.",
     ],
 )
 def test_what_nobody_could_ask_alone_gives_no_reason(sentence: str) -> None:
     text = _replace("Stoneware holds water without a glaze because its grains melt into each other.", sentence)
     assert not [row for row in pick_types(text, "reason") if "not" not in row.qa_pair.question]
+
+
+def test_what_was_said_before_is_no_reason() -> None:
+    four = "# Four\n\n## Fours\n\nUn **four** garde la chaleur pendant un jour.\n\n"
+    for said, found in (("les fours sont en brique", 1), ("il a été évoqué plus tôt", 0)):
+        rows = make_rows(f"{four}Comme {said}, les fours sont chauds pendant la nuit.\n", language="fr")
+        assert len([row for row in rows if row.qa_pair.type == "reason"]) == found
 
 
 def test_a_list_is_asked_for_in_the_words_above_it() -> None:
