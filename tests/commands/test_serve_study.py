@@ -1,7 +1,15 @@
 """The tabs for studying in headless Chromium: real clicks, and what the journal holds afterwards."""
 
-import pytest
+import re
+import time
+from datetime import UTC, datetime, timedelta
 
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from mlx_tutor.journal import open_journal
+from mlx_tutor.study.quiz.mock import list_exams
 from mlx_tutor.study.quiz.questions import list_questions
 from mlx_tutor.study.quiz.session import measure_progress
 from tests.commands.conftest import run_program
@@ -60,11 +68,14 @@ def test_a_topic_is_chosen(page: Browsing) -> None:
     open_tab(page, "Quiz")
     wait_for(lambda: read(page, "#quiz-question"))
     choose(page, "#quiz-source", "week2.md")
-    wait_for(
-        lambda: "week2.md" in page.driver.execute_script("return document.querySelector('#quiz-source input').value")
-    )
+    wait_for(lambda: "week2.md" in read_value(page, "#quiz-source"))
     choose(page, "#quiz-topic", "Slope")
     wait_for(lambda: "slope" in read(page, "#quiz-question").lower())
+
+
+def read_value(page: Browsing, box: str) -> str:
+    """What a list or a number box holds."""
+    return str(page.driver.execute_script("return document.querySelector(arguments[0])?.value ?? ''", f"{box} input"))
 
 
 def choose(page: Browsing, box: str, name: str) -> None:
@@ -73,3 +84,46 @@ def choose(page: Browsing, box: str, name: str) -> None:
     wait_for(
         lambda: [option for option in find_all(page, f"{box} [role=option]") if option.text.strip().endswith(name)]
     )[0].click()
+
+
+def test_a_mock_exam_survives_a_reload_and_ends_by_the_clock(page: Browsing) -> None:
+    open_tab(page, "Mock exam")
+    wait_for(lambda: "Questions of the course" in read_value(page, "#mock-paper"))
+    fill_number(page, "#mock-count", "3")
+    fill_number(page, "#mock-minutes", "1")
+    click(page, "#mock-begin")
+    wait_for(lambda: re.match(r"0:\d\d left", read(page, "#mock-clock")))
+    type_text(page, "#mock-answer", "The value in the middle")
+    wait_for(lambda: "Saved." in read(page, "#mock-saved"))
+    page.driver.refresh()
+    wait_for(lambda: find_all(page, "#ask"))
+    open_tab(page, "Mock exam")
+    wait_for(lambda: find_all(page, "#mock-answer textarea") and "in the middle" in read_box(page, "#mock-answer"))
+    click(page, "#mock-next")
+    wait_for(lambda: "Question 2" in read(page, "#mock-question"))
+    # The rest of the minute passes in the journal.
+    with open_journal(page.course, "") as journal:
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        journal.execute("UPDATE mock_exams SET ends = ? WHERE handed_in IS NULL", (soon.isoformat(),))
+    click(page, "#mock-next")
+    wait_for(lambda: "handed in" in read(page, "#mock-status") and "of 3 points" in read(page, "#mock-report"))
+    (exam,) = list_exams(page.course)
+    assert exam.find_answer(0).text == "The value in the middle" and exam.handed_in is not None
+    choose(page, "#mock-judged", "Question 1")
+    click(page, "#mock-right")
+    wait_for(lambda: "Question 1 counts as right." in read(page, "#mock-status"))
+    assert list_exams(page.course)[0].reached >= 1
+
+
+def fill_number(page: Browsing, box: str, value: str) -> None:
+    """Type a number in place of another, again where the page is drawn anew meanwhile."""
+    found = page.driver.find_element(By.CSS_SELECTOR, f"{box} input")
+
+    def fill() -> bool:
+        found.click()
+        found.send_keys(Keys.CONTROL + "a")
+        found.send_keys(value)
+        time.sleep(0.3)
+        return found.get_attribute("value") == value
+
+    wait_for(fill)

@@ -55,16 +55,35 @@ class Task:
     is_solved: bool = False
 
 
-def find_tasks(document: Document, language: str) -> Iterator[Task]:
-    """The exercises of a document that have their solution in it, in order."""
+def find_tasks(document: Document, language: str, kind: Literal["course", "exercise"] = "course") -> Iterator[Task]:
+    """The exercises of a document that have their solution in it; of a sheet of exercises all that is numbered."""
     yield from _find_marked(document, language)
-    reader = _Reader(language)
+    reader = _Reader(language, kind)
     reader.read(document)
     solved = [task for task in reader.tasks if task.is_solved]
     if names_solutions(document.source, language):
         solved += [task for task in reader.tasks if not task.is_solved and _solve_by_code(task)]
     yield from (trimmed for task in solved if (trimmed := _trim(task)).question and trimmed.solution)
     yield from _pair_numbers([task for task in reader.tasks if not task.is_solved], reader.solutions)
+
+
+def list_tasks(document: Document, language: str, solutions: Document | None = None) -> list[Task]:
+    """All exercises of a sheet or a past exam in their order, with the solutions that it or another document has."""
+    found = list(find_tasks(document, language, "exercise"))
+    found += pair_documents(document, solutions, language) if solutions is not None else []
+    reader = _Reader(language, "exercise")
+    reader.read(document)
+    # Solved ones come first, so that of two readings of one exercise theirs is kept.
+    tasks = {_place_task(task, document): task for task in reversed([*found, *reader.tasks]) if task.question}
+    return [tasks[place] for place in sorted(tasks)]
+
+
+def _place_task(task: Task, document: Document) -> tuple[int, int, int]:
+    """Section, block and character where an exercise begins."""
+    first = task.question[0]
+    blocks = document.sections[first.section].blocks
+    number = blocks.index(first.block) if first.block in blocks else -1
+    return first.section, number, first.block.text.find(first.text)
 
 
 def _solve_by_code(task: Task) -> bool:

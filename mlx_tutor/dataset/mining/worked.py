@@ -20,7 +20,7 @@ MOST_STEPS = 12
 FEW_WORDS = 20
 SHORT = 6
 POINTS = re.compile(
-    r"\s*[\[(]\s*\d+\s*(?:points?|marks?|pts?|Punkte?|puntos?|pontos?|punti|%)\s*[\])]\s*", re.IGNORECASE
+    r"\s*[\[(]\s*(?P<points>\d+)\s*(?:points?|marks?|pts?|Punkte?|puntos?|pontos?|punti|%)\s*[\])]\s*", re.IGNORECASE
 )
 ITEM = re.compile(r"^\s*(?:- |\d{1,2}[.)] |\(?[a-z]\) )")
 NUMBER = re.compile(r"^\s*\d{1,2}[.)] ")
@@ -42,7 +42,7 @@ def make_worked_rows(documents: Sequence[Document], concepts: Concepts) -> Itera
     for document in documents:
         code = find_language(document)
         tasks = list(find_tasks(document, code))
-        other = _find_solutions(document, documents, code)
+        other = find_solutions(document, documents, code)
         tasks += pair_documents(document, other, code) if other is not None else []
         for task in tasks:
             qa = make_worked_row(task, code, concepts)
@@ -211,7 +211,7 @@ def _stands_in(piece: Piece, document: Document) -> bool:
     return piece.section < len(document.sections) and piece.block in document.sections[piece.section].blocks
 
 
-def _find_solutions(document: Document, documents: Sequence[Document], code: str) -> Document | None:
+def find_solutions(document: Document, documents: Sequence[Document], code: str) -> Document | None:
     """The one document whose file name is that of this one and a word for solutions."""
     pattern = (table.patterns.get("worked_solution") if (table := read_language(code)) else None) or None
     if pattern is None:

@@ -7,6 +7,7 @@ import gradio as gr
 from mlx_tutor.study.web.chat_tab import add_chat
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
 from mlx_tutor.study.web.markup import draw
+from mlx_tutor.study.web.mock_tab import add_mock
 from mlx_tutor.study.web.monitor_tab import add_monitor
 from mlx_tutor.study.web.overview import draw_course
 from mlx_tutor.study.web.quiz_tab import add_quiz
@@ -26,6 +27,8 @@ def build_page(site: Site) -> gr.Blocks:
         if site.exam is None:
             with gr.Tab("Quiz") as quiz:
                 add_quiz(site, quiz)
+            with gr.Tab("Mock exam") as mock:
+                add_mock(site, mock)
             with gr.Tab("Compare"):
                 add_compare(site)
             with gr.Tab("Rate"):
