@@ -99,14 +99,26 @@ def rate_answers(
     job: Job, run: Run, rater: str, criteria: Sequence[str], prompts: str | None, from_test: int | None
 ) -> bool:
     """Make the missing pairs and run a session; returns whether this rater has rated all."""
-    from mlx_tutor.evaluation.rate import has_pairs, prepare_pairs
+    from mlx_tutor.evaluation.rate import has_pairs, prepare_pairs, read_pairs
+    from mlx_tutor.evaluation.raters import list_raters, name_rater
 
+    rater = name_rater(job.course, rater)
     models = find_model_pair(job, run)
-    # Without options for prompts, the session that was begun continues.
-    begun = prompts is None and from_test is None and has_pairs(job.course, models)
-    asked = [] if begun else list_prompts(job, prompts or "course", from_test)
+    raters = ", ".join(f"{name} ({count})" for name, count in list_raters(job.course, run.name).items())
+    others = bool(raters) and not has_pairs(job.course, models)
+    # Without options for prompts, what was begun continues, for everybody who rates it.
+    if prompts is None and from_test is None and read_pairs(job.course, run.name):
+        if others:
+            job.screen.warn(
+                f"You rate the answers that {raters} rated, which other models or settings than yours now gave. "
+                "For new answers, and a new count, name the prompts: --prompts course"
+            )
+        return run_session(job, run.name, rater, criteria)
+    asked = list_prompts(job, prompts or "course", from_test)
     with job.screen.count_files("answers") as on_progress:
         prepare_pairs(job.course, models, asked, on_progress)
+    if others:
+        job.screen.warn(f"A new count begins: {raters} rated other models or settings. That stays, and is not counted.")
     return run_session(job, run.name, rater, criteria)
 
 

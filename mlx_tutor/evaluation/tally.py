@@ -97,7 +97,9 @@ def summarize_ratings(
     "success", the share of prompts whose answer scored 4 or more; each a value with its 95 % interval, which is None
     for means of fewer than ten prompts. "difference" is tuned less base. "signs" are the prompts on which the tuned
     model won, tied and lost, with the p-value of the exact sign test and how many more prompts it takes to be sure.
-    "agreement" is Krippendorff's alpha. "first" says how often the answer that was shown first won a decided pair.
+    "agreement" is Krippendorff's alpha of
+    all scores, of each criterion, and of "preference": which of the two answers raters scored higher, or none. "first"
+    says how often the answer that was shown first won a decided pair.
     """
     by_pair: dict[int, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
@@ -134,7 +136,12 @@ def summarize_ratings(
             **{"wins": wins, "ties": ties, "losses": losses, "p_value": compute_p_value(wins, losses)},
             "more": plan_more(wins, ties, losses),
         },
-        "agreement": {"alpha": measure_agreement(_list_units(by_pair, criteria)), "shared": _count_shared(by_pair)},
+        "agreement": {
+            "alpha": measure_agreement(_list_units(by_pair, criteria)),
+            "shared": _count_shared(by_pair),
+            "criteria": {criterion: measure_agreement(_list_units(by_pair, [criterion])) for criterion in criteria},
+            "preference": measure_agreement([[*map(_prefer, found)] for found in by_pair.values()]),
+        },
         "first": _count_first(judgements),
         "prompts": [
             {
@@ -168,6 +175,12 @@ def _list_units(by_pair: dict[int, list[Judgement]], criteria: Sequence[str]) ->
         for side in SIDES
         for criterion in criteria
     ]
+
+
+def _prefer(judgement: Judgement) -> int:
+    """1 where a rater gave base more in all, 3 where tuned, 2 where both got the same."""
+    base, tuned = (sum(judgement.scores[side].values()) for side in SIDES)
+    return 2 + (tuned > base) - (tuned < base)
 
 
 def _count_shared(by_pair: dict[int, list[Judgement]]) -> int:
@@ -245,5 +258,9 @@ def describe_verdict(found: Mapping[str, Any]) -> Iterator[str]:
             f"Agreement of raters on {agreement['shared']} shared prompts: Krippendorff's alpha "
             f"{agreement['alpha']:.2f} (1 perfect, 0 chance; below 0.67 do not build on it)."
         )
+        parts = {"which answer is better": agreement["preference"]} | agreement["criteria"]
+        known = [f"{name} {alpha:.2f}" for name, alpha in parts.items() if alpha is not None]
+        if len(agreement["criteria"]) > 1 and known:
+            yield f"Agreement by itself: {', '.join(known)}."
     first = found["first"]
     yield f"The answer shown first won {first['won']} of {first['decided']} decided pairs."

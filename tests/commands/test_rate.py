@@ -71,6 +71,16 @@ def test_json_of_two_raters(prompts: str) -> None:
     assert "Krippendorff" in rate("--summary").stdout
 
 
+def test_a_rater_with_other_settings_joins_the_others(prompts: str) -> None:
+    rate("--prompts", prompts, keys="5511 5511 5511")
+    joined = rate("--set", "generate.max_tokens=9", keys="4422 4422 q", rater=" Bob ")
+    assert joined.exit_code == 0 and "You rate the answers that ada (3) rated" in joined.stderr
+    assert rate(keys="4422", rater="bob").stdout.count("prompts rated by Bob (3), ada (3)") == 1
+    # New answers are asked for by name, and nothing is lost without a word.
+    anew = rate("--set", "generate.max_tokens=9", "--prompts", prompts, keys="q")
+    assert "A new count begins: Bob (3), ada (3) rated other models or settings" in anew.stderr
+
+
 def test_export_of_preference_pairs(prompts: str, finished: Path) -> None:
     rate("--prompts", prompts, keys="5511 3333 1155")
     result = rate("--export", "pairs.jsonl")

@@ -83,7 +83,8 @@ def test_means_success_and_signs_by_prompt() -> None:
     assert tuned["criteria"]["help"]["value"] == pytest.approx(11 / 3)
     assert (base["success"]["value"], tuned["success"]["value"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert {key: found["signs"][key] for key in ("wins", "ties", "losses")} == {"wins": 1, "ties": 1, "losses": 1}
-    assert found["worse"] == ["p2"] and found["agreement"] == {"alpha": None, "shared": 0}
+    assert found["worse"] == ["p2"] and found["agreement"]["alpha"] is None
+    assert found["agreement"]["shared"] == 0 and found["agreement"]["preference"] is None
     assert found["first"] == {"won": 0, "decided": 2}
     assert [row["difference"] for row in found["prompts"]] == [1.5, 0.0, -3.0]
     # Three prompts are too few for an interval.

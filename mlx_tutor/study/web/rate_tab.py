@@ -17,8 +17,8 @@ from mlx_tutor.evaluation.rate import (
     store_score,
     store_skip,
 )
+from mlx_tutor.evaluation.raters import name_rater
 from mlx_tutor.evaluation.tally import describe_verdict, summarize_ratings
-from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.web.compare_tab import EVENT, find_session
 from mlx_tutor.study.web.markup import LATEX, draw, draw_note, escape_text, write_safe_markdown
 from mlx_tutor.study.web.model_worker import Task
@@ -26,7 +26,6 @@ from mlx_tutor.study.web.site import Rating, Session, Site
 
 NAMES = ("A", "B")
 SCORES = ("1", "2", "3", "4", "5")
-MAX_NAME = 40
 INTRODUCTION = (
     "Two answers at a time, in random order: 1 is poor, 5 is excellent. Every score is kept at once. "
     "Where there are no answers yet, both models give them first, which may take minutes."
@@ -88,10 +87,8 @@ class RateHandlers:
     async def begin(self, rater: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Show the first pair of this rater; make the answers where there are none."""
         session, course = self.find(request), self.site.course
-        session.rater = clean_text(rater or "").strip()[:MAX_NAME]
         try:
-            if not session.rater:
-                raise ServeError("Enter your name first.")
+            session.rater = await asyncio.to_thread(name_rater, course, rater or "")
             # In a thread: a locked journal is waited for, and the other pages shall not wait with it.
             if not await asyncio.to_thread(read_pairs, course, self.rating.run):
                 task = self.site.worker.submit(self.prepare)
