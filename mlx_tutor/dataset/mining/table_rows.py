@@ -22,7 +22,7 @@ DIGITS = re.compile(r"^\W*\d")
 SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff]")
 # A heading that reads as a word inside a question, and a name or a year as what a row is about.
 PLAIN = re.compile(r"[^\W\d_][^\W\d_’'-]+(?:[ -][^\W\d_’'-]+){0,3}")
-KEY = re.compile(r"[^\W\d_]{2}|^(?:1\d|20)\d\d$")
+KEY = re.compile(r"[^\W\d_]{2}|(?:1\d|20)\d\d$")
 QUOTED_CODE = re.compile(r"[“„«‘]\s?(`[^`]+`)\s?[”“»’]")
 # Cells of one table that are asked for.
 MOST_CELLS = 2
@@ -104,7 +104,12 @@ def _sums_up(row: Row, language: Language) -> bool:
 
 
 def _make_extreme(quoted: _Quoted) -> _Made:
-    """The row with the highest or lowest number, after all numbers as steps; all rows that share it."""
+    """The row with the highest or lowest number, after all numbers as steps; all rows that share it.
+
+    Where headings have a gender, none of them fits into a question.
+    """
+    if "table_highest" not in quoted.language.questions:
+        return
     for column, numbers in _list_columns(quoted):
         rows = [
             (row, number)
@@ -113,8 +118,8 @@ def _make_extreme(quoted: _Quoted) -> _Made:
         ]
         key, name = (quoted.concepts.lower(quoted.table.header[i]) for i in (0, column))
         values = {number.value for _, number in rows}
-        plain = PLAIN.fullmatch(key) and PLAIN.fullmatch(name) and all(KEY.search(row.cells[0]) for row, _ in rows)
-        if None in numbers or len(values) < 3 or not plain:
+        is_word = PLAIN.fullmatch(key) and PLAIN.fullmatch(name) and " and " not in key
+        if not is_word or None in numbers or len(values) < 3 or not all(KEY.match(row.cells[0]) for row, _ in rows):
             continue
         kind = "highest" if rank(quoted.seed, quoted.passage, column, "extreme") % 2 else "lowest"
         best = max(values) if kind == "highest" else min(values)
