@@ -19,6 +19,8 @@ THINK, END_THINK = "<think>", "</think>"
 Place = tuple[str, int]
 
 BlockKind = Literal["text", "code", "output", "table"]
+# The role of an entry of a definition list.
+ENTRY = "definition"
 
 
 class Message(TypedDict):
@@ -53,7 +55,8 @@ class Block:
 
     `text` has no hard line wraps; code and output keep their lines and carry no fences. `page` counts from
     1 in a PDF, `cell` from 1 in a notebook. `language` is that of code, in small letters, where it is known.
-    `role` is `exercise 3` or `solution 3` in what the file itself marks as the third exercise, or its solution.
+    `role` is `exercise 3` or `solution 3` in what the file itself marks as the third exercise, or its solution, and
+    `definition` of an entry of a definition list, whose text is the term, a colon and what it is.
     """
 
     kind: BlockKind

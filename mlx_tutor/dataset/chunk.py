@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from mlx_tutor.languages.detect import detect_language
-from mlx_tutor.records import Block, Chunk, Document
+from mlx_tutor.records import ENTRY, Block, Chunk, Document
 from mlx_tutor.text import count_words
 
 # English words to tokens; the whole row is counted exactly later on.
@@ -25,7 +25,7 @@ def find_language(document: Document) -> str:
 
 def _list_prose(blocks: Iterable[Block]) -> Iterator[Block]:
     """The blocks that are no exercise and no solution: those give rows of their own."""
-    return (block for block in blocks if block.role is None)
+    return (block for block in blocks if block.role in (None, ENTRY))
 
 
 def _pack_blocks(blocks: Iterable[Block], chunk_tokens: int) -> Iterator[tuple[Block, ...]]:

@@ -34,9 +34,9 @@ OPTION = re.compile(
     r"^[ \t]*:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
     # A comment of MyST; a percent sign that a line break parted from its number is none.
     r"|(?<![\d}]\n)^%(?!%).*$"
-    r"|^\+\+\+(?: .*)?$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
+    r"|^\+\+\+(?: .*)?$|^\^[ \t]*$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
     # Attributes that kramdown puts behind what they are of, and its references to figures without a name.
-    r"|(?<=[*_`)\]])\{:[^}\n]*\}| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
+    r"|(?<=[*_`)\]])\{:[^}\n]*\}|(?<=^[-*+] )\{:[^}\n]*\}[ ]?| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
     rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
     re.MULTILINE,
 )

@@ -82,6 +82,8 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         return Fence("code", _drop_options(content), name_language(named or (default if name == "code-cell" else "")))
     if name in NO_PROSE:
         return Fence("nothing", "")
+    if name == "glossary":
+        return Fence("prose", _write_entries(content))
     if role := read_names([name]):
         # The argument of a solution is the label of its exercise.
         title = "" if role == "solution" else argument
@@ -90,6 +92,17 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         )
         return Fence(kind, title if kind == "open" else f"{title}\n\n{content}", role=role)
     return Fence("prose", content if name in LABELLED else f"{argument}\n\n{content}")
+
+
+def _write_entries(content: str) -> str:
+    """A glossary of MyST, whose definitions are indented below their terms, as a definition list."""
+
+    def write(match: re.Match[str]) -> str:
+        term, *others = match[1].splitlines()
+        return f"\n{term} ({', '.join(others)})\n: " if others else f"\n{term}\n: "
+
+    entries = re.sub(r"(?m)^(\S.*\n(?:\S.*\n)*)[ \t]+(?=\S)", write, content)
+    return re.sub(r"(?m)^[ \t]+(?=\S)", "  ", entries)
 
 
 def name_language(name: str) -> str | None:

@@ -18,7 +18,7 @@ from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import mend_surrogates
-from mlx_tutor.records import Block, Section
+from mlx_tutor.records import ENTRY, Block, Section
 
 # Elements whose content is not meant for readers.
 DROPPED = frozenset(
@@ -247,9 +247,10 @@ class _Walker:
         text = LINKS.sub("", marked)
         if not text or is_navigation(marked):
             return
-        text, self.term = self.term + text, ""
+        term, self.term = self.term, ""
+        text = term + text
         if not self.lists:
-            self._add("text", text)
+            self._add("text", text, is_entry=bool(term))
             return
         current = self.lists[-1]
         self.is_contents = self.is_contents and is_anchored(marked)
@@ -267,9 +268,10 @@ class _Walker:
             # Text after code inside an item begins a block.
             self._add("text", dedent("\n".join(lines)).lstrip(" "))
 
-    def _add(self, kind: Any, text: str, language: str | None = None) -> None:
+    def _add(self, kind: Any, text: str, language: str | None = None, *, is_entry: bool = False) -> None:
         finish = self.finish_code if kind == "code" else self.finish
-        self.builder.add_block(Block(kind, finish(text), self.page, self.cell, language, self.role))
+        role = self.role or (ENTRY if is_entry else None)
+        self.builder.add_block(Block(kind, finish(text), self.page, self.cell, language, role))
 
     def _add_heading(self, element: Any, level: int) -> None:
         self.flush()

@@ -7,7 +7,7 @@ import pytest
 
 from mlx_tutor.extract import READERS
 from mlx_tutor.extract.markdown import read_markdown
-from mlx_tutor.records import Block
+from mlx_tutor.records import ENTRY, Block
 
 
 def read(tmp_path: Path, text: str) -> list[Block]:
@@ -274,3 +274,26 @@ def test_the_contents_of_a_page_are_left_out(tmp_path: Path) -> None:
 )
 def test_fences_for_the_program_alone_are_no_text(tmp_path: Path, text: str) -> None:
     assert texts(tmp_path, f"One.\n\n{text}\n\nTwo.") == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "slack water\n: the short time in which\n  a tide turns\n{: #term-1}\n\nneap tide\n: the lowest high tide\n^",
+        "```{glossary}\nslack water\n  the short time in which\n  a tide turns\n\n"
+        "neap tide\n  the lowest high tide\n```",
+        "<dl><dt>slack water</dt><dd>the short time in which a tide turns</dd><dt>neap tide:</dt>"
+        "<dd>the lowest high tide</dd></dl>",
+    ],
+)
+def test_an_entry_of_a_definition_list_is_marked_as_one(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, f"# Terms\n\n{text}\n\nA sentence.") == [
+        Block("text", "slack water: the short time in which a tide turns", role=ENTRY),
+        Block("text", "neap tide: the lowest high tide", role=ENTRY),
+        Block("text", "A sentence."),
+    ]
+
+
+def test_two_names_of_one_entry_of_a_glossary_stay_together(tmp_path: Path) -> None:
+    text = "```{glossary}\nquay\nwharf\n  A wall at which ships lie.\n```"
+    assert texts(tmp_path, text) == ["quay (wharf): A wall at which ships lie."]

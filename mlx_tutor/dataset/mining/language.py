@@ -8,7 +8,7 @@ from functools import lru_cache
 from mlx_tutor.dataset.mining.headings import read_heading
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.languages.words import list_common_words, list_stopwords
-from mlx_tutor.records import Block
+from mlx_tutor.records import ENTRY, Block
 from mlx_tutor.text import FORMULA, count_words, split_sentences, strip_bold
 
 _NO_CONCEPT = """
@@ -60,9 +60,11 @@ def list_sentences(block: Block, language: str = "en") -> list[str]:
 
 def is_task(block: Block, language: str) -> bool:
     """Whether a paragraph is an exercise or a solution: marked or labelled so, or beginning as tasks do."""
+    if block.role is not None:
+        return block.role != ENTRY
     label = LABEL.match(block.text)
     labelled = label is not None and read_heading(label[1], language).role in ("exercise", "solution")
-    return block.role is not None or labelled or _search("sentence_task", block.text, language, start=True) is not None
+    return labelled or _search("sentence_task", block.text, language, start=True) is not None
 
 
 @lru_cache(maxsize=1 << 15)

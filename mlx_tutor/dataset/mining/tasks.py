@@ -22,7 +22,7 @@ from mlx_tutor.dataset.mining.labels import (
     match_task,
     names_solutions,
 )
-from mlx_tutor.records import Block, Document
+from mlx_tutor.records import ENTRY, Block, Document
 
 Kind = Literal["exercise", "example", "solution"]
 # Pieces that go on with the paragraph before them.
@@ -185,7 +185,7 @@ class _Reader:
             self._read_heading(index, section.heading, roles)
             self.shared = ""
             for block in section.blocks:
-                if block.role is None:
+                if block.role in (None, ENTRY):
                     if self.in_mark:
                         self._close()
                     for text in _cut_lines(block, self.language, in_group=bool(groups & roles)):
