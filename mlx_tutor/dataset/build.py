@@ -102,7 +102,7 @@ def make_examples(
     `thin` are sections that want more rows, where no teacher writes them.
     """
     chunks = cut_chunks(documents, recipe)
-    concepts = collect_concepts(documents, collect_definitions(filter(has_prose, chunks)))
+    concepts = collect_concepts(documents, collect_definitions(chunks))
     metadata = {
         "subject": recipe.course.subject,
         "grade_level": recipe.course.grade_level,
@@ -128,7 +128,7 @@ def make_examples(
 def _mine_chunk(
     chunk: Chunk, concepts: Concepts, seed: int, taught: TeacherRows | None, thin: frozenset[Place]
 ) -> Iterator[tuple[QaPair, str, str]]:
-    for make in MAKERS if has_prose(chunk) else ():
+    for make in MAKERS if has_prose(chunk) else (make_definitions,):
         yield from make(chunk, concepts, seed)
     if taught:
         yield from taught.make(chunk)

@@ -32,7 +32,8 @@ class Pattern:
     """A row of the table.
 
     Attributes:
-        scope: What the expression is tried on: a `line`, a `sentence`, or a `pair` of neighbouring sentences.
+        scope: What the expression is tried on: an `entry` of a definition list, a line of a `glossary`, any `line`, a
+            `sentence`, or a `pair` of neighbouring sentences.
         answer: The definition: `{sentence}` is what was matched, `{subject}` and `{Subject}` the term with its article,
             `{text}` and the like a group; of `{one|many}`, the second stands behind plurals.
         names: Whether it says what somebody or a firm is; what those do says little.

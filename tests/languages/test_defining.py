@@ -5,7 +5,7 @@ import pytest
 from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.languages.defining import Pattern, find_asked, list_tables, read_table
 from mlx_tutor.languages.table import read_language
-from mlx_tutor.records import Block, Chunk
+from mlx_tutor.records import ENTRY, Block, Chunk
 from tests.dataset.rows import make_rows
 
 ROWS = [(code, row) for code in list_tables() for row in read_table(code).patterns]  # type: ignore[union-attr]
@@ -16,7 +16,8 @@ GLOSSARY = {"en": "Glossary", "de": "Glossar", "es": "Glosario", "fr": "Glossair
 
 def find(code: str, pattern: Pattern, text: str) -> dict[str, tuple[str, str]]:
     heading = GLOSSARY[code] if pattern.scope == "glossary" else "-"
-    chunk = Chunk("a.md", 0, (heading,), (Block("text", text),), language=code)
+    block = Block("text", text, role=ENTRY if pattern.scope == "entry" else None)
+    chunk = Chunk("a.md", 0, (heading,), (block,), language=code)
     return {found.term: (found.text, found.pattern) for found in find_definitions(chunk)}
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.language import BULLET, dangles, is_task
 from mlx_tutor.languages.defining import DefinitionTable, Pattern, read_table
 from mlx_tutor.languages.words import list_common_words, list_stopwords
-from mlx_tutor.records import Block, Chunk
+from mlx_tutor.records import ENTRY, Block, Chunk
 from mlx_tutor.text import FORMULA, NO_BLANKS, count_words, split_sentences, strip_bold
 
 BOLD = re.compile(r"\*\*([^*\n]{2,60}?)\*\*")
@@ -29,6 +30,8 @@ CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
 ENDS = (".", "!", "。", ".”", ".)", ".“", '."')
+# Answers that are built from a noun that a sentence only mentions.
+IS = "{Subject} {is|are}"
 LONGEST_ARTICLE = 5
 LONGEST_TERM, MOST_TERM_WORDS = 60, 6
 LEAST_WORDS, MOST_WORDS = 5, 80
@@ -140,7 +143,10 @@ class Around:
 
 
 def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[Piece]:
-    if block.kind != "text" or is_task(block, chunk.language):
+    if block.role == ENTRY:
+        yield Piece("entry", unify(block.text, table), block.text)
+    # Of what stands below exercises or references, only what the file itself marks.
+    if block.kind != "text" or block.role or is_task(block, chunk.language) or not has_prose(chunk):
         return
     glossary = any(table.rules["glossary"].search(heading) for heading in chunk.heading)
     for line in block.text.split("\n"):
@@ -191,7 +197,8 @@ def _read_match(
     match: re.Match[str], pattern: Pattern, rank: int, piece: Piece, table: DefinitionTable, around: Around
 ) -> Iterator[Definition]:
     groups: dict[str, str | None] = match.groupdict()
-    if "no_text" in table.rules and table.rules["no_text"].search((groups.get("text") or "").strip(" .,")):
+    text = (groups.get("text") or "").strip(" .,")
+    if _refuses("no_text", text, table) or (pattern.answer.startswith(IS) and _refuses("no_noun", text, table)):
         return
     plain, topic = groups.get("plain"), groups.get("topic")
     if topic and not around.is_topic(topic, table):
@@ -211,13 +218,26 @@ def _read_match(
             continue
         many = table.rules["plural"].search(term) is not None
         given = f"{article} " if article and not many and written != groups.get("alias") else ""
-        answer = _write_answer(pattern, piece, groups, f"{given}{term}", many)
+        answer = cut_tail(_write_answer(pattern, piece, groups, f"{given}{term}", many), term, table)
         many = is_plural(answer, term, table)
         evidence = piece.evidence
         if piece.more and pattern.answer == "{sentence}" and names_class_only(answer, term, table):
             answer, evidence = answer + strip_bold(piece.more), evidence + piece.more
         if is_answer(answer, term, table, around.language, named=not given and term[0].isupper()):
             yield Definition(term, answer, evidence, many, "" if many else given, pattern.name, rank)
+
+
+def _refuses(rule: str, text: str, table: DefinitionTable) -> bool:
+    return rule in table.rules and table.rules[rule].search(text) is not None
+
+
+def cut_tail(answer: str, term: str, table: DefinitionTable) -> str:
+    """A definition without the clause behind it that goes off it: ", while others are", "; it was found by"."""
+    before, behind = _cut_at(answer, term)
+    tail = table.rules["tail"].search(behind) if "tail" in table.rules else None
+    if tail is None or _refuses("open", behind[: tail.start()], table):
+        return answer
+    return f"{answer[: len(before) + len(term) + tail.start()]}{'。' if NO_BLANKS.search(answer) else '.'}"
 
 
 def names_class_only(answer: str, term: str, table: DefinitionTable) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from mlx_tutor.dataset.mining.defining import collect_definitions, find_definitions
-from mlx_tutor.records import Block, Chunk
+from mlx_tutor.records import ENTRY, Block, Chunk
 
 
 def find(*texts: str, heading: str = "Harbour", language: str = "en") -> dict[str, str]:
@@ -314,3 +314,89 @@ def test_what_leads_into_a_definition_is_left_out(language: str, text: str, term
     whole = text.partition(", ")[2]
     found = {term.lower(): said for term, said in find(text, language=language).items()}
     assert found == {term: said or (whole[:1].upper() + whole[1:] if whole else text)}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "In a **dry port**, the containers of the railway pay no toll.",
+        "Owners speak of **fair tolls**, the tolls in a port rise with the depth.",
+        "Owners fear a **slack season**, when ships lie idle in the port.",
+        "The manual names **blank berths**, whose bollards are gone.",
+        "The list has **worth**, the speed at which they can be sold.",
+        "A **dry port** uses the railway that leads to the quay of a seaport.",
+        "**Mooring** includes all the ropes that a crew has on board of a ship.",
+        "The affected rope is called the **slack line**.",
+        "Ropes and chains break often and are called **gear**.",
+        "The hauling of heavy ropes, a task called **warping**, tires all men on a ship.",
+        "Mooring is a skill that can be learned in a week by any sailor.",
+        "Mooring is a tool that helps you to keep a ship at its quay.",
+        "A convenient mooring point is a bollard that stands near the bow of a ship.",
+        "A final kind is a bollard that stands on the deck of a ship.",
+        "Low tolls for fishermen means that many ships of the town lie idle.",
+        "Mooring is the study of such ropes and of the knots in them.",
+    ],
+)
+def test_what_a_thing_does_and_half_a_sentence_define_nothing(sentence: str) -> None:
+    assert find(sentence, heading="Mooring") == {}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        (
+            "A hawser is a rope that ties a ship to a quay, and its strands are laid by a machine.",
+            "A hawser is a rope that ties a ship to a quay.",
+        ),
+        (
+            "A hawser is a rope that ties a ship to a quay; the other end is made fast on the deck.",
+            "A hawser is a rope that ties a ship to a quay.",
+        ),
+        (
+            "A hawser is a rope that ties a ship to a quay, while warps move it along the quay.",
+            "A hawser is a rope that ties a ship to a quay.",
+        ),
+        (
+            "Slack water is a state in which the tide has turned, and the flow is near zero.",
+            "Slack water is a state in which the tide has turned, and the flow is near zero.",
+        ),
+        (
+            "The depth that a hull needs in still water is called **draught**, and pilots read it at the bow.",
+            "The depth that a hull needs in still water is called draught.",
+        ),
+    ],
+)
+def test_a_definition_ends_where_another_thing_begins(sentence: str, said: str) -> None:
+    assert list(find(sentence).values()) == [said]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("de", "Häufig sind die Taue der Schiffe aus Hanf oder aus Stahl."),
+        ("de", "Ein Gegenbeispiel ist der Kran, der nur bei Ebbe an der Kaimauer steht."),
+        ("de", "Der **Umschlag** dient der Versorgung der Stadt mit Waren aus Übersee."),
+        ("de", "Der Entwurf wird auch als **Seeriss** bezeichnet."),
+        ("de", "Festmacher ist ein sehr allgemeiner Begriff für Leinen und auch für Menschen."),
+        ("fr", "Un exemple classique est la grue, qui soulève les conteneurs d’un navire."),
+        ("fr", "L’**amarrage** est une méthode simple pour garder un bateau au port."),
+        ("fr", "Une solution courante dans les ports de la côte s’appelle un **corps-mort**."),
+        ("es", "- **Amarre**: el cabo de proa y popa."),
+    ],
+)
+def test_what_begins_a_sentence_or_praises_is_no_term_in_any_language(language: str, sentence: str) -> None:
+    assert find(sentence, language=language) == {}
+
+
+def test_an_entry_of_a_definition_list_counts_below_exercises_too() -> None:
+    entry = Block("text", "slack water: the short time in which a tide turns", role=ENTRY)
+    plain = Block("text", "A hawser is a rope that ties a ship to a quay.")
+    chunk = Chunk("a.md", 0, ("Exercises",), (plain, entry), language="en")
+    (found,) = find_definitions(chunk)
+    assert (found.term, found.text) == ("slack water", "Slack water: the short time in which a tide turns.")
+
+
+@pytest.mark.parametrize("text", ["also called a line", "See the chapter about tides", "uses a winch to haul a rope"])
+def test_an_entry_that_only_refers_or_tells_defines_nothing(text: str) -> None:
+    chunk = Chunk("a.md", 0, ("Terms",), (Block("text", f"warp: {text}", role=ENTRY),), language="en")
+    assert find_definitions(chunk) == ()
