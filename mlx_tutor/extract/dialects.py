@@ -42,6 +42,14 @@ OPTION = re.compile(
 )
 CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*[^:\s].*$", re.MULTILINE)
 END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
+# kramdown reads Markdown right behind such a tag; other readers do so behind a blank line.
+INSIDE = re.compile(
+    r"^([ \t]*<[a-z]+\s(?:[^>\n]*\s)?markdown=[\"'](?:1|block)[\"'][^>\n]*>)[ \t]*\n(?=[ \t]*[^<\s])", re.MULTILINE
+)
+# Elements that hold no Markdown: a blank line in them would make code of what is indented behind it.
+ELEMENT = re.compile(r"<(math|table|dl|ul|ol|svg)\b[^>]*>", re.IGNORECASE)
+# A sentence goes on behind its formula, whatever the lines between.
+REST = re.compile(r"[ \t]*\n[ \t]*\n\s*(?=[,.;:)]|[a-z])")
 # Items of a list that were copied from elsewhere, with the sign that they had there.
 BULLET = re.compile(r"^([ \t>]*)[•●▪◦‣]\s*(?=\S)", re.MULTILINE)
 # Behind code that is meant for one output format of Pandoc.
@@ -82,6 +90,25 @@ def prepare(text: str, prepared: Prepared) -> str:
     return "".join(part if is_code else _Scanner(part, prepared).scan() for is_code, part in _split_code(text))
 
 
+def close_gaps(text: str) -> str:
+    """A text without blank lines inside tables, lists, formulas and drawings of HTML that hold no Markdown."""
+    out: list[str] = []
+    at = 0
+    gone: set[str] = set()
+    while match := ELEMENT.search(text, at):
+        closer = f"</{match[1].lower()}>"
+        end = -1 if closer in gone else text.find(closer, match.end())
+        if end < 0:
+            gone.add(closer)
+        inside = text[match.start() : max(end, match.end())]
+        out += [text[at : match.start()], inside if "markdown=" in inside else re.sub(r"\n\s*\n", "\n", inside)]
+        at = match.start() + len(inside)
+        if match[1].lower() == "math" and "block" not in match[0] and (rest := REST.match(text, at + len(closer))):
+            out += [closer, "" if text[rest.end()] in ",.;:)" else " "]
+            at = rest.end()
+    return "".join([*out, text[at:]])
+
+
 def _split_code(text: str) -> Iterator[tuple[bool, str]]:
     """The text in pieces: fences with their code, and what stands between them."""
     piece: list[str] = []
@@ -112,7 +139,7 @@ class _Scanner:
     """Goes through prose once, from opener to opener."""
 
     def __init__(self, text: str, prepared: Prepared) -> None:
-        self.text = BULLET.sub(r"\1- ", OPTION.sub("", text))
+        self.text = BULLET.sub(r"\1- ", INSIDE.sub(r"\1\n\n", OPTION.sub("", close_gaps(text))))
         self.prepared = prepared
         self.breaks = [match.start() for match in re.finditer(r"\n[ \t>]*\n", self.text)]
         self.notes: list[str] = []

@@ -148,6 +148,24 @@ def test_attributes_of_kramdown_and_its_nameless_references(tmp_path: Path) -> N
     assert not any("fig-3" in part for part in found)
 
 
+def test_markdown_right_behind_a_tag_that_asks_for_it(tmp_path: Path) -> None:
+    text = '<div class="solution" markdown="1">\n1\\.50 kHz, that is *much*\n\n- one\n- two\n</div>'
+    assert texts(tmp_path, text) == ["1.50 kHz, that is much", "- one\n- two"]
+
+
+def test_a_blank_line_inside_a_table_of_html_ends_nothing(tmp_path: Path) -> None:
+    cell = '<td>\n\n      <math display="block">\n\n        <mrow>\n\n          <mi>x</mi></mrow></math></td>'
+    table = f"<table>\n  <tr><th>Name</th><th>Sign</th></tr>\n\n  <tr>\n\n    <td>width</td>{cell}</tr>\n</table>"
+    found = texts(tmp_path, f"Above.\n\n{table}\n\nBelow *it*.")
+    assert found == ["Above.", "| Name | Sign |\n|---|---|\n| width | $$x$$ |", "Below it."]
+
+
+def test_a_sentence_goes_on_behind_its_formula(tmp_path: Path) -> None:
+    x, y = "<math><mi>x</mi></math>", "<math><mi>y</mi></math>"
+    text = f"A length {x}\n\n  , a width {y}\n\n and more.\n\nThen {x}\n\nNew."
+    assert texts(tmp_path, text) == ["A length $x$, a width $y$ and more.", "Then $x$", "New."]
+
+
 def test_headings_without_their_attributes(tmp_path: Path) -> None:
     path = tmp_path / "a.qmd"
     path.write_text("# Heat {#sec-heat .unnumbered}\n\n## The $Q$ of `x`\n\nText.")
@@ -156,7 +174,8 @@ def test_headings_without_their_attributes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<!-- x\n" * 20_000, "[" * 30_000, "$$ a\n" * 20_000, "{% x " * 20_000, "%%\n" * 20_001, "[@a" * 20_000,
+    ["<table>\n\n" * 20_000, "<math><ul>\n\n" * 10_000,
+     "<!-- x\n" * 20_000, "[" * 30_000, "$$ a\n" * 20_000, "{% x " * 20_000, "%%\n" * 20_001, "[@a" * 20_000,
      "[^a" * 20_000 + "\n\n[^x]: y" * 2_000,
      "<div>" * 5_000, "> " * 5_000, "```{note}\n" * 5_000],
 )  # fmt: skip
