@@ -71,7 +71,9 @@ def test_an_exam_becomes_the_test_and_the_rest_is_nine_to_one(course: Course) ->
 
 
 def test_what_repeats_the_exam_is_kept_out_of_training(course: Course) -> None:
-    copied = "A **weight** is a factor in which it enters the sum with its whole size, and every value has the same weight."
+    copied = (
+        "A **weight** is the rule that a value enters the sum with its whole size, and every value has the same weight."
+    )
     notes = course.sources / "notes.md"
     notes.write_text(notes.read_text() + f"\n## Weight\n\n{copied}\n")
     with_copy = build(course, "exam2025.md")
