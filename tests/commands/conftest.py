@@ -97,19 +97,35 @@ def workspace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
+def run_stages(workspace: Path, base: Path, *stages: str) -> Path:
+    """A workspace whose course `demo` went through these stages."""
+    make_course(workspace, "demo", base)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workspace)
+        for stage in stages:
+            result = CliRunner().invoke(cli, [stage])
+            assert result.exit_code == 0, result.output
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def built_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A workspace with rows; only to be copied."""
+    return run_stages(tmp_path_factory.mktemp("built"), tiny_model, "extract", "build")
+
+
 @pytest.fixture(scope="session")
 def finished_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A workspace after `mlx-tutor run`; only to be copied."""
-    folder = tmp_path_factory.mktemp("finished")
-    make_course(folder, "demo", tiny_model)
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        result = CliRunner().invoke(cli, ["run"])
-    finally:
-        os.chdir(here)
-    assert result.exit_code == 0, result.output
-    return folder
+    return run_stages(tmp_path_factory.mktemp("finished"), tiny_model, "run")
+
+
+@pytest.fixture
+def built(built_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a workspace with rows; the working directory."""
+    shutil.copytree(built_workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

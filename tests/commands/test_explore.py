@@ -3,17 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.commands.conftest import Invoke
-
-
-@pytest.fixture
-def built(workspace: Path, invoke: Invoke) -> Path:
-    """A workspace with rows; the working directory."""
-    for stage in ("extract", "build"):
-        assert invoke(stage).exit_code == 0
-    return workspace
 
 
 def test_tables_and_a_page(built: Path, invoke: Invoke) -> None:

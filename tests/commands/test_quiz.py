@@ -22,14 +22,6 @@ from mlx_tutor.workspace import Course
 from tests.commands.conftest import Invoke
 
 
-@pytest.fixture
-def built(workspace: Path, invoke: Invoke) -> Path:
-    """A workspace with rows; the working directory."""
-    for stage in ("extract", "build"):
-        assert invoke(stage).exit_code == 0
-    return workspace
-
-
 def take_quiz(text: str, *arguments: str) -> Result:
     """Answer by a pipe."""
     return CliRunner().invoke(cli, ["quiz", *arguments], input=text, prog_name="mlx-tutor")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,36 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from mlx_tutor.cli import cli
 from mlx_tutor.training.launch import RankReports, explain_loss
-from tests.commands.conftest import Invoke, make_course, run_program
+from tests.commands.conftest import Invoke, run_program
 from tests.commands.trainings import start_training
 
 TWO = ("--hosts", "127.0.0.1,127.0.0.1")
 # At the recipe's rate, trainings of one machine with another BLAS are as far apart as these.
 CALM = ("--set", "train.learning_rate=3e-4")
-LONG = (*CALM, "--set", "train.iters=80", "--set", "train.steps_per_eval=40", "--set", "train.steps_per_save=5")
-
-
-@pytest.fixture(scope="module")
-def built_once(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    folder = tmp_path_factory.mktemp("built")
-    make_course(folder, "demo", tiny_model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for stage in ("extract", "build"):
-            assert CliRunner().invoke(cli, [stage]).exit_code == 0
-    return folder
-
-
-@pytest.fixture
-def built(built_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace whose rows are built; the working directory."""
-    shutil.copytree(built_once, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+LONG = (*CALM, "--set", "train.iters=40", "--set", "train.steps_per_eval=20", "--set", "train.steps_per_save=5")
 
 
 def read_curve(workspace: Path, run: str) -> list[tuple[str, int, Any]]:
@@ -88,7 +66,7 @@ def test_a_group_of_one_is_no_group(invoke: Invoke, built: Path) -> None:
 
 
 def test_a_rank_that_dies_ends_all_with_one_line_that_says_how_to_go_on(built: Path) -> None:
-    with start_training(built, '"iteration": 4', "train", *LONG, *TWO) as process:
+    with start_training(built, '"iteration": 8', "train", *LONG, *TWO) as process:
         ranks = find_ranks(built)
         assert len(ranks) == 2
         os.kill(ranks[-1], signal.SIGKILL)
@@ -105,12 +83,12 @@ def test_a_rank_that_dies_ends_all_with_one_line_that_says_how_to_go_on(built: P
     assert not (built / "adapters" / "demo" / "run.json").exists()
     code, out, err = run_program(*shlex.split(said[1]), "--json")
     assert code == 0, err
-    assert re.search(r"resuming demo at step \d+ of 80", err)
+    assert re.search(r"resuming demo at step \d+ of 40", err)
     assert json.loads(out)["result"]["stopped"] == "finished"
 
 
 def test_a_stop_is_saved_and_one_machine_alone_goes_on_from_it(invoke: Invoke, built: Path) -> None:
-    with start_training(built, '"iteration": 4', "train", *LONG, *TWO) as process:
+    with start_training(built, '"iteration": 8', "train", *LONG, *TWO) as process:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -118,7 +96,7 @@ def test_a_stop_is_saved_and_one_machine_alone_goes_on_from_it(invoke: Invoke, b
     record = json.loads((built / "adapters" / "demo" / "run.json").read_text())
     assert record["result"]["stopped"] == "interrupted"
     result = invoke("train", *LONG)
-    assert f"resuming demo at step {record['result']['iterations']} of 80" in result.stderr
+    assert f"resuming demo at step {record['result']['iterations']} of 40" in result.stderr
     assert invoke("train", "--run", "alone", *LONG).exit_code == 0
     assert read_curve(built, "demo") == read_curve(built, "alone")
 

@@ -5,21 +5,11 @@ import re
 import signal
 from pathlib import Path
 
-import pytest
-
 from mlx_tutor.files import write_json
 from tests.commands.conftest import Invoke, run_program
 from tests.commands.trainings import start_training
 
 LONG = ("--set", "train.iters=100000", "--set", "train.steps_per_eval=5", "--set", "train.steps_per_save=5")
-
-
-@pytest.fixture
-def built(invoke: Invoke, workspace: Path) -> Path:
-    """A workspace whose rows are built."""
-    for stage in ("extract", "build"):
-        assert invoke(stage).exit_code == 0
-    return workspace
 
 
 def test_a_stopped_training_says_how_to_go_on_and_the_same_command_does(built: Path) -> None:

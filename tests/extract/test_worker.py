@@ -102,7 +102,11 @@ def test_a_course_goes_on_and_remembers(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_processes_end_with_their_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = write_pdf(tmp_path / "slow.pdf", b"0 0 m 9 9 l S\n" * 1_500_000)
+    (tmp_path / "quick.md").write_text("# Quick\n\nIt is read at once.\n")
+    jobs = [
+        (tmp_path / "quick.md", "quick.md"),
+        (write_pdf(tmp_path / "slow.pdf", b"0 0 m 9 9 l S\n" * 1_500_000), "slow.pdf"),
+    ]
     started: list[worker.Child] = []
     start = worker._start
 
@@ -111,11 +115,12 @@ def test_the_processes_end_with_their_caller(tmp_path: Path, monkeypatch: pytest
         return started[-1]
 
     monkeypatch.setattr(worker, "_start", record)
-    results = read_in_workers([(slow, "slow.pdf")])
-    next(results)
-    process = started[0].process
+    results = read_in_workers(jobs)
+    assert next(results)[0] == "quick.md"
+    assert any(child.job == jobs[1] for child in started)
     begun = time.monotonic()
     results.close()
     assert time.monotonic() - begun < 5
-    with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
+    for child in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child.process.pid, 0)
