@@ -15,6 +15,7 @@ from mlx_tutor.stages.prompts import add_passages, list_prompts
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.compare import Comparison
     from mlx_tutor.evaluation.prompts import Prompt
+    from mlx_tutor.records import ModelSpec
 
 
 @click.command()
@@ -55,7 +56,7 @@ def command(
     if search and from_test is not None:
         raise click.UsageError("Test rows bring their own passages: give --search with --prompt or --prompts.")
 
-    from mlx_tutor.evaluation.compare import compare_prompts, record_comparison
+    from mlx_tutor.evaluation.compare import record_comparison
     from mlx_tutor.evaluation.compare_report import check_report, write_report
     from mlx_tutor.evaluation.prompts import make_prompt
     from mlx_tutor.stages.model import note_starter
@@ -74,29 +75,33 @@ def command(
         asked = [make_prompt(prompt, job.recipe.course.system_prompt)]
     if search:
         asked = add_passages(job, models, asked)
-    messages, settings = [item.messages for item in asked], job.recipe.generate
-    labels = [model.label for model in models]
-    if prompt is not None:
-        with job.screen.watch_answers(labels) as on_text:
-            found = compare_prompts(models, messages, settings, on_text)
-    else:
-        with job.screen.count_files("answers") as on_progress:
-            total = len(labels) * len(asked)
-            found = compare_prompts(
-                models, messages, settings, on_answer=lambda label, done: on_progress(label, done, total)
-            )
-    record = record_comparison(models, asked, found, settings)
+    found = ask_models(job, models, asked)
+    record = record_comparison(models, asked, found, job.recipe.generate)
     if report is not None:
         write_report(report, record)
         job.screen.say(f"report    {report}")
-    if options.json and prompt is not None:
-        job.screen.give_json(
-            {"run": options.run, "messages": messages[0]} | record | {"answers": [asdict(item) for item in found[0]]}
-        )
-    elif options.json:
-        job.screen.give_json(record)
-    else:
+    if not options.json:
         show_comparison(job, record, asked, found)
+        return
+    if prompt is not None:
+        begins = {"run": options.run, "messages": asked[0].messages}
+        record = begins | record | {"answers": [asdict(item) for item in found[0]]}
+    job.screen.give_json(record)
+
+
+def ask_models(job: Job, models: "Sequence[ModelSpec]", asked: "Sequence[Prompt]") -> "list[list[Comparison]]":
+    """Let every model answer; the answers to a single prompt are shown while they are written."""
+    from mlx_tutor.evaluation.compare import compare_prompts
+
+    messages, settings = [item.messages for item in asked], job.recipe.generate
+    if len(asked) == 1:
+        with job.screen.watch_answers([model.label for model in models]) as on_text:
+            return compare_prompts(models, messages, settings, on_text)
+    with job.screen.count_files("answers") as on_progress:
+        total = len(models) * len(asked)
+        return compare_prompts(
+            models, messages, settings, on_answer=lambda label, done: on_progress(label, done, total)
+        )
 
 
 def show_comparison(

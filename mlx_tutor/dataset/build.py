@@ -60,6 +60,7 @@ MAKERS = (
     make_distinctions,
     make_corrections,
 )
+FILES = tuple(f"{split}.jsonl" for split in SPLITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +173,9 @@ def build_dataset(
     documents = once.documents
     filled = thin or frozenset()
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe, taught, filled))
-    allowed, coded = leave_code_out(made.examples, recipe.course)
-    kept, dropped = curate_examples(allowed, count_tokens, recipe.train.max_seq_length)
+    kept, dropped = _choose_examples(made.examples, recipe, count_tokens)
     kept, over = apply_quotas(kept, recipe.dataset)
-    dropped += [*coded, *over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
+    dropped += [*over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
     dropped += [_write_repeat(repeat, recipe) for repeat in once.repeats]
     try:
         splits, repeated, firewall = deal_examples(kept, documents, recipe, once.alike)
@@ -189,12 +189,7 @@ def build_dataset(
     splits["train"], coded = leave_code_out([*splits["train"], *rated], recipe.course)
     dropped += [*repeated, *refused, *coded]
     rows = [example for split in SPLITS for example in splits[split]]
-    kept_edited = _keep_edited(course)
-    paths = {split: course.dataset / f"{split}.jsonl" for split in SPLITS}
-    (course.dataset / "manifest.json").unlink(missing_ok=True)
-    for split, path in paths.items():
-        write_jsonl(path, (example.to_row() for example in splits[split]))
-    write_jsonl(course.dataset / "dropped.jsonl", (example.to_row() | {"dropped": why} for example, why in dropped))
+    kept_edited = _write_splits(course, splits, dropped)
     report = BuildReport(
         splits={split: len(rows) for split, rows in splits.items()},
         methods=_count(example.origin.method for example in rows),
@@ -210,22 +205,38 @@ def build_dataset(
         if thin is None
         else {"thin": len(thin), "left": len(thin & find_thin(documents, rows, recipe.dataset.gap_rows))},
     )
-    manifest = {
-        "rows": asdict(report),
-        "inputs": hash_inputs(course, recipe, tokenizer_hash)
-        | ({"ratings": hash_rated(answers)} if from_ratings else {}),
-        "files": {path.name: hash_file(path) for path in paths.values()},
-    }
-    write_json(course.dataset / "manifest.json", manifest)
+    inputs = hash_inputs(course, recipe, tokenizer_hash) | ({"ratings": hash_rated(answers)} if from_ratings else {})
+    files = {name: hash_file(course.dataset / name) for name in FILES}
+    write_json(course.dataset / "manifest.json", {"rows": asdict(report), "inputs": inputs, "files": files})
     return report
+
+
+def _choose_examples(
+    examples: Sequence[Example], recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int]
+) -> tuple[list[Example], list[tuple[Example, str]]]:
+    """Rows without forbidden code, duplicates and those that are too long; and these, each with its reason."""
+    allowed, coded = leave_code_out(examples, recipe.course)
+    kept, dropped = curate_examples(allowed, count_tokens, recipe.train.max_seq_length)
+    return kept, [*dropped, *coded]
+
+
+def _write_splits(
+    course: Course, splits: dict[str, list[Example]], dropped: Sequence[tuple[Example, str]]
+) -> Path | None:
+    """Write the rows and what was dropped; returns the folder with rows that were edited by hand, if there were any."""
+    kept_edited = _keep_edited(course)
+    (course.dataset / "manifest.json").unlink(missing_ok=True)
+    for name, split in zip(FILES, SPLITS, strict=True):
+        write_jsonl(course.dataset / name, (example.to_row() for example in splits[split]))
+    write_jsonl(course.dataset / "dropped.jsonl", (example.to_row() | {"dropped": why} for example, why in dropped))
+    return kept_edited
 
 
 def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[Message]], int]) -> frozenset[Place]:
     """The sections that give fewer than `dataset.gap_rows` rows without a teacher; none of past exams."""
     documents = read_once(course, recipe).documents
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe))
-    allowed, _ = leave_code_out(made.examples, recipe.course)
-    kept, _ = curate_examples(allowed, count_tokens, recipe.train.max_seq_length)
+    kept, _ = _choose_examples(made.examples, recipe, count_tokens)
     asked = [document for document in documents if document.source not in recipe.dataset.holdout]
     return find_thin(asked, kept, recipe.dataset.gap_rows)
 
@@ -253,7 +264,7 @@ def _count(values: Iterator[str]) -> dict[str, int]:
 def _keep_edited(course: Course) -> Path | None:
     """Move rows that were edited by hand, or that came from elsewhere, beside the dataset."""
     edited = find_edited_rows(course)
-    foreign = [] if (course.dataset / "manifest.json").is_file() else [f"{split}.jsonl" for split in SPLITS]
+    foreign = () if (course.dataset / "manifest.json").is_file() else FILES
     files = [course.dataset / name for name in {*edited, *foreign} if (course.dataset / name).is_file()]
     if not files:
         return None
@@ -322,7 +333,7 @@ def is_dataset_current(course: Course, recipe: Recipe, tokenizer_hash: str, from
 
     With `from_ratings`, True or False, also whether they have exactly the rated answers of now, or none.
     """
-    whole = all((course.dataset / f"{split}.jsonl").is_file() for split in SPLITS)
+    whole = all((course.dataset / name).is_file() for name in FILES)
     if not whole or explain_stale(course, recipe, tokenizer_hash) is not None:
         return False
     rated = hash_rated(read_rated(course, recipe.rate.criteria)) if from_ratings else None

@@ -24,6 +24,8 @@ from mlx_tutor.workspace import Course, count_languages, find_language
 EXTRACTOR = 22
 # Kinds of pages without text.
 LOST = ("scanned", "unreadable", "broken")
+# A source's line in the manifest, and its document unless it could not be read.
+Result = tuple[dict[str, Any], Document | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,49 +90,59 @@ def extract_course(
     if ocr:
         check_ocr(ocr)
     earlier = _read_manifest(course)
-    documents = {document.source: document for document in _read_rows(course)} if earlier else {}
-    read: dict[str, tuple[dict[str, Any], Document | None]] = {}
-    changed: dict[str, Path] = {}
-    for source, path in paths.items():
-        old = earlier.get(source)
-        if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
-            read[source] = {**old, **_stat(path)}, documents.get(source)
-        else:
-            changed[source] = path
+    read, changed = _reuse_sources(course, paths, earlier, ocr)
+    reused = len(read)
     try:
-        for done, (source, result) in enumerate(_read_changed(changed, ocr), len(read) + 1):
+        for source, result in _read_changed(changed, ocr):
             read[source] = _tell_language(*result)
             if on_file is not None:
-                on_file(source, done, len(paths))
+                on_file(source, len(read), len(paths))
     except KeyboardInterrupt:
         _write_documents(course, [read[source] for source in paths if source in read])
         raise
-    entries = [read[source][0] for source in paths]
-    kept = [document for document in (read[source][1] for source in paths) if document is not None]
-    reused = len(paths) - len(changed)
+    results = [read[source] for source in paths]
+    entries = [entry for entry, _ in results]
+    documents = sum(document is not None for _, document in results)
     failures = (*_list_failures(entries), *found.refused)
-    if paths and not kept:
+    if paths and not documents:
         reasons = "; ".join(f"{failure.source}: {failure.reason}" for failure in failures)
         raise CorpusError(f"No file in {course.sources} could be read: {reasons}.")
-    _write_documents(course, [read[source] for source in paths])
+    _write_documents(course, results)
     return ExtractReport(
-        documents=len(kept),
+        documents=documents,
         words=sum(entry["words"] for entry in entries),
         read=len(changed),
         reused=reused,
         failures=failures,
         skipped=tuple(found.others),
-        is_current=reused == len(paths) and len(earlier) == len(paths),
-        scans=tuple(
-            Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
-            for entry in entries
-            if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
-        ),
+        is_current=reused == len(paths) == len(earlier),
+        scans=_list_scans(entries),
         languages=count_languages(entries),
     )
 
 
-def _write_documents(course: Course, results: Sequence[tuple[dict[str, Any], Document | None]]) -> None:
+def _reuse_sources(
+    course: Course, paths: dict[str, Path], earlier: dict[str, dict[str, Any]], ocr: str
+) -> tuple[dict[str, Result], dict[str, Path]]:
+    """What the last extraction made of sources that are still the same, and the paths of the others."""
+    documents = {document.source: document for document in _read_rows(course)} if earlier else {}
+    same: dict[str, Result] = {}
+    for source, path in paths.items():
+        old = earlier.get(source)
+        if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
+            same[source] = {**old, **_stat(path)}, documents.get(source)
+    return same, {source: path for source, path in paths.items() if source not in same}
+
+
+def _list_scans(entries: Iterable[dict[str, Any]]) -> tuple[Scan, ...]:
+    return tuple(
+        Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
+        for entry in entries
+        if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
+    )
+
+
+def _write_documents(course: Course, results: Sequence[Result]) -> None:
     rows = course.dataset / "documents.jsonl"
     write_jsonl(rows, (document.to_row() for _, document in results if document is not None))
     manifest = {"extractor": EXTRACTOR, "documents": hash_file(rows), "sources": [entry for entry, _ in results]}
@@ -141,7 +153,7 @@ def _list_failures(entries: Iterable[dict[str, Any]]) -> tuple[Failure, ...]:
     return tuple(Failure(entry["source"], entry["reason"], entry["trace"]) for entry in entries if entry["reason"])
 
 
-def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, tuple[dict[str, Any], Document | None]]]:
+def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, Result]]:
     """Read files in worker processes, the largest first."""
     jobs = sorted(paths, key=lambda source: (-_stat(paths[source])["size"], source))
     with closing(read_in_workers([(paths[source], source) for source in jobs], ocr=ocr)) as results:
@@ -162,7 +174,7 @@ def _find_lost(entry: dict[str, Any]) -> list[int]:
     return [page for state in LOST for page in entry[state]]
 
 
-def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any], Document | None]:
+def read_source(path: Path, source: str, ocr: str = "") -> Result:
     """Read one file: its line in the manifest, and the document unless it could not be read."""
     entry = _begin_entry(path, source, ocr)
     read = READERS[path.suffix.lower()]
@@ -191,7 +203,7 @@ def read_source(path: Path, source: str, ocr: str = "") -> tuple[dict[str, Any],
     return {**entry, "words": words, "sections": len(sections)}, document
 
 
-def _tell_language(entry: dict[str, Any], document: Document | None) -> tuple[dict[str, Any], Document | None]:
+def _tell_language(entry: dict[str, Any], document: Document | None) -> Result:
     """Both, with the language of the text; found here, so that not every worker loads the language model."""
     if document is None:
         return entry, None

@@ -21,6 +21,7 @@ ACCENTS = {
     "\u20d7": "\\vec",
     "\u0307": "\\dot",
 }
+FUNCTIONS = ("sin", "cos", "tan", "log", "ln", "exp")
 
 
 def read_paragraph(paragraph: Any) -> str:
@@ -139,11 +140,7 @@ def _write_element(node: Any) -> str:  # noqa: PLR0911, PLR0912
             return f"{base}^{{{_part(node, 'lim')}}}"
         case "func":
             function = _part(node, "fName")
-            return (
-                f"\\{function} {base}"
-                if function in ("sin", "cos", "tan", "log", "ln", "exp")
-                else f"{function} {base}"
-            )
+            return f"\\{function} {base}" if function in FUNCTIONS else f"{function} {base}"
         case _:
             # Properties are only about appearance; anything else is written as its content.
             return "" if name.endswith("Pr") else write_latex(node)

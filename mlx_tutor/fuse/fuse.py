@@ -1,7 +1,7 @@
 """Fusing a run: base + adapter -> model, which is written, read back and measured against the adapter.
 
-Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding
-unnoticed. So what was written is loaded and compared, and the fewest bits that keep the training are used.
+Fusing into a quantized layer rounds the sum again, and a small adapter can vanish in that rounding unnoticed. So what
+was written is loaded and compared, and the fewest bits that keep the training are used.
 """
 
 import math
@@ -123,33 +123,9 @@ def fuse_run(
         )
     on_progress("loading the base", 0, 1)
     loaded = load_model(base, thinking=recipe.model.thinking)
-    widths = _list_widths(recipe.fuse, loaded.config)
     validation = _tokenize(valid_rows, loaded, recipe).take_batches(recipe.train.val_batches, recipe.train.batch_size)
-    numbers = [width for width in widths if width is not None]
-    fitting = pick_fitting(_tokenize(train_rows, loaded, recipe).rows, loaded) if numbers else []
-    progress = FuseProgress(on_progress, len(validation.rows), len(fitting), len(widths))
-    with lend_adapter(loaded, run.adapter):
-        first = find_first_adapted(loaded.model)
-        done = progress.enter("measuring what rounding costs each layer")
-        curvatures = measure_curvature(loaded.model, fitting, done) if fitting else {}
-    with open_lower(loaded.model, [validation.rows], BATCH_SIZE, run.adapter, recipe.train.cache_gb, first) as [lower]:
-        with lend_adapter(loaded, run.adapter):
-            reference = Reference(loaded.model, validation.rows, lower, progress.enter("measuring the adapter"))
-        runner = TrialRunner(
-            base,
-            run.fused.with_name(f".{run.name}.partial"),
-            loaded,
-            reference,
-            reference.compare(loaded.model, on_done=progress.enter("measuring the base")),
-            Merged(base, run.adapter, curvatures),
-            first,
-            recipe.fuse,
-            on_event,
-            progress,
-        )
-        sizes = list_sizes(runner.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
-        tried = find_smallest(sizes, runner.try_size, runner.write, recipe.fuse)
-    final, kept = tried[-1], average(reference.own)
+    runner, tried = _find_smallest(run, base, recipe, loaded, train_rows, validation.rows, on_event, on_progress)
+    final, kept = tried[-1], average(runner.reference.own)
     report = FuseReport(
         run=run.name,
         bits=final.bits,
@@ -170,6 +146,44 @@ def fuse_run(
     )
     _publish(run, runner.folder, report, recipe)
     return report
+
+
+def _find_smallest(
+    run: Run,
+    base: Path,
+    recipe: Recipe,
+    loaded: LoadedModel,
+    train_rows: Sequence[dict[str, Any]],
+    valid_rows: Sequence[TokenRow],
+    on_event: Callable[[str], None],
+    on_progress: OnProgress,
+) -> tuple["TrialRunner", tuple[FuseTrial, ...]]:
+    """Try sizes and write the smallest that meets the targets, into the folder of the runner."""
+    widths = _list_widths(recipe.fuse, loaded.config)
+    numbers = [width for width in widths if width is not None]
+    fitting = pick_fitting(_tokenize(train_rows, loaded, recipe).rows, loaded) if numbers else []
+    progress = FuseProgress(on_progress, len(valid_rows), len(fitting), len(widths))
+    with lend_adapter(loaded, run.adapter):
+        first = find_first_adapted(loaded.model)
+        done = progress.enter("measuring what rounding costs each layer")
+        curvatures = measure_curvature(loaded.model, fitting, done) if fitting else {}
+    with open_lower(loaded.model, [valid_rows], BATCH_SIZE, run.adapter, recipe.train.cache_gb, first) as [lower]:
+        with lend_adapter(loaded, run.adapter):
+            reference = Reference(loaded.model, valid_rows, lower, progress.enter("measuring the adapter"))
+        runner = TrialRunner(
+            base,
+            run.fused.with_name(f".{run.name}.partial"),
+            loaded,
+            reference,
+            reference.compare(loaded.model, on_done=progress.enter("measuring the base")),
+            Merged(base, run.adapter, curvatures),
+            first,
+            recipe.fuse,
+            on_event,
+            progress,
+        )
+        sizes = list_sizes(runner.merged.weigh_layers(numbers), numbers) if numbers else [Size(None, None)]
+        return runner, find_smallest(sizes, runner.try_size, runner.write, recipe.fuse)
 
 
 class FuseProgress:
