@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mlx_tutor.blas import find_blas, find_slow_blas, measure_gflops
+from mlx_tutor.provenance import find_version
 from mlx_tutor.workspace import find_workspace, list_courses
 
 PACKAGES = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu", "mlx-cuda-13", "transformers", "huggingface-hub", "numpy")
@@ -118,14 +118,6 @@ def find_chip() -> str:
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1] if found else platform.machine()
-
-
-def find_version(name: str) -> str | None:
-    """The installed version of a package."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def list_cached_models() -> tuple[CachedModel, ...]:

@@ -32,6 +32,16 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def check_new_file(path: Path) -> None:
+    """Raise TutorError where a file that a user names cannot be written, or exists: what users made is kept."""
+    if not path.parent.is_dir():
+        raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
+    if path.is_dir():
+        raise TutorError(f"{path} is a folder. Name a file in it.")
+    if path.exists() or path.is_symlink():
+        raise TutorError(f"{path} exists and is not overwritten. Give another name.")
+
+
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then move it there in one step.
 

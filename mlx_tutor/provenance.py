@@ -15,7 +15,7 @@ def describe_environment() -> dict[str, Any]:
 
     return {
         "mlx_tutor": __version__,
-        "packages": {name: _find_version(name) for name in PACKAGES},
+        "packages": {name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "device": str(mx.default_device()),
@@ -23,7 +23,8 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def _find_version(name: str) -> str | None:
+def find_version(name: str) -> str | None:
+    """The installed version of a package; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

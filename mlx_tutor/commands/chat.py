@@ -16,7 +16,7 @@ import click
 
 from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.errors import TutorError
-from mlx_tutor.files import write_text
+from mlx_tutor.files import check_new_file, write_text
 from mlx_tutor.stages.ask import show_reply, warn_changes, warn_passages
 from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.exam import run_exam, show_head
@@ -360,12 +360,7 @@ def save_chat(chat: ChatSession, name: str) -> Path:
     text = write_markdown(chat.conversation.turns, f"{chat.job.course.name}, {chat.label}")
     try:
         path = Path(name).expanduser()
-        if not path.parent.is_dir():
-            raise TutorError(f"There is no folder {path.parent}. Make it, or save elsewhere.")
-        if path.is_dir():
-            raise TutorError(f"{path} is a folder. Name a file in it, as /save {path / 'chat.md'}")
-        if path.exists() or path.is_symlink():
-            raise TutorError(f"{path} exists and is not overwritten. Give another name.")
+        check_new_file(path)
         write_text(path, text)
     except (OSError, RuntimeError) as err:
         # The name is too long, or names the home of an unknown user.

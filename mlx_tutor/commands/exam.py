@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.errors import TutorError
-from mlx_tutor.files import write_file
+from mlx_tutor.files import check_new_file, write_file
 from mlx_tutor.stages.job import Options, adapt_hints, open_job, open_screen
 from mlx_tutor.study.exam.record import (
     KEEP_BYTES,
@@ -75,10 +74,7 @@ def export(options: Options, name: str | None, output: Path | None) -> None:
     job = open_job(options)
     name, lines = read_lines(job.course, name)
     path = output or Path(f"{name}.jsonl")
-    if path.exists():
-        raise TutorError(f"{path} exists and is not overwritten. Give another name with --output.")
-    if not path.parent.is_dir():
-        raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
+    check_new_file(path)
 
     def write(temporary: Path) -> None:
         temporary.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", KEEP_BYTES))

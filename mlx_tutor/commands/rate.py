@@ -87,10 +87,9 @@ def find_rater() -> str:
 
 def write_export(job: Job, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write preference pairs; an existing file is not overwritten."""
-    from mlx_tutor.files import write_jsonl
+    from mlx_tutor.files import check_new_file, write_jsonl
 
-    if path.exists():
-        raise TutorError(f"{path} exists and is not overwritten. Give another name.")
+    check_new_file(path)
     write_jsonl(path, rows)
     job.screen.say(f"{len(rows)} preference pairs in {path}; prompts whose answers tie are not among them.")
 

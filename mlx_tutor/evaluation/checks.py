@@ -13,7 +13,7 @@ import numpy as np
 from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
-from mlx_tutor.evaluation.evaluate import MEASURER, hash_models, hash_weights, list_models
+from mlx_tutor.evaluation.evaluate import MEASURER, OnProgress, add_part, hash_models, hash_weights, list_models
 from mlx_tutor.evaluation.guards import (
     REFUSAL,
     Guard,
@@ -38,14 +38,13 @@ from mlx_tutor.evaluation.learned import (
     write_choices,
     write_questions,
 )
-from mlx_tutor.files import hash_file, hash_value, read_json, write_json
+from mlx_tutor.files import hash_file, hash_value
 from mlx_tutor.models import LoadedModel, hash_tokenizer, load_spec
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.workspace import Run
 
-OnProgress = Callable[[str, int, int], None]
 Rows = Mapping[str, Sequence[dict[str, Any]]]
 
 
@@ -58,13 +57,6 @@ def hash_checks(
     settings = asdict(_limit_answers(recipe)), recipe.course.system_prompt, limit, seed
     models = [hash_models(run), hash_tokenizer(base)]
     return hash_value([MEASURER, models, hash_value(of_rows), hash_value(list(sources)), guards, settings])
-
-
-def read_check(run: Run, name: str, inputs: str) -> dict[str, Any] | None:
-    """A check in evaluation.json, if it was made from exactly these inputs."""
-    path = run.adapter / "evaluation.json"
-    found: dict[str, Any] | None = read_json(path).get(name) if path.is_file() else None
-    return found if found is not None and found["inputs"] == inputs else None
 
 
 def _limit_answers(recipe: Recipe) -> GenerateSettings:
@@ -127,8 +119,7 @@ def _keep(run: Run, name: str, found: dict[str, Any], begun: float, inputs: str)
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
         "inputs": inputs,
     }
-    path = run.adapter / "evaluation.json"
-    write_json(path, {**read_json(path), name: result})
+    add_part(run, name, result)
     return result
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mlx_tutor.errors import TutorError
 from mlx_tutor.evaluation.html import draw, render_page, write_shares
 from mlx_tutor.evaluation.style import ASPECTS
-from mlx_tutor.files import write_text
+from mlx_tutor.files import check_new_file, write_text
 from mlx_tutor.records import describe_end
 from mlx_tutor.tables import Table
 
@@ -29,10 +29,7 @@ def check_report(path: Path) -> None:
         raise TutorError(
             f"{path} is not a report file. Name one that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
         )
-    if not path.parent.is_dir():
-        raise TutorError(f"There is no folder {path.parent}. Make it, or write elsewhere.")
-    if path.exists():
-        raise TutorError(f"{path} exists and is not overwritten. Give another name.")
+    check_new_file(path)
 
 
 def write_report(path: Path, record: Mapping[str, Any]) -> None:

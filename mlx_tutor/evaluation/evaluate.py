@@ -25,6 +25,8 @@ from mlx_tutor.workspace import Run
 # Raise it when a measure, a check or one of their questions changes: then every evaluation is stale.
 MEASURER = 4
 
+OnProgress = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLoss:
@@ -90,6 +92,19 @@ def is_evaluation_current(run: Run, base: Path, recipe: Recipe, test_rows: Seque
     """Whether `evaluation.json` was made from exactly these models, rows and settings."""
     path = run.adapter / "evaluation.json"
     return path.is_file() and bool(read_json(path)["inputs"] == _hash_losses(run, base, recipe, test_rows))
+
+
+def read_part(run: Run, name: str, inputs: Any) -> dict[str, Any] | None:
+    """A part of `evaluation.json` ("answers", or a check), if it was made from exactly these inputs."""
+    path = run.adapter / "evaluation.json"
+    found: dict[str, Any] | None = read_json(path).get(name) if path.is_file() else None
+    return found if found is not None and found["inputs"] == inputs else None
+
+
+def add_part(run: Run, name: str, part: dict[str, Any]) -> None:
+    """Add a part to `evaluation.json`, which `evaluate_run` has written."""
+    path = run.adapter / "evaluation.json"
+    write_json(path, {**read_json(path), name: part})
 
 
 def _hash_losses(run: Run, base: Path, recipe: Recipe, test_rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

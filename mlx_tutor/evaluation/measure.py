@@ -21,7 +21,7 @@ from mlx_tutor.evaluation.bootstrap import (
     estimate_value,
     judge,
 )
-from mlx_tutor.evaluation.evaluate import hash_inputs, hash_weights, list_models
+from mlx_tutor.evaluation.evaluate import OnProgress, add_part, hash_inputs, hash_weights, list_models
 from mlx_tutor.evaluation.metrics import MEASURES, Measure, make_samples, write_signatures
 from mlx_tutor.evaluation.style import ASPECTS, summarize_style
 from mlx_tutor.evaluation.teaching import MEASURES as TEACHING
@@ -33,7 +33,7 @@ from mlx_tutor.evaluation.teaching import (
     sample_teaching,
     show_teaching,
 )
-from mlx_tutor.files import hash_value, read_json, write_json
+from mlx_tutor.files import hash_value, read_json
 from mlx_tutor.models import LoadedModel, context_length, load_spec, load_tokenizer
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import ModelSpec
@@ -45,8 +45,6 @@ from mlx_tutor.workspace import Run
 LOSS_TOKENS = 2048
 # Questions that the report shows with their answers.
 SHOWN = 6
-
-OnProgress = Callable[[str, int, int], None]
 
 
 def hash_answers(
@@ -62,14 +60,6 @@ def hash_answers(
     settings = [recipe.generate.max_tokens, recipe.generate.repetition_penalty]
     text = None if course is None else hash_value([list(course.sources), course.grade_level])
     return {**hash_inputs(run, base, recipe, rows), "settings": hash_value([*settings, limit, seed, text])}
-
-
-def read_answers(run: Run, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """The measures in evaluation.json, if they were made from exactly these inputs, from `hash_answers`."""
-    path = run.adapter / "evaluation.json"
-    record = read_json(path) if path.is_file() else {}
-    answers: dict[str, Any] | None = record.get("answers")
-    return answers if answers is not None and answers["inputs"] == inputs else None
 
 
 def measure_answers(
@@ -137,8 +127,7 @@ def measure_answers(
         "peak_memory_gb": max(found.peak_memory_gb for found in measured.values()),
         "inputs": hash_answers(run, base, recipe, rows, limit, seed, course),
     }
-    path = run.adapter / "evaluation.json"
-    write_json(path, {**read_json(path), "answers": result})
+    add_part(run, "answers", result)
     return result
 
 

@@ -58,12 +58,13 @@ def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed:
     """The measures of the generated answers, from the file or made now."""
     from mlx_tutor.dataset.build import read_measured_rows
     from mlx_tutor.dataset.messages import has_format
-    from mlx_tutor.evaluation.measure import hash_answers, measure_answers, read_answers
+    from mlx_tutor.evaluation.evaluate import read_part
+    from mlx_tutor.evaluation.measure import hash_answers, measure_answers
     from mlx_tutor.stages.model import find_base
 
     rows, _ = read_measured_rows(job.course, thinking=job.recipe.model.thinking)
     base = find_base(job, run)
-    answers = read_answers(run, hash_answers(run, base, job.recipe, rows, limit, seed, text))
+    answers = read_part(run, "answers", hash_answers(run, base, job.recipe, rows, limit, seed, text))
     if answers is not None:
         job.screen.say(f"answers   up to date: {answers['questions']} questions")
         return answers
@@ -76,7 +77,8 @@ def run_checks(
 ) -> dict[str, dict[str, Any]]:
     """The named checks, learned or guards, from the file or made now."""
     from mlx_tutor.dataset.build import read_rows
-    from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned, read_check
+    from mlx_tutor.evaluation.checks import hash_checks, measure_guards, measure_learned
+    from mlx_tutor.evaluation.evaluate import read_part
     from mlx_tutor.stages.model import find_base
 
     found: dict[str, dict[str, Any]] = {}
@@ -85,7 +87,7 @@ def run_checks(
     base = find_base(job, run)
     for name in names:
         inputs = hash_checks(run, base, job.recipe, rows, text.sources, limit, seed)
-        kept = read_check(run, name, inputs)
+        kept = read_part(run, name, inputs)
         if kept is not None:
             job.screen.say(f"{name:<9} up to date")
             found[name] = kept
