@@ -69,10 +69,10 @@ class Run:
         return record
 
 
-def find_workspace(start: Path | None = None) -> Path:
-    """The nearest folder at or above `start` (default: here) that has `corpora/`; else `start` itself."""
-    start = (start or Path.cwd()).resolve()
-    return next((folder for folder in (start, *start.parents) if (folder / "corpora").is_dir()), start)
+def find_workspace() -> Path:
+    """The nearest folder at or above the working directory that has `corpora/`; else the working directory."""
+    here = Path.cwd().resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / "corpora").is_dir()), here)
 
 
 def list_courses(workspace: Path) -> list[Course]:

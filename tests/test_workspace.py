@@ -22,11 +22,13 @@ def finish_run(course: Course, name: str, finished: str, **result: Any) -> None:
     (folder / "run.json").write_text(json.dumps({"course": course.name, "finished": finished, "result": result}))
 
 
-def test_a_workspace_is_found_from_any_folder_in_it(tmp_path: Path) -> None:
-    course = make_course(tmp_path, "botany")
-    assert find_workspace(course.sources) == find_workspace(tmp_path) == tmp_path.resolve()
-    elsewhere = tmp_path / "corpora" / "botany" / "dataset"
-    assert find_workspace(elsewhere) == tmp_path.resolve()
+def test_a_workspace_is_found_from_any_folder_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    course = make_course(tmp_path / "study", "botany")
+    assert find_workspace() == tmp_path.resolve()
+    for folder in (tmp_path / "study", course.sources):
+        monkeypatch.chdir(folder)
+        assert find_workspace() == (tmp_path / "study").resolve()
 
 
 def test_the_sample_counts_only_while_it_is_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ModelError
+from mlx_tutor.stages.ask import warn_changes
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
 
 if TYPE_CHECKING:
@@ -31,16 +32,13 @@ def command(options: Options) -> None:
     Example: mlx-tutor explore -c statistics
     """
     from mlx_tutor.dataset.explore import explore_course
-    from mlx_tutor.extract.extract import find_changes
     from mlx_tutor.study.web.explore import write_exploration
 
     job = open_job(options)
     with job.screen.wait("looking through the course"):
         found = explore_course(job.course, job.recipe, find_counter(job))
     path = write_exploration(job.course, found)
-    if changed := find_changes(job.course):
-        files = f"{changed[0]}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}"
-        job.screen.warn(adapt_hints(f"Not counted yet: {files} changed. Run: mlx-tutor extract -c {job.course.name}"))
+    warn_changes(job, "Not counted yet")
     if options.json:
         job.screen.give_json(asdict(found) | {"page": str(path)})
         return

@@ -188,14 +188,8 @@ def measure_guards(
 ) -> dict[str, Any]:
     """Ask base and tuned model about what training should not have harmed; adds "guards" to `evaluation.json`.
 
-    Args:
-        run: The run; its fused model is asked where there is one.
-        base: The base model.
-        recipe: System prompt, and limits of the answers.
-        rows: The rows of train, valid and test.
+    Args, besides those of `measure_learned`:
         sources: The text of the course, in any pieces.
-        inputs: From `hash_checks`.
-        on_progress: Called with the model's label, questions that are done, and questions that there will be.
         limit: Ask this many questions of each kind in words.
         seed: Of the choice of terms and of the intervals.
 

@@ -73,14 +73,13 @@ def add_html(
     builder: SectionBuilder,
     html: str,
     *,
-    page: int | None = None,
     cell: int | None = None,
     finish: Callable[[str], str] = lambda text: text,
     finish_code: Callable[[str], str] = lambda text: text,
 ) -> str:
     """Add the headings and blocks of HTML; returns its title, "" where it has none.
 
-    `finish` and `finish_code` are applied to text and code last; `page` and `cell` are set on the blocks.
+    `finish` and `finish_code` are applied to text and code last; `cell` is set on the blocks.
     """
     from lxml import html as parser
     from lxml.etree import ParserError
@@ -93,7 +92,7 @@ def add_html(
         # Only comments and blanks.
         return ""
     title = " ".join((root.findtext("head/title") or "").split())
-    walker = _Walker(builder, page, cell, finish, finish_code)
+    walker = _Walker(builder, cell, finish, finish_code)
     walker.walk(root)
     walker.flush()
     return title
@@ -129,7 +128,6 @@ class _Walker:
     """Collects text until an element ends it; a list is one block with a line for each item."""
 
     builder: SectionBuilder
-    page: int | None
     cell: int | None
     finish: Callable[[str], str]
     finish_code: Callable[[str], str]
@@ -271,7 +269,7 @@ class _Walker:
     def _add(self, kind: Any, text: str, language: str | None = None, *, is_entry: bool = False) -> None:
         finish = self.finish_code if kind == "code" else self.finish
         role = self.role or (ENTRY if is_entry else None)
-        self.builder.add_block(Block(kind, finish(text), self.page, self.cell, language, role))
+        self.builder.add_block(Block(kind, finish(text), None, self.cell, language, role))
 
     def _add_heading(self, element: Any, level: int) -> None:
         self.flush()

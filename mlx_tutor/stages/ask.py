@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from mlx_tutor.study.search.passages import Passage
 
 
-def warn_changes(job: Job) -> None:
-    """Warn when the sources changed since they were extracted."""
+def warn_changes(job: Job, missing: str = "Not in the answer yet") -> None:
+    """Warn when the sources changed since they were extracted; `missing` says where the changes are not."""
     from mlx_tutor.extract.extract import find_changes
 
     if changed := find_changes(job.course):
-        hint = f"Not in the answer yet: {', '.join(changed)} changed. Run: mlx-tutor extract -c {job.course.name}"
-        job.screen.warn(adapt_hints(hint))
+        files = f"{changed[0]}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}"
+        job.screen.warn(adapt_hints(f"{missing}: {files} changed. Run: mlx-tutor extract -c {job.course.name}"))
 
 
 def warn_passages(job: Job, context: int, found: "Sequence[Passage]", given: "Sequence[Passage]") -> None:
