@@ -73,6 +73,24 @@ def test_test_modules_import_helpers_and_not_each_other() -> None:
     assert imports.findall("from tests.study.test_index import find") and not any(found.values()), found
 
 
+def test_test_files_are_named_after_what_they_test() -> None:
+    """A module or a room, with a topic behind it or without; or what holds for the product as a whole."""
+    whole = {"contracts", "contributing", "golden", "imports", "makefile", "metal", "readme", "sample_course"}
+
+    def is_named(path: Path) -> bool:
+        room = ROOT / "mlx_tutor" / path.parent.relative_to(ROOT / "tests")
+        words = path.stem.removeprefix("test_").split("_")
+        names = ["_".join(words[: number + 1]) for number in range(len(words))]
+        folders = (room, path.parent, ROOT / "mlx_tutor")
+        tested = any((f / f"{name}.py").is_file() or (f / name).is_dir() for name in names for f in folders)
+        return tested or names[-1] in whole
+
+    assert is_named(ROOT / "tests" / "extract" / "test_ocr.py") and not is_named(
+        ROOT / "tests" / "extract" / "test_it.py"
+    )
+    assert not [path for path in (ROOT / "tests").rglob("test_*.py") if not is_named(path)]
+
+
 def test_commands_import_nothing_heavy_at_the_top(package: Path) -> None:
     file = package / "mlx_tutor" / "commands" / "train.py"
     file.write_text(file.read_text().replace("import click\n", "import click\nimport mlx.core\n"))
