@@ -1,58 +1,41 @@
 """The web page in headless Chromium: the real program, real clicks, and no request to any other host."""
 
-import json
 import os
 import re
-import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 
 from mlx_tutor.journal import open_journal
 from mlx_tutor.study.chat.thumbs import SCHEMA
-from mlx_tutor.workspace import Course
+from tests.commands.browsing import (
+    EVIL,
+    Browsing,
+    ask,
+    browsing,
+    click,
+    find_all,
+    list_answers,
+    open_tab,
+    page,
+    read,
+    read_all,
+    read_box,
+    server,
+    type_text,
+    wait_for,
+)
 from tests.commands.conftest import run_program, start_program
 
+__all__ = ["browsing", "page", "server"]
 pytestmark = pytest.mark.browser
 
 MODE = "What is the mode?"
-# What the tests and the page exchange while it works, in seconds.
-PATIENCE = 25.0
-EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
-NOTES = f"""# Gizmos
-
-## Gizmo
-
-A gizmo is a thing that nobody needs, as ${{document.title}} shows.
-
-```
-{EVIL} {{{{this}}}}
-```
-"""
-# Writes down whom the server itself talks to or asks about.
-WATCH = """
-import os, sys
-LOG = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-def watch(event, arguments):
-    if event == "socket.connect":
-        os.write(LOG, f"{{arguments[1]!r}}\\n".encode())
-    elif event == "socket.getaddrinfo":
-        os.write(LOG, f"{{arguments[0]!r}}\\n".encode())
-sys.addaudithook(watch)
-"""
 # Collects how long the answer is after each change of the page.
 WATCH_ANSWER = """
 window.seen = new Set();
@@ -61,157 +44,6 @@ new MutationObserver(() => {
   if (answer) window.seen.add(answer.innerText.length);
 }).observe(document.body, {subtree: true, childList: true, characterData: true});
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Browsing:
-    """A browser at a running server; `watched` has what the server itself called."""
-
-    driver: webdriver.Chrome
-    address: str
-    course: Course
-    watched: Path
-    hosts: set[str]
-
-
-@pytest.fixture(scope="module")
-def server(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Course, Path]]:
-    folder = tmp_path_factory.mktemp("browser")
-    shutil.copytree(finished_workspace, folder, dirs_exist_ok=True)
-    course = Course(folder, "demo")
-    (course.sources / "evil.md").write_text(NOTES)
-    planted, watched = folder / "planted", folder / "watched.txt"
-    planted.mkdir()
-    (planted / "sitecustomize.py").write_text(WATCH.format(log=str(watched)))
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        assert run_program("extract")[0] == 0
-        process = start_program(
-            *("serve", "--port", "0", "--set", "generate.max_tokens=150", "--set", "generate.temp=1.2"),
-            PYTHONPATH=f"{planted}:{here}",
-            PYTHONUNBUFFERED="1",
-        )
-    finally:
-        os.chdir(here)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://" in line, process.communicate(timeout=10)
-        yield line.split()[-1], course, watched
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def browsing(server: tuple[str, Course, Path]) -> Iterator[Browsing]:
-    with open_chromium() as driver:
-        yield Browsing(driver, *server, set())
-
-
-@contextmanager
-def open_chromium() -> Iterator[webdriver.Chrome]:
-    """Headless Chromium that finds no host but this one."""
-    binary, program = shutil.which("chromium"), shutil.which("chromedriver")
-    if (binary is None or program is None) and not os.environ.get("CI"):
-        pytest.skip("no chromium and chromedriver here")
-    assert binary is not None and program is not None, "CI has to have chromium and chromedriver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"),
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    service = Service(program, log_output=subprocess.DEVNULL)
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-@pytest.fixture
-def page(browsing: Browsing) -> Iterator[Browsing]:
-    """A fresh page; afterwards nothing may have gone elsewhere, and nothing may have been blocked or failed."""
-    browsing.driver.get(browsing.address)
-    wait_for(lambda: find_all(browsing, "#ask"))
-    yield browsing
-    # pytest shows it where the test failed.
-    print(read(browsing, "body"))
-    for entry in read_log(browsing, "performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            browsing.hosts.add(urlsplit(message["params"]["request"]["url"]).netloc)
-    entries = read_log(browsing, "browser")
-    # Leaving a page ends what it was listening to, which Gradio reports.
-    problems = [e["message"] for e in entries if e["level"] == "SEVERE" and "AbortError" not in e["message"]]
-    assert problems == []
-    # Those without a name are data: and blob: addresses.
-    assert {host.partition(":")[0] for host in browsing.hosts} - {""} == {"127.0.0.1"}
-
-
-def read_log(page: Browsing, kind: str) -> list[dict[str, Any]]:
-    """What the browser wrote down since the last time."""
-    entries: list[dict[str, Any]] = page.driver.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
-
-
-def wait_for(look: Callable[[], Any]) -> Any:
-    """What `look` gives, as soon as it is something."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
-
-
-def find_all(page: Browsing, selector: str) -> list[WebElement]:
-    return page.driver.find_elements(By.CSS_SELECTOR, selector)
-
-
-def read(page: Browsing, selector: str) -> str:
-    """The text that an element shows, in one go: it may be drawn anew meanwhile."""
-    script = "const found = document.querySelector(arguments[0]); return found ? found.innerText : ''"
-    return str(page.driver.execute_script(script, selector))
-
-
-def read_all(page: Browsing, selector: str) -> list[str]:
-    script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText)"
-    texts: list[str] = page.driver.execute_script(script, selector)
-    return texts
-
-
-def read_box(page: Browsing, box: str) -> str:
-    return str(page.driver.execute_script("return document.querySelector(arguments[0]).value", f"{box} textarea"))
-
-
-def type_text(page: Browsing, box: str, text: str) -> None:
-    page.driver.find_element(By.CSS_SELECTOR, f"{box} textarea").click()
-    page.driver.execute_cdp_cmd("Input.insertText", {"text": text})
-    wait_for(lambda: len(read_box(page, box)) >= len(text))
-
-
-def click(page: Browsing, selector: str) -> None:
-    page.driver.find_element(By.CSS_SELECTOR, selector).click()
-
-
-def open_tab(page: Browsing, name: str) -> None:
-    page.driver.find_element(By.XPATH, f"//button[@role='tab'][contains(., '{name}')]").click()
-
-
-def ask(page: Browsing, question: str) -> None:
-    type_text(page, "#question", question)
-    click(page, "#ask")
-    wait_for(lambda: read_box(page, "#question") == "")
-    wait_for(lambda: "tokens" in read(page, "#status"))
-
-
-def list_answers(page: Browsing) -> list[str]:
-    return read_all(page, "#chat .bot.message")
 
 
 def test_an_answer_streams_and_its_sources_open(page: Browsing) -> None:

@@ -12,8 +12,7 @@ from mlx_tutor.journal import open_journal
 from mlx_tutor.study.quiz.mock import list_exams
 from mlx_tutor.study.quiz.questions import list_questions
 from mlx_tutor.study.quiz.session import measure_progress
-from tests.commands.conftest import run_program
-from tests.commands.test_serve_browser import (
+from tests.commands.browsing import (
     Browsing,
     browsing,
     click,
@@ -26,6 +25,7 @@ from tests.commands.test_serve_browser import (
     type_text,
     wait_for,
 )
+from tests.commands.conftest import run_program
 
 __all__ = ["browsing", "page", "server"]
 pytestmark = pytest.mark.browser
