@@ -22,7 +22,7 @@ from mlx_tutor.workspace import Course
 from tests.commands.conftest import run_program, start_program
 
 # What the tests and the page exchange while it works, in seconds.
-PATIENCE = 25.0
+PATIENCE = 60.0
 EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
 NOTES = f"""# Gizmos
 
