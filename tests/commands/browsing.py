@@ -191,7 +191,7 @@ def ask(page: Browsing, question: str) -> None:
     type_text(page, "#question", question)
     click(page, "#ask")
     wait_for(lambda: read_box(page, "#question") == "")
-    wait_for(lambda: "tokens" in read(page, "#status"))
+    wait_for(lambda: any(end in read(page, "#status") for end in ("tokens", "From the cache")))
 
 
 def list_answers(page: Browsing) -> list[str]:
