@@ -94,6 +94,7 @@ def show_exploration(job: Job, found: "Exploration") -> None:
         show_cover(job, found)
     else:
         screen.show(adapt_hints(f"No rows yet. Make them with: mlx-tutor build -c {found.course}\n"))
+    show_outcomes(job, found)
     concepts = [
         (cut_text(c.name), f"{c.sections:,}", f"{c.times:,}", "yes" if c.defined else "no") for c in found.concepts
     ]
@@ -155,6 +156,21 @@ def show_cover(job: Job, found: "Exploration") -> None:
             (cut_text(section.place, 400), f"{section.words:,}", f"{section.rows:,}") for section in thin[:MOST_SHOWN]
         ]
         job.screen.show(draw_rows(("thin section", "words", "rows"), [*rows, *_tell_rest(thin, 2)], numbers=True))
+
+
+def show_outcomes(job: Job, found: "Exploration") -> None:
+    """The learning outcomes that the course states, and how many of them a row asks about."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.web.explore import cut_text, describe_outcomes, list_open
+
+    job.screen.show(describe_outcomes(found.outcomes))
+    rows = [
+        (cut_text(outcome.text, 70), f"{outcome.rows:,}", cut_text(next(iter(outcome.questions), "-"), 50))
+        for outcome in list_open(found.outcomes)
+    ]
+    if rows:
+        shown = [*rows[:MOST_SHOWN], *_tell_rest(rows, 2)]
+        job.screen.show(draw_rows(("learning outcome", "rows", "a question about it"), shown))
 
 
 def show_repeats(job: Job, found: "Exploration") -> None:

@@ -11,6 +11,7 @@ from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.mining.concepts import Key, collect_concepts
 from mlx_tutor.dataset.mining.defining import collect_definitions, fold_term
 from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
+from mlx_tutor.dataset.mining.outcomes import Outcome, find_outcomes
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import read_jsonl
@@ -88,7 +89,8 @@ class Lengths:
 class Exploration:
     """All that `explore` shows. Without rows, `splits` is empty; `lengths` is None when nobody could count tokens.
 
-    `gap_rows` is how many rows a section needs to have enough.
+    `gap_rows` is how many rows a section needs to have enough. `outcomes` are the learning outcomes that the course
+    states.
     """
 
     course: str
@@ -105,6 +107,7 @@ class Exploration:
     dropped: dict[str, int]
     paragraphs: tuple[Repeat, ...]
     questions: tuple[Repeat, ...]
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def explore_course(
@@ -145,6 +148,7 @@ def explore_course(
         dropped=_count(row.get("dropped") for row in read_jsonl(dropped)) if dropped.is_file() and every else {},
         paragraphs=tuple(find_paragraphs(documents)),
         questions=tuple(find_questions(every)),
+        outcomes=tuple(find_outcomes(documents, every)),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlx_tutor.dataset.explore import Exploration, Lengths, Repeat, SectionCount
 from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
+from mlx_tutor.dataset.mining.outcomes import Outcome
 from mlx_tutor.evaluation import html
 from mlx_tutor.evaluation.html import render_page
 from mlx_tutor.files import write_text
@@ -55,6 +56,8 @@ def render_exploration(found: Exploration) -> str:
             numbers=True,
         ),
         "cover": [(source, draw_cover(list(sections))) for source, sections in files],
+        "outcomes": tabulate_outcomes(found.outcomes),
+        "told": describe_outcomes(found.outcomes),
         "concepts": _tabulate_concepts(found),
         "repeats": [
             (_name_first(name, repeats, MOST_REPEATS), _tabulate_repeats(repeats, heading))
@@ -118,6 +121,34 @@ def draw_cover(sections: Sequence[SectionCount]) -> str:
     """A square for each section; its name and figures are in the tooltip."""
     shares = [min(1.0, HUNDRED * s.rows / s.words / 10) if s.words else 0.0 for s in sections]
     return draw("cover", list(zip(sections, shares, strict=True)))
+
+
+def describe_outcomes(outcomes: Sequence[Outcome]) -> str:
+    """How many outcomes there are, and of how many a row asks."""
+    if not outcomes:
+        return "Learning outcomes: the course states none in a form that is known here."
+    asked = sum(outcome.rows > 0 for outcome in outcomes)
+    share = f"{asked:,} of {len(outcomes):,} have a row that asks about them ({asked / len(outcomes):.0%})"
+    return f"Learning outcomes that the course states: {share}."
+
+
+def list_open(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that fewest rows ask about first."""
+    return sorted(outcomes, key=lambda outcome: outcome.rows)
+
+
+def tabulate_outcomes(outcomes: Sequence[Outcome]) -> Table:
+    """Each outcome with its place, the rows that ask about it and some of their questions."""
+    rows = [
+        (
+            cut_text(outcome.text),
+            cut_text(outcome.place),
+            f"{outcome.rows:,}",
+            html.draw("lines", [cut_text(question) for question in outcome.questions]),
+        )
+        for outcome in outcomes
+    ]
+    return Table(("outcome", "stated in", "rows", "questions"), rows)
 
 
 def _tabulate_concepts(found: Exploration) -> Table:

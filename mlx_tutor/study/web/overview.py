@@ -1,5 +1,6 @@
 """The Course tab of the web page: sources, rows, runs and curves; and the example questions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -7,12 +8,14 @@ from urllib.parse import quote
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.dataset.mining.definitions import write_question
+from mlx_tutor.dataset.mining.outcomes import find_outcomes
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.files import read_json, read_jsonl
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Document, describe_bits
 from mlx_tutor.settings import DatasetSettings
+from mlx_tutor.study.web.explore import describe_outcomes, tabulate_outcomes
 from mlx_tutor.study.web.markup import draw, link_source
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run, list_runs
@@ -53,7 +56,19 @@ def draw_course(course: Course) -> str:
     """Sources, rows and runs as HTML; what is not there yet is said."""
     runs = list_runs(course)[::-1]
     curves = [(run.name, f"/runs/{quote(run.name)}/loss.png") for run in runs if (run.adapter / "loss.png").is_file()]
-    return draw("course", tabulate_sources(course), describe_rows(course), tabulate_runs(runs), curves)
+    outcomes = list_outcomes(course)
+    return draw("course", tabulate_sources(course), describe_rows(course), outcomes, tabulate_runs(runs), curves)
+
+
+def list_outcomes(course: Course) -> Table | list[str]:
+    """The learning outcomes that the course states, with rows and questions on each; else that there are none."""
+    try:
+        documents = read_documents(course)
+    except CorpusError as err:
+        return [str(err)]
+    paths = [course.dataset / f"{split}.jsonl" for split in SPLITS]
+    found = find_outcomes(documents, [row for path in paths if path.is_file() for row in read_jsonl(path)])
+    return replace(tabulate_outcomes(found), title=describe_outcomes(found)) if found else [describe_outcomes(found)]
 
 
 def tabulate_sources(course: Course) -> Table | list[str]:
