@@ -10,6 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mlx_tutor.extract import jsx, tags, tex
+from mlx_tutor.extract.fences import is_hidden
+from mlx_tutor.extract.plain import write_plain
 from mlx_tutor.extract.roles import read_label, read_names
 
 # A formula is this with its number between; something that was left out is GONE.
@@ -17,14 +20,14 @@ MARK, END_MARK, GONE = "\ue000", "\ue001", "\ue002"
 MARKED = re.compile(f"{MARK}(\\d+){END_MARK}")
 FENCE = re.compile(r"(?P<indent>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<ticks>`{3,}(?=[^`]*$)|~{3,})")
 OPENER = re.compile(
-    r"`+|<!--|\\begin\{(?P<name>[A-Za-z]+\*?)\}|\\[\s\S]|\$\$|\$|\{%|\{\{|!?\[\[|%%"
+    r"`+|<!--|\\begin\{(?P<name>[A-Za-z]+\*?)\}|\\[\s\S]|\$\$|\$|\{%|\{\{[<%]?|!?\[\[|%%|\{/\*|<[A-Za-z][\w.]*(?=\s)"
     r"|^(?P<quote>(?:[ \t]*>)+)[ \t]*\[!(?P<callout>[\w-]+)[^\]\n]*\][+-]?(?P<title>.*)$"
     r"|^(?P<bar>[ \t>]*):{3,}(?P<container>[^:\n].*|)$|:{3,}$",
     re.MULTILINE,
 )
 # Between \( and \), which otherwise are brackets that Markdown should not read.
 MATHEMATICAL = re.compile(r"[\\^_={}<>+*/|]|^\s*.{1,3}\s*$")
-TITLE = re.compile(r"title=\"([^\"]*)\"|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
+TITLE = re.compile(r"title=\"([^\"]*)\"|^[\w-]+\[([^\]\n]+)\]|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
 # Options of a directive, cell breaks, commands of TeX about the page; an emoji like `:warning:` is none.
 LAYOUT = (
     r"\\(?:pause|[vh]fill|newpage|pagebreak|clearpage|(?:big|med|small)skip|noindent|centering|maketitle"
@@ -37,9 +40,21 @@ OPTION = re.compile(
     r"|^\+\+\+(?: .*)?$|^\^[ \t]*$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
     # Attributes that kramdown puts behind what they are of, and its references to figures without a name.
     r"|(?<=[*_`)\]])\{:[^}\n]*\}|(?<=^[-*+] )\{:[^}\n]*\}[ ]?| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
-    rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$",
+    rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$"
+    # Labels of bookdown, in captions and formulas.
+    r"|[ \t]*\(\\?#(?:tab|fig|eq|thm|lem|cor|prp|cnj|def|exm|exr|hyp|sol|rem|prf):[\w-]+\)"
+    # Files that are put in: MkDocs, VitePress, mdBook; macros of LiaScript below code.
+    r"|^[ \t]*--8<--.*$|^<<< ?@?[\w./-]+.*$|^[ \t>]*\{\{\s*#\w+[^}\n]*\}\}[ \t]*$"
+    r"|^@[A-Za-z]\w*(?:\.\w+)+(?:\([^()\n]*\))?[ \t]*$",
     re.MULTILINE,
 )
+# Boxes whose first heading is their title.
+TITLED = re.compile(r"\.callout|#(?:thm|lem|cor|prp|cnj|def|exm|exr|sol|rem|alg)-|\.(?:theorem|definition|example)\b")
+HEADING = re.compile(r"\s*\n[ \t]*#{1,6}[ \t]+(?P<title>[^\n]+?)[ \t]*#*[ \t]*(?=\n|\Z)")
+# What stands in no text between two prices.
+TEX = re.compile(r"\\[A-Za-z]{2,}|[_^]\{")
+SINGLE = re.compile(r"(?<!\\)\$")
+OPTIONS = re.compile(r"(?:\n[ \t>]*:[\w-]+:[^\n]*)+")
 CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*[^:\s].*$", re.MULTILINE)
 END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
 # kramdown reads Markdown right behind such a tag; other readers do so behind a blank line.
@@ -56,8 +71,6 @@ BULLET = re.compile(r"^([ \t>]*)[•●▪◦‣]\s*(?=\S)", re.MULTILINE)
 RAW = re.compile(r"\{=\w+\}")
 # It separates lists and is nothing.
 BREAK = "<!-- -->"
-# The tags of side notes hold their text between quotes.
-QUOTED = re.compile(r"'((?:[^'\\]|\\.|'(?=\w))*)'|\"([^\"]*)\"")
 
 
 @dataclass(slots=True)
@@ -66,8 +79,8 @@ class Prepared:
 
     formulas: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
-    # Of each container that is open, whether it is an exercise or a solution; None where the ends do not fit.
-    containers: list[bool] | None = field(default_factory=list)
+    # The element of each container that is open, "" for none; None where the ends do not fit.
+    containers: list[str] | None = field(default_factory=list)
 
     def hide(self, formula: str, written: str) -> str:
         """The mark for a formula."""
@@ -87,7 +100,9 @@ def prepare(text: str, prepared: Prepared) -> str:
         text = re.sub(f"[{MARK}{END_MARK}{GONE}]", "\ufffd", text)
     if len(CONTAINER.findall(text)) != len(END_CONTAINER.findall(text)):
         prepared.containers = None
-    return "".join(part if is_code else _Scanner(part, prepared).scan() for is_code, part in _split_code(text))
+    return "".join(
+        part if is_code else _Scanner(write_plain(part), prepared).scan() for is_code, part in _split_code(text)
+    )
 
 
 def close_gaps(text: str) -> str:
@@ -138,8 +153,10 @@ def _split_code(text: str) -> Iterator[tuple[bool, str]]:
 class _Scanner:
     """Goes through prose once, from opener to opener."""
 
-    def __init__(self, text: str, prepared: Prepared) -> None:
+    def __init__(self, text: str, prepared: Prepared, *, is_raw: bool = False) -> None:
         self.text = BULLET.sub(r"\1- ", INSIDE.sub(r"\1\n\n", OPTION.sub("", close_gaps(text))))
+        # Between tags that say that braces are text.
+        self.is_raw = is_raw
         self.prepared = prepared
         self.breaks = [match.start() for match in re.finditer(r"\n[ \t>]*\n", self.text)]
         self.notes: list[str] = []
@@ -184,15 +201,15 @@ class _Scanner:
         if match["quote"] is not None:
             title = match["title"].strip()
             bar = match["quote"]
-            return match.end(), f"{bar} {title}\n{bar}" if title else bar
+            return match.end(), f"{bar} {self._scan(title)}\n{bar}" if title else bar
         if match["container"] is not None and not match["container"].strip() and not match["bar"].strip():
             return match.end(), self._close_container()
         if match["container"] is not None:
-            return match.end(), self._open_container(match["container"], match["bar"])
+            return self._open_container(match)
         if opener.startswith(":::"):
             return match.end(), BREAK if self._begins_line(start) else ""
         if match["name"]:
-            return self._take_formula(match, f"\\end{{{match['name']}}}", keep=True)
+            return self._take_environment(match)
         if opener[0] == "`":
             return self._pass_code(match)
         if opener == "<!--":
@@ -203,18 +220,23 @@ class _Scanner:
             return self._take_formula(match, "$$")
         if opener == "$":
             return self._take_dollars(match)
-        if opener == "{%":
+        if opener[:2] in ("{%", "{{") and not self.is_raw:
             return self._take_tag(match)
-        if opener == "{{":
-            end = self._find("}}", match.end())
-            inside = self.text[match.end() : end]
-            return (end + 2, GONE) if end >= 0 and not {"{", "\n"} & set(inside) else (match.end(), opener)
+        if opener == "{/*" or opener[0] == "<":
+            found = (jsx.COMMENT if opener == "{/*" else jsx.TAG).match(self.text, start)
+            return (found.end(), GONE) if found and (opener == "{/*" or "={" in found[0]) else (match.end(), opener)
         if opener in ("[[", "![["):
             return self._take_wiki_link(match)
         if opener == "%%":
             end = self._find("%%", match.end(), in_paragraph=not self._begins_line(start))
             return (end + 2, GONE) if end >= 0 else (match.end(), opener)
+        if opener[1:].isalpha() and (command := tex.read_command(self.text, start)):
+            return command[0], self._scan(command[1]) or GONE
         return match.end(), opener
+
+    def _scan(self, text: str, *, is_raw: bool = False) -> str:
+        """A part of the text, or what stands for one, as it is read by itself."""
+        return _Scanner(text, self.prepared, is_raw=is_raw).scan()
 
     def _begins_line(self, place: int) -> bool:
         return not self.text[self.text.rfind("\n", 0, place) + 1 : place].strip(" \t>")
@@ -237,30 +259,50 @@ class _Scanner:
         # One that never ends would hide the rest of the file.
         return match.end(), self.prepared.hide("<!--", "<!--")
 
-    def _open_container(self, info: str, bar: str) -> str:
+    def _open_container(self, match: re.Match[str]) -> tuple[int, str]:
         """A container is what it contains, under its title; it may be an exercise or a solution."""
-        found = TITLE.search(info)
-        title = (found[1] or found[2] or "").strip() if found else ""
+        info, bar, end = match["container"], match["bar"], match.end()
+        if found := OPTIONS.match(self.text, end):
+            end = found.end()
+        title = self._find_title(info)
+        if TITLED.search(info) and not bar.strip() and (heading := HEADING.match(self.text, end)):
+            title, end = title or heading["title"], heading.end()
         names = re.findall(r"[.#]?[^\W\d_][\w-]*", re.sub(r"[\w-]+=(?:\"[^\"]*\"|\S+)", "", info).partition("}")[0])
         role = read_label(title) or read_names(names if info.startswith("{") else names[:1])
         if self.prepared.containers is not None:
-            self.prepared.containers.append(role is not None and not bar.strip())
-            if self.prepared.containers[-1]:
+            tag = "template" if is_hidden(info) else "div" if role is not None and not bar.strip() else ""
+            self.prepared.containers.append(tag)
+            if tag == "template":
+                return end, "\n\n<template>\n\n"
+            if tag:
                 said = title if title and read_label(title) is None and role == "exercise" else ""
-                return f'\n\n<div class="{role}">\n\n{said}\n\n'
+                return end, f'\n\n<div class="{role}">\n\n{said}\n\n'
         titled = title and not info.strip().startswith("{figure}")
-        return f"{bar}{BREAK}\n{bar}{title}\n{bar}" if titled else f"{bar}{BREAK}\n{bar}"
+        return end, f"{bar}{BREAK}\n{bar}{self._scan(title)}\n{bar}" if titled else f"{bar}{BREAK}\n{bar}"
+
+    @staticmethod
+    def _find_title(info: str) -> str:
+        found = TITLE.search(info)
+        return next(filter(None, found.groups()), "").strip() if found else ""
 
     def _close_container(self) -> str:
-        return "\n\n</div>\n\n" if self.prepared.containers and self.prepared.containers.pop() else BREAK
+        tag = self.prepared.containers.pop() if self.prepared.containers else ""
+        return f"\n\n</{tag}>\n\n" if tag else BREAK
 
-    def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:
+    def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:  # noqa: PLR0911
         opener, start = match[0], match.start()
         end = self._find(closer, match.end(), in_paragraph=opener == "\\(")
         if end < 0:
             return match.end(), opener
         inside = self.text[match.end() : end]
         end += len(closer)
+        singles = list(SINGLE.finditer(inside)) if opener == "$$" else []
+        if len(singles) % 2:
+            # Mistyped: what begins with two ends with one, and the next two begin another.
+            inside = inside[: singles[0].start()]
+            return match.end() + len(inside) + 1, self.prepared.hide(f"${self._join(start, inside)}$", inside)
+        if tex.MACROS.fullmatch(inside):
+            return end, GONE
         display = opener == "\\[" and self._begins_line(start) and not self.text[end:].partition("\n")[0].strip(" .,;")
         if opener in ("\\(", "\\[") and not display and not MATHEMATICAL.search(inside):
             return match.end(), opener
@@ -284,7 +326,7 @@ class _Scanner:
             pass
         inside = self.text[start:end] if end > start else ""
         spaces = inside[:1].isspace() + inside[-1:].isspace()
-        is_formula = inside.strip() and (spaces == 0 or (spaces == 2 and "\n" not in inside))
+        is_formula = inside.strip() and (spaces == 0 or (spaces == 2 and "\n" not in inside) or TEX.search(inside))
         if not is_formula or self.text[end + 1 : end + 2].isdigit():
             return start, "$"
         return end + 1, self.prepared.hide(f"${self._join(match.start(), inside)}$", self.text[match.start() : end + 1])
@@ -298,27 +340,58 @@ class _Scanner:
             text = re.sub(r"(?<!\\)%.*", "", text)
         return " ".join(text.split())
 
-    def _take_tag(self, match: re.Match[str]) -> tuple[int, str]:
-        """A tag of Liquid or Jinja; those around formulas and code say what they are around."""
-        close = self._find("%}", match.end(), in_paragraph=False)
-        if close < 0:
+    def _take_environment(self, match: re.Match[str]) -> tuple[int, str]:
+        """What is between `\\begin` and `\\end`: a formula, unless it is text."""
+        name, closer = match["name"], f"\\end{{{match['name']}}}"
+        if name.rstrip("*") not in tex.PROSE | tex.PICTURES:
+            return self._take_formula(match, closer, keep=True)
+        end = self._find(closer, match.end(), in_paragraph=False)
+        if end < 0:
             return match.end(), match[0]
-        name, _, rest = self.text[match.end() : close].strip("-% ").partition(" ")
-        end = close + 2
-        enders = {"math": "endmath", "m": "em", "highlight": "endhighlight", "comment": "endcomment"}
-        if name in enders and (closing := re.compile(rf"\{{%-?\s*{enders[name]}\s*-?%\}}").search(self.text, end)):
-            inside = self.text[end : closing.start()]
-            end = closing.end()
-            if name == "highlight":
-                return end, f"\n\n```{rest.split(' ')[0]}\n{inside.strip(chr(10))}\n```\n\n"
-            if name == "comment" or not inside.strip():
-                return end, GONE
-            dollars = "$" if name == "m" or not self._begins_line(match.start()) else "$$"
+        inside = self.text[tex.find_arguments(self.text, match.end()) : end]
+        is_text = name.rstrip("*") in tex.PROSE
+        return end + len(closer), f"\n\n{self._scan(inside.strip())}\n\n" if is_text else GONE
+
+    def _take_tag(self, match: re.Match[str]) -> tuple[int, str]:  # noqa: PLR0911
+        """A tag of Liquid, Jinja or Hugo; those around formulas and code say what they are around."""
+        opener = match[0]
+        close = self._find("%}" if opener == "{%" else "}}", match.end(), in_paragraph=opener == "{{")
+        if close < 0:
+            return match.end(), opener
+        if opener[:2] == "{{" and (opener == "{{" or self.text[close - 1 : close + 2] != tags.CLOSERS[opener]):
+            # A variable.
+            inside = self.text[match.start() + 2 : close]
+            return (close + 2, GONE) if not {"{", "\n"} & set(inside) else (match.end(), opener)
+        tag = tags.read_tag(self.text, opener, match.end(), close - (opener != "{%"))
+        closing = tag.find_end(self.text) if tag.name in tags.AROUND else None
+        inside = self.text[tag.end : closing.start()] if closing else ""
+        end = closing.end() if closing else tag.end
+        if closing and tag.name in tags.CODE:
+            return end, f"\n\n```{tag.rest.split(' ')[0]}\n{inside.strip(chr(10))}\n```\n\n"
+        if closing and tag.name == "raw":
+            return end, self._scan(inside, is_raw=True)
+        if closing and (tag.name == "comment" or not inside.strip()):
+            return end, GONE
+        if closing and tag.name in tags.FORMULAS and "$" not in inside:
+            is_block = tag.name != "m" and (
+                tag.rest == "display" if tag.name == "katex" else self._begins_line(match.start())
+            )
+            dollars = "$$" if is_block else "$"
             return end, self.prepared.hide(f"{dollars}{self._join(match.start(), inside)}{dollars}", inside)
-        texts = [single or double for single, double in QUOTED.findall(rest)]
-        if texts and len(texts[-1].split()) >= 3:
-            self.notes.append(_Scanner(texts[-1], self.prepared).scan())
-        return end, GONE
+        if tag.name in tags.BOXES:
+            return self._open_box(tag, closing, inside)
+        if tag.texts and len(tag.texts[-1].split()) >= 3:
+            self.notes.append(self._scan(tag.texts[-1]))
+        return tag.end, GONE
+
+    def _open_box(self, tag: tags.Tag, closing: re.Match[str] | None, inside: str) -> tuple[int, str]:
+        """A box under its title; one that holds an exercise or a solution says so, where all of it is here."""
+        title = tag.texts[-1] if tag.texts else ""
+        role = read_label(title) or read_names([tag.name])
+        if closing is None or role is None:
+            return tag.end, f"\n\n{self._scan(title)}\n\n" if title else GONE
+        said = title if read_label(title) is None else ""
+        return closing.end(), f'\n\n<div class="{role}">\n\n{said}\n\n{self._scan(inside)}\n\n</div>\n\n'
 
     def _take_wiki_link(self, match: re.Match[str]) -> tuple[int, str]:
         """The text of a [[link]]; numbers in brackets are an array, and `x[[1]]` is code."""
@@ -326,7 +399,7 @@ class _Scanner:
         inside = self.text[match.end() : end]
         before = self.text[max(0, match.start() - 1) : match.start()]
         is_link = end >= 0 and not {"[", "\n"} & set(inside) and re.search(r"[^\W\d_]", inside)
-        if not is_link or before.isalnum() or before in (")", "]") or inside[:1] in "\"'":
+        if not is_link or (before.isascii() and before.isalnum()) or before in (")", "]") or inside[:1] in "\"'":
             return match.end(), match[0]
         if match[0] == "![[":
             return end + 2, GONE

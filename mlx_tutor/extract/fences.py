@@ -29,12 +29,21 @@ SAME = {
 }  # fmt: skip
 # Options at the head of a directive, `:name: value` or YAML between dashes.
 OPTIONS = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n|[ \t]*---[ \t]*\n(?:.*\n)*?[ \t]*---[ \t]*\n|[ \t]*\n)+")
+# A file that a program puts in: mdBook, Quarto and Hugo, MkDocs, VitePress.
+INCLUDE = re.compile(
+    r"^[ \t]*(?:\{\{\s*#\w+[^}\n]*\}\}|\{\{[<%]\s*(?:include|embed|readfile)\b.*|--8<--.*|<<< ?@?[\w./-]+.*)[ \t]*\n?",
+    re.MULTILINE,
+)
 # Options at the head of a chunk (`#| echo: false`, `//| x`), and the framework whose tab it is in.
 CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%tab)\b.*\n?)+")
 
 # Chunks that set up a document and are not shown, and those that only place a picture.
 HIDDEN = re.compile(r"\binclude\s*[=:]\s*(?:FALSE|false|F)\b")
 PICTURES = re.compile(r"\s*(?:knitr::include_graphics\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)+")
+
+# What is meant for other forms of a document than its page.
+FORMAT = re.compile(r"\b(?P<when>when|unless)-format\s*=\s*[\"']?(?P<format>\w+)")
+PAGES = frozenset(["html", "revealjs", "ipynb", "gfm", "markdown", "dashboard"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +121,13 @@ def name_language(name: str) -> str | None:
 
 
 def _drop_options(content: str) -> str:
-    return CHUNK_OPTIONS.sub("", content)
+    return INCLUDE.sub("", CHUNK_OPTIONS.sub("", content))
+
+
+def is_hidden(info: str) -> bool:
+    """Whether a container of Quarto is not shown on the page of the document."""
+    found = FORMAT.search(info)
+    if found is None:
+        return False
+    is_shown = (found["format"] in PAGES) == (found["when"] == "when")
+    return is_shown == ("content-hidden" in info)

@@ -115,6 +115,14 @@ def is_frame(element: Any) -> bool:
     return element.get("role") in FRAME_ROLES or not FRAME_CLASSES.isdisjoint((element.get("class") or "").split())
 
 
+def _is_in_line(element: Any) -> bool:
+    """Whether an element of an unknown name stands in a line of text, as components of web pages do."""
+    parent = element.getparent()
+    return (
+        parent is not None and parent.tag in ("p", *INLINE) and not any(child.tag in BLOCKS for child in element.iter())
+    )
+
+
 @dataclass(slots=True)
 class _List:
     """An open list: the number of its next item (0: bullets), and its lines so far."""
@@ -149,7 +157,7 @@ class _Walker:
             return
         if self.depth > DEEPEST:
             self.text.append(f" {element.text_content()} ")
-        elif name in INLINE:
+        elif name in INLINE or (name not in KNOWN and _is_in_line(element)):
             self.text.append(self._write_inline(element, name))
         elif not self.lists and (kind := find_role(element)) and not (kind == "exercise" and self.role):
             self._walk_role(element, kind)
@@ -233,7 +241,11 @@ class _Walker:
         if not name or name in DROPPED:
             return ""
         # A block inside a line, such as a `<div>` in a link, is part of its text.
-        return self._write_inline(child, name) if name in INLINE else f" {self._write_inline(child, name)} "
+        return (
+            self._write_inline(child, name)
+            if name in INLINE or name not in KNOWN
+            else f" {self._write_inline(child, name)} "
+        )
 
     def _take_text(self, *, keep_links: bool = False) -> str:
         text, self.text = "".join(self.text), []

@@ -47,6 +47,8 @@ NOTE = re.compile(r"\[\^[^\s\[\]]{1,200}\]")
 # Nesting of directives, and of quotes and lists, beyond which the parser would leave text out.
 DEEPEST = 20
 DEEPEST_BLOCK = 60
+# At the end of a paragraph or a caption.
+ATTRIBUTES = re.compile(r"\s\{[#.][A-Za-z][\w:-]*(?:\s+(?:[#.][\w:-]+|[\w-]+=(?:\"[^\"]*\"|\S+)))*\s*\}\s*\Z")
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
@@ -227,7 +229,7 @@ def _drop_ends(state: StateCore) -> None:
             token.content = "" if token.content.lower() == tag else token.content
         elif index > 1 and state.tokens[index - 2].type == "list_item_open":
             token.content = re.sub(r"^\[[ xX]\]\s+", "", token.content)
-        token.content = BLOCK_ID.sub("", token.content)
+        token.content = ATTRIBUTES.sub("", BLOCK_ID.sub("", token.content))
 
 
 def _write_note(renderer: RendererHTML, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:

@@ -33,6 +33,7 @@ FORMULAS = [
     ),
     ("A $x*y$ and a $z*w$ stay, $ p_1 _q_ $ too.", "A $x*y$ and a $z*w$ stay, $p_1 _q_$ too."),
     ("Pay $7 now, and let $v_1$ and $w_1$ be.", "Pay $7 now, and let $v_1$ and $w_1$ be."),
+    ("With $n = 1, \\ldots, $ and $ F_{1},\nG_2 $ given.", r"With $n = 1, \ldots,$ and $F_{1}, G_2$ given."),
     ("From $3 to $4, or \\$5.", "From $3 to $4, or $5."),
     (r"An \[optional\] part, a \(remark in brackets\).", "An [optional] part, a (remark in brackets)."),
     ("{% math %}\nk_1\n- k_2\n{% endmath %}", "$$k_1 - k_2$$"),
