@@ -26,6 +26,7 @@ COMMANDS = (
     "exam",
     "quiz",
     "cards",
+    "guide",
     "run",
     "pull",
     "doctor",

@@ -1,10 +1,14 @@
 """The tabs for studying in headless Chromium: real clicks, and what the journal holds afterwards."""
 
+import base64
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -20,6 +24,7 @@ from tests.commands.browsing import (
     open_tab,
     page,
     read,
+    read_all,
     read_box,
     server,
     type_text,
@@ -127,3 +132,39 @@ def fill_number(page: Browsing, box: str, value: str) -> None:
         return found.get_attribute("value") == value
 
     wait_for(fill)
+
+
+def test_progress_counts_what_the_quiz_asked(page: Browsing) -> None:
+    open_tab(page, "Quiz")
+    choose(page, "#quiz-source", "week1.md")
+    wait_for(lambda: "week1.md" in read_value(page, "#quiz-source"))
+    choose(page, "#quiz-topic", "Median")
+    wait_for(lambda: "median" in read(page, "#quiz-question").lower())
+    click(page, "#quiz-reveal")
+    wait_for(lambda: "How well" in read(page, "#quiz-verdict"))
+    click(page, "#quiz-right")
+    wait_for(lambda: "Kept as right" in read(page, "#quiz-status"))
+    open_tab(page, "Progress")
+    wait_for(lambda: "questions asked" in read(page, "#progress"))
+    (row,) = [row for row in read_all(page, "#progress tbody tr") if row.startswith("Median")]
+    asked, right = map(int, row.split()[2:4])
+    assert asked >= 1 and right >= 1
+    assert "mlx-tutor evaluate --learned" in read(page, "#progress")
+
+
+def test_the_guide_is_read_printed_and_saved(page: Browsing, tmp_path: Path) -> None:
+    open_tab(page, "Guide")
+    wait_for(lambda: "Key terms" in read(page, "#guide") and "week2.md" in read(page, "#guide"))
+    last = read_all(page, "#guide li")[-1]
+    printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pages = [sheet.extract_text() for sheet in PdfReader(BytesIO(base64.b64decode(printed["data"]))).pages]
+    # To the end, and nothing but the guide.
+    assert last in " ".join(pages[-1].split()) and pages[0].startswith("Study guide: demo")
+    assert "Mock exam" not in pages[0] and "Save as Markdown" not in pages[0]
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    click(page, "#guide-save")
+    saved = tmp_path / "demo-guide.md"
+    wait_for(lambda: saved.is_file() and saved.read_text())
+    assert "- **median** The median is the value in the middle" in saved.read_text()
+    assert "(week1.md, Week 1 > Median)" in saved.read_text()

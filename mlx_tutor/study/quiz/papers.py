@@ -113,7 +113,9 @@ def _make_question(task: Task, document: Document, text: str, language: str) -> 
         first = task.solution[0]
         page, cell = first.block.page, first.block.cell
         heading = tuple(map(clean_text, task.place))
-        references.append(Reference(answer, clean_text(document.source), page, cell, None, heading, answer))
+        references.append(
+            Reference(answer, clean_text(document.source), page, cell, None, heading, clean_text(first.text))
+        )
     key = hash_value(["exam", document.source, text])[:16]
     return StudyQuestion(key, "exam", text, tuple(references), (), language)
 

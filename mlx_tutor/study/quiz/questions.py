@@ -135,22 +135,23 @@ def _make_question(key: str, rows: Sequence[Mapping[str, Any]], language: str) -
         qa, origin = row["qa_pair"], row["origin"]
         answer = clean_text(qa["answer"]).strip()
         concepts |= dict.fromkeys(clean_text(concept) for concept in qa.get("related_concepts") or ())
-        heading = tuple(clean_text(part) for part in origin.get("heading") or ())
-        references.setdefault(
-            answer,
-            Reference(
-                answer,
-                clean_text(origin["source"]),
-                origin.get("page"),
-                origin.get("cell"),
-                origin.get("row"),
-                heading,
-                clean_text(origin.get("evidence") or ""),
-            ),
-        )
+        references.setdefault(answer, make_reference(answer, origin))
     first = rows[0]["qa_pair"]
     text = clean_text(first["question"]).strip()
     return StudyQuestion(key, first["type"], text, tuple(references.values()), tuple(concepts), language)
+
+
+def make_reference(answer: str, origin: Mapping[str, Any]) -> Reference:
+    """An answer with the place that its row names."""
+    return Reference(
+        clean_text(answer).strip(),
+        clean_text(origin["source"]),
+        origin.get("page"),
+        origin.get("cell"),
+        origin.get("row"),
+        tuple(clean_text(part) for part in origin.get("heading") or ()),
+        clean_text(origin.get("evidence") or ""),
+    )
 
 
 def read_output(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.study.quiz.mock import MockExam, count_topic_points
-from mlx_tutor.study.web.markup import link_source, write_plain_markdown, write_safe_markdown
-from mlx_tutor.study.web.study_parts import VERDICTS
+from mlx_tutor.study.web.markup import write_plain_markdown, write_safe_markdown
+from mlx_tutor.study.web.study_parts import VERDICTS, write_place
 
 
 def write_points(points: float) -> str:
@@ -47,6 +47,5 @@ def _write_question(exam: MockExam, index: int) -> str:
     parts += [write_safe_markdown(text) for text in (asked.shared, asked.question.text) if text]
     parts.append(f"**Your answer:** {write_plain_markdown(given.text).strip() or '*none*'}")
     for reference in asked.question.references[:1]:
-        place = f"[{write_plain_markdown(reference.place)}]({link_source(reference.source, reference.page)})"
-        parts.append(f"**The course:** {write_safe_markdown(reference.answer)}\n\n{place}")
+        parts.append(f"**The course:** {write_safe_markdown(reference.answer)}\n\n{write_place(reference)}")
     return "\n\n".join(parts)

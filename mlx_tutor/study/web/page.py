@@ -6,10 +6,12 @@ import gradio as gr
 
 from mlx_tutor.study.web.chat_tab import add_chat
 from mlx_tutor.study.web.compare_tab import EVENT, add_compare
+from mlx_tutor.study.web.guide_tab import add_guide
 from mlx_tutor.study.web.markup import draw
 from mlx_tutor.study.web.mock_tab import add_mock
 from mlx_tutor.study.web.monitor_tab import add_monitor
 from mlx_tutor.study.web.overview import draw_course
+from mlx_tutor.study.web.progress_tab import add_progress
 from mlx_tutor.study.web.quiz_tab import add_quiz
 from mlx_tutor.study.web.rate_tab import add_rate
 from mlx_tutor.study.web.site import MAX_SESSIONS, Site
@@ -29,6 +31,10 @@ def build_page(site: Site) -> gr.Blocks:
                 add_quiz(site, quiz)
             with gr.Tab("Mock exam") as mock:
                 add_mock(site, mock)
+            with gr.Tab("Progress") as progress:
+                add_progress(site, progress)
+            with gr.Tab("Guide") as guide:
+                add_guide(site, guide)
             with gr.Tab("Compare"):
                 add_compare(site)
             with gr.Tab("Rate"):

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import gradio as gr
 from markupsafe import Markup
@@ -9,9 +10,11 @@ from markupsafe import Markup
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.errors import TutorError
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, list_questions
-from mlx_tutor.study.web.markup import draw_note, link_source, open_fragments
+from mlx_tutor.study.web.markup import draw_note, open_fragments, write_plain_markdown
 from mlx_tutor.workspace import Course
 
+# Longer ones do not fit into an address.
+LONGEST_PASSAGE = 1000
 # What changes is read to those who do not see it.
 LIVE = "element.setAttribute('role', 'status')"
 # Opens the chat with a question in its box, as if it had been typed there.
@@ -50,9 +53,24 @@ def draw_part(name: str, *values: Any) -> Markup:
     return Markup(getattr(open_fragments().get_template("study.html.j2").module, name)(*values))
 
 
+def link_place(reference: Reference) -> str:
+    """The address of the place in the reader, with the passage marked; "" of a row of a table."""
+    if reference.row:
+        return ""
+    place = {"passage": reference.quote[:LONGEST_PASSAGE], "page": reference.page, "cell": reference.cell}
+    query = urlencode({name: value for name, value in place.items() if value})
+    return f"/read/{quote(reference.source)}{f'?{query}' if query else ''}#cited"
+
+
 def draw_place(reference: Reference) -> Markup:
-    """Where the course says it, as a link to the file."""
-    return draw_part("place", reference.place, link_source(reference.source, reference.page))
+    """Where the course says it, as a link to the reader."""
+    return draw_part("place", reference.place, link_place(reference))
+
+
+def write_place(reference: Reference) -> str:
+    """The same as Markdown."""
+    name, target = write_plain_markdown(reference.place), link_place(reference)
+    return f"[{name}]({target})" if target else name
 
 
 def draw_problem(err: TutorError) -> Markup:

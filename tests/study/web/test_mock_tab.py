@@ -59,7 +59,7 @@ def test_a_past_paper_is_offered_sat_and_reported(handlers: MockHandlers) -> Non
     done = handlers.end(again[PLACE], again[ANSWER])
     report = done[REPORT]
     assert "### 4 of 4 points (100 %)" in report and "| a.md: Lines | 1 | 4 of 4 |" in report
-    assert "(/sources/exam.md)" in report and "<b>" not in report
+    assert "(/read/exam.md?passage=" in report and "<b>" not in report
     assert done[SETUP]["visible"] and not done[RUNNING]["visible"]
     overruled = handlers.judge(1, 0, "wrong")
     assert "### 0 of 4 points" in overruled[REPORT] and "by your own verdict" in overruled[REPORT]
