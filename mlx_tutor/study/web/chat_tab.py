@@ -15,6 +15,7 @@ from mlx_tutor.study.web.markup import (
     draw_note,
     draw_sources,
     escape_text,
+    write_cited_markdown,
     write_plain_markdown,
     write_safe_markdown,
 )
@@ -253,7 +254,7 @@ def draw_turns(turns: list[Turn]) -> list[dict[str, str]]:
     messages = []
     for turn in turns:
         answer = turn.cited.answer
-        text = write_safe_markdown(answer.text or answer.problem) or "*nothing*"
+        text = write_cited_markdown(turn.cited) or write_safe_markdown(answer.problem) or "*nothing*"
         missing = "\n\n*not found in your course*" if turn.cited.supported is False else ""
         messages.append({"role": "user", "content": write_plain_markdown(turn.cited.question)})
         messages.append({"role": "assistant", "content": text + missing})

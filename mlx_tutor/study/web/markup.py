@@ -1,21 +1,28 @@
 """Questions, answers and sources as the page shows them: Markdown in which HTML, images and links are text."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text, describe_place
+from mlx_tutor.study.chat.citations import list_references, mark_answer
 from mlx_tutor.study.chat.markdown import DOLLARS, escape_html, split_code
 from mlx_tutor.study.chat.support import Source
+from mlx_tutor.study.reader.inline import Spans, write_inline
 from mlx_tutor.study.search.passages import Passage
 
 # Longer text is cut on the page only: the model gets all of it, or says that it is too long.
 MAX_SHOWN = 20_000
+# Around a number of a source, and around a sentence that has none, until it is HTML.
+NUMBER, UNSUPPORTED, RESERVED = ("\ufdd0", "\ufdd1"), ("\ufdd2", "\ufdd3"), re.compile("[\ufdd0-\ufdd3]")
+CITED = re.compile(r"\ufdd0(\d+)\ufdd1")
+UNCITED = re.compile(r"\ufdd2([^\ufdd2\ufdd3]+)\ufdd3")
 # What Markdown reads as more than text.
 MARKS = re.compile(r"[*_`~#>|!\[\]]")
 # Those that KaTeX shows without dollars.
@@ -37,6 +44,27 @@ def write_safe_markdown(text: str) -> str:
             bare = re.sub(r"\](?=[(:\[])", "] ", re.sub(r"!(?=\[)", "! ", part))
             parts[number] = _break_addresses(DOLLARS.sub(r"\\(\1\\)", bare))
     return "".join(parts)
+
+
+def write_cited_markdown(cited: CitedAnswer) -> str:
+    """An answer as `write_safe_markdown` gives it; numbers lead into the reader, what nothing supports is marked."""
+    references = list_references(cited)
+    # Noncharacters, which a text has no use for; HTML would be shown as text.
+    marked = mark_answer(
+        replace(cited, answer=replace(cited.answer, text=RESERVED.sub("\ufffd", cited.answer.text))),
+        lambda number: f"{NUMBER[0]}{number}{NUMBER[1]}",
+        lambda text: f"{UNSUPPORTED[0]}{text}{UNSUPPORTED[1]}",
+    )
+    shown = CITED.sub(lambda found: _write_number(int(found[1]), references), write_safe_markdown(marked))
+    shown = UNCITED.sub(r'<span class="unsupported">\1</span>', shown)
+    return RESERVED.sub("", shown)
+
+
+def _write_number(number: int, references: dict[int, Source]) -> str:
+    source = references[number]
+    target = link_reader(source.source, source.section, source.page, source.cell, source.quote)
+    name = f"Source {number}: {describe_place(source)}"
+    return f'<a class="cited" href="{escape(target)}" title="{escape(clean_text(name))}">[{number}]</a>'
 
 
 def write_plain_markdown(text: str) -> str:
@@ -92,6 +120,18 @@ def draw_note(kind: str, text: str) -> Markup:
     return draw("note", kind, text)
 
 
+def link_document(source: str) -> str:
+    """Where the page shows a document from its beginning."""
+    return f"/read/{quote(source)}"
+
+
+def link_reader(source: str, section: int, page: int | None, cell: int | None, passage: str = "") -> str:
+    """Where the page shows a document, at the passage; without one, at its section."""
+    place = {"page": page, "cell": cell, "section": section, "passage": passage}
+    query = urlencode({name: value for name, value in place.items() if value not in (None, "")}, quote_via=quote)
+    return f"{link_document(source)}?{query}#{'cited' if passage else f'section-{section}'}"
+
+
 def link_source(source: str, page: int | None) -> str:
     """Where the page serves a source file, a PDF at its page."""
     anchor = f"#page={page}" if page and PurePosixPath(source).suffix.lower() == ".pdf" else ""
@@ -99,32 +139,38 @@ def link_source(source: str, page: int | None) -> str:
 
 
 def draw_sources(cited: CitedAnswer) -> Markup:
-    """The sources of an answer as HTML: quotes first, each with its passage to open; else what was read."""
-    sources = list({source.quote: source for source in cited.sources}.values())
+    """The sources of an answer as HTML: quotes first, numbered, each with its passage to open; then what was read."""
+    references = list_references(cited)
     by_section = {(passage.source, passage.section): passage for passage in reversed(cited.passages)}
-    quoted = [(source.source, source.section) for source in sources]
+    quoted = [(source.source, source.section) for source in references.values()]
     read = [passage for passage in cited.passages if (passage.source, passage.section) not in quoted]
     return draw(
         "sources",
         cited,
         [
-            _prepare_source(source, source.quote, by_section.get(key))
-            for source, key in zip(sources, quoted, strict=True)
+            _prepare_source(source, source.quote, by_section.get(key), number)
+            for (number, source), key in zip(references.items(), quoted, strict=True)
         ],
         [_prepare_source(passage, "", passage) for passage in read],
     )
 
 
-def _prepare_source(place: Source | Passage, quoted: str, passage: Passage | None) -> dict[str, Any]:
-    """Of one source its name, the quote, the passage in three parts (the quote is the middle), file and link."""
-    page = place.find_place()[0] if isinstance(place, Passage) else place.page
-    parts = None
-    if passage is not None:
-        parts = passage.text.partition(quoted) if quoted else (passage.text, "", "")
+def _prepare_source(
+    place: Source | Passage, quoted: str, passage: Passage | None, number: int | None = None
+) -> dict[str, Any]:
+    """Of one source its number and name, the quote, the passage with the quote marked, and where it can be read."""
+    page, cell = place.find_place() if isinstance(place, Passage) else (place.page, place.cell)
+    text = passage.text if passage is not None else ""
+    start = text.find(quoted) if quoted else -1
     return {
+        "number": number,
         "name": describe_place(place),
-        "quote": quoted.replace("**", ""),
-        "passage": parts and [part.replace("**", "") for part in parts],
-        "file": f"{place.source}{f', page {page}' if page else ''}",
-        "target": link_source(place.source, page),
+        "quote": _write_math(quoted),
+        "passage": _write_math(text, [(start, start + len(quoted))] if start >= 0 else []),
+        "target": link_reader(place.source, place.section, page, cell, quoted or text),
     }
+
+
+def _write_math(text: str, spans: Spans = ()) -> Markup:
+    """A passage with its formulas; Gradio fills in what stands in braces or behind a dollar."""
+    return write_inline(text, spans).replace("{", Markup("&#123;")).replace("$", Markup("&#36;"))

@@ -16,7 +16,7 @@ from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Document, describe_bits
 from mlx_tutor.settings import DatasetSettings
 from mlx_tutor.study.web.explore import describe_outcomes, tabulate_outcomes
-from mlx_tutor.study.web.markup import draw, link_source
+from mlx_tutor.study.web.markup import draw, link_document, link_source
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run, list_runs
 
@@ -84,7 +84,11 @@ def tabulate_sources(course: Course) -> Table | list[str]:
         entry = entries.get(source)
         state = (entry or {}).get("reason") or ("changed: extract again" if source in changed else "read")
         words, sections = (entry["words"], entry["sections"]) if entry else (0, 0)
-        name = source if entry is None else draw("link", link_source(source, None), source)
+        name = (
+            source
+            if entry is None
+            else draw("link", link_source(source, None) if entry["reason"] else link_document(source), source)
+        )
         rows.append((name, f"{words:,}", f"{sections:,}", state))
     return Table(("source", "words", "sections", "state"), rows)
 

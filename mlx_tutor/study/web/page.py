@@ -64,3 +64,9 @@ def read_style() -> str:
     """The style sheets of the page."""
     folder = files("mlx_tutor.study.web")
     return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "study.css"))
+
+
+def read_script() -> str:
+    """What stands in the head of the page: what its copy buttons take."""
+    script = files("mlx_tutor.study.web").joinpath("copy.js").read_text(encoding="utf-8")
+    return f"<script>{script}</script>"

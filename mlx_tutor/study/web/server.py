@@ -24,7 +24,7 @@ from mlx_tutor.study.web.connections import LimitedProtocol
 from mlx_tutor.study.web.middleware import AccessRules, RequestChecks, is_loopback
 from mlx_tutor.study.web.monitor_tab import make_metrics
 from mlx_tutor.study.web.overview import find_curve
-from mlx_tutor.study.web.page import build_page, make_theme, read_style
+from mlx_tutor.study.web.page import build_page, make_theme, read_script, read_style
 from mlx_tutor.study.web.reader import make_reader
 from mlx_tutor.study.web.site import Site
 
@@ -80,6 +80,7 @@ async def _build_app(site: Site, access: AccessRules) -> FastAPI:
         mcp_server=False,
         max_file_size=0,
         css=read_style(),
+        head=read_script(),
         theme=make_theme(),
     )
     app.add_middleware(RequestChecks, access=access)

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from mlx_tutor.generate import Answer
 from mlx_tutor.study.chat.ask import CitedAnswer
 from mlx_tutor.study.chat.markdown import escape_html, split_code
-from mlx_tutor.study.chat.support import Source
+from mlx_tutor.study.chat.support import Source, find_support
 from mlx_tutor.study.search.passages import Passage
 from mlx_tutor.study.web.markup import (
     MAX_SHOWN,
@@ -18,6 +18,7 @@ from mlx_tutor.study.web.markup import (
     draw_sources,
     escape_text,
     link_source,
+    write_cited_markdown,
     write_plain_markdown,
     write_safe_markdown,
 )
@@ -96,14 +97,48 @@ def test_quotes_are_marked_in_their_passages() -> None:
     other = Passage("b.md", 1, ("Else",), "Something else.", ((0, None, None),))
     source = Source("a.pdf", 0, ("<i>",), 4, None, "The **mode** is it.", "x")
     drawn = draw_sources(make_cited((source,), (passage, other), True))
-    assert "One. <mark>The mode is it.</mark> Two." in drawn
-    assert "<b>a.pdf, page 4, &lt;i&gt;</b>" in drawn and 'href="/sources/a.pdf#page=4"' in drawn
+    assert "One. <mark>The </mark><strong><mark>mode</mark></strong><mark> is it.</mark> Two." in drawn
+    assert "<b>[1] a.pdf, page 4, &lt;i&gt;</b>" in drawn
+    target = "/read/a.pdf?page=4&amp;section=0&amp;passage=The%20%2A%2Amode%2A%2A%20is%20it.#cited"
+    assert f'href="{target}"' in drawn
     assert drawn.index("a.pdf") < drawn.index("Read on the question") < drawn.index("b.md")
 
 
 def test_what_is_not_supported_is_said() -> None:
     assert "Not found in your course" in draw_sources(make_cited((), (), False))
     assert "was not searched" in draw_sources(make_cited((), (), None))
+
+
+COURSE = [Passage("a b.ipynb", 1, ("Heaps",), "A heap keeps its $n$ smallest keys at the root.", ((0, None, 2),))]
+
+
+def cite(text: str) -> CitedAnswer:
+    sources, spans = find_support(text, "Tell me.", COURSE)
+    answer = Answer(text, 1, 1, 1.0, 0.0, "stop", 0.0)
+    return CitedAnswer("Tell me.", answer, (), sources, bool(sources), len(spans), 0.0, 0.0, 0.0, spans)
+
+
+def test_numbers_lead_to_the_passage_and_the_rest_is_marked() -> None:
+    shown = write_cited_markdown(
+        cite("A heap keeps its $n$ smallest keys at the root. Penguins <b>sort</b> heaps.\n\n`a[1]`")
+    )
+    number, rest = shown.split("</a> ")
+    assert number.startswith(
+        r'A heap keeps its \(n\) smallest keys at the root.<a class="cited" href="/read/a%20b.ipynb?cell=2'
+    )
+    assert number.endswith('title="Source 1: a b.ipynb, cell 2, Heaps">[1]')
+    assert rest == '<span class="unsupported">Penguins < b>sort< /b> heaps.</span>\n\n`a[1]`'
+
+
+@given(st.text(alphabet="<>/!?abc`\\ \n[]():*_#&;@.w$~\x1b'\"\ufdd0\ufdd1\ufdd2\ufdd3|1", max_size=60))
+def test_an_answer_has_no_tags_but_ours(text: str) -> None:
+    shown = write_cited_markdown(
+        cite(f"A heap keeps its $n$ smallest keys at the root. {text} Penguins sort all heaps.")
+    )
+    prose = "".join(split_code(shown)[::2])
+    bare = re.sub(r'<span class="unsupported">|</span>|<a class="cited" [^<>]*>|</a>', "", prose)
+    assert not list_tokens(bare) & {"html_block", "html_inline", "image", "link_open"}, shown
+    assert not re.search("[\ufdd0-\ufdd3]", shown)
 
 
 CODE_TOKENS = ("fence", "code_block", "code_inline")
