@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.errors import ServeError
 from mlx_tutor.stages.ask import warn_changes
-from mlx_tutor.stages.choose import choose_model, find_model_pair, list_models
+from mlx_tutor.stages.choose import choose_model, find_model_pair, list_models, pick_model
 from mlx_tutor.stages.exam import run_exam
 from mlx_tutor.stages.job import Job, Options, open_job
 from mlx_tutor.stages.prompts import list_prompts
@@ -33,6 +34,7 @@ WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
 @click.option("--password", envvar="MLX_TUTOR_PASSWORD", metavar="TEXT", help="Asked for, with any user name.")
 @click.option("--share", is_flag=True, help="Public link through Gradio's servers; needs a password.")
 @click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
+@click.option("--ab", metavar="RUN", help="Let this run answer half of the conversations, by chance.")
 @model_options("Serve")
 @common_options("course", "run", "overrides")
 def command(
@@ -42,6 +44,7 @@ def command(
     password: str | None,
     share: bool,
     exam: bool,
+    ab: str | None,
     no_search: bool,
     base: bool,
     adapter: str | None,
@@ -50,7 +53,8 @@ def command(
 
     Reads what chat reads; writes corpora/NAME/index.sqlite and, for counts, thumbs, ratings and exams,
     corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
-    /v1. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
+    /v1. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells how
+    they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
 
     Example: mlx-tutor serve
     """
@@ -59,6 +63,8 @@ def command(
     job = open_job(options)
     serve = import_serve()
     serve.check_exposure(host, password, share, exam)
+    if exam and ab is not None:
+        raise ServeError("An exam has one model: start it without --ab.")
     with ExitStack() as stack:
         listening = stack.enter_context(serve.open_socket(host, port))
         access = serve.AccessRules(host, listening.getsockname()[1], password)
@@ -66,11 +72,12 @@ def command(
             from mlx_tutor.study.exam.mode import check_ready
 
             check_ready(job.course, fused=not base and adapter is None, search=not no_search)
-        site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam)
+        site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
         with job.screen.wait("drawing the page"):
             app = serve.make_app(site, access)
         address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)
-        job.screen.show(f"{site.label} on {job.course.name}: {address}")
+        by = f"{site.trial.first} and {site.trial.second} by chance" if site.trial else site.label
+        job.screen.show(f"{by} on {job.course.name}: {address}")
         course = f", from the course {site.label + '+course'!r}" if site.search else ""
         api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}{course}. "
         job.screen.say(f"{api}Ctrl-C ends.")
@@ -92,13 +99,16 @@ def import_serve() -> Any:
     return serve
 
 
-def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, search: bool, exam: bool) -> "Site":
+def build_site(
+    job: Job, stack: ExitStack, *, base: bool, adapter: str | None, search: bool, exam: bool, ab: str | None = None
+) -> "Site":
     """Load the model and begin the exam, if it is one; both end with `stack`.
 
     Raises:
         TutorError: model or course are not there, or the exam cannot start.
     """
     from mlx_tutor.models import is_starter, load_spec
+    from mlx_tutor.study.monitor.trial import Trial
     from mlx_tutor.study.search.index import open_index
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Site
@@ -107,19 +117,42 @@ def build_site(job: Job, stack: ExitStack, *, base: bool, adapter: str | None, s
         open_index(job.course).close()
         warn_changes(job)
     model = choose_model(job, base, adapter)
-    worker = ModelWorker(lambda: load_spec(model))
+    other = find_other(job, model, adapter, ab) if ab is not None else None
+    worker = ModelWorker(lambda: load_spec(model), {other.label: lambda: load_spec(other)} if other else {})
     stack.callback(worker.close)
     with job.screen.wait(f"loading {model.label}"):
-        warm_up(worker)
+        warm_up(worker, *([other.label] if other else []))
     record = stack.enter_context(run_exam(job, model, search=search)) if exam else None
     rating = None if exam else find_rating(job)
     starter = is_starter(model.path)
-    return Site(job.course, job.recipe, model.label, worker, lambda: find_models(job), search, rating, record, starter)
+    trial = Trial(model.label, other.label) if other else None
+    place = (job.course, job.recipe, model.label, worker, lambda: find_models(job))
+    return Site(*place, search, rating, record, starter, trial)
 
 
-def warm_up(worker: "ModelWorker") -> None:
-    """Load the model now, so that a problem is one line."""
-    worker.submit(lambda task: worker.take_model()).take()
+def find_other(job: Job, model: "ModelSpec", adapter: str | None, name: str) -> "ModelSpec":
+    """The run of --ab: its fused model, or its adapter while it is not fused.
+
+    Raises:
+        TutorError: no such run, the one that is served anyway, or a run of another course.
+    """
+    run = find_run(job.course, name)
+    for each in (run, *(find_run(job.course, other) for other in (job.options.run, adapter) if other)):
+        course = each.read().get("course")
+        if course != job.course.name:
+            raise ServeError(
+                f"Run {each.name!r} is of course {course!r}, and the page of {job.course.name!r}: --ab compares two "
+                "runs of one course."
+            )
+    if run.name in (model.label, adapter):
+        raise ServeError(f"Run {name!r} answers already. Name another one with --ab, or serve another with --run.")
+    return replace(pick_model(job, run, "fused" if run.is_fused else "adapter"), label=run.name)
+
+
+def warm_up(worker: "ModelWorker", *others: str) -> None:
+    """Load all models now, so that a problem is one line."""
+    for name in ("", *others):
+        worker.submit(lambda task, name=name: worker.take_model(name)).take()  # type: ignore[misc]
 
 
 def find_compared(job: Job) -> Run:

@@ -1,6 +1,7 @@
 """serve: what stops it before it begins, and how it ends."""
 
 import builtins
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def test_a_port_in_use_is_one_line(invoke: Invoke, finished: Path) -> None:
         (("--share",), "Give it a password"),
         (("--host", "0.0.0.0", "--password", "short"), "at least 8"),
         (("--exam", "--share", "--password", "long enough"), "An exam stays on this machine"),
+        (("--exam", "--ab", "demo"), "An exam has one model"),
         (("--host", "192.0.2.1", "--password", "long enough"), "Try 127.0.0.1"),
         (("-c", "other"), "Courses here: demo"),
         (("--adapter", "none"), "No finished run 'none'"),
@@ -75,7 +77,7 @@ def test_the_program_serves_and_ends_in_peace(finished: Path) -> None:
     try:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]
-        assert [model["id"] for model in httpx.get(f"{address}/v1/models").json()["data"]] == ["base"]
+        assert [model["id"] for model in httpx.get(f"{address}/v1/models").json()["data"]] == ["base", "base+course"]
         with httpx.stream("GET", f"{address}/gradio_api/heartbeat/x") as reply:
             next(reply.iter_raw())
             process.terminate()
@@ -85,3 +87,13 @@ def test_the_program_serves_and_ends_in_peace(finished: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_two_runs_of_different_courses_are_not_compared(invoke: Invoke, finished: Path) -> None:
+    shutil.copytree(finished / "adapters" / "demo", finished / "adapters" / "other")
+    record = finished / "adapters" / "other" / "run.json"
+    record.write_text(record.read_text().replace('"course": "demo"', '"course": "biology"'))
+    problem = expect_problem(invoke, "serve", "--port", "0", "--ab", "other")
+    assert "Run 'other' is of course 'biology', and the page of 'demo': --ab compares two runs of one course" in problem
+    assert "Run 'demo' answers already" in expect_problem(invoke, "serve", "--port", "0", "--ab", "demo")
+    assert "No finished run 'none'" in expect_problem(invoke, "serve", "--port", "0", "--ab", "none")

@@ -5,6 +5,7 @@ turn to turn; a passage that the model still has before it is not given again.
 """
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,7 @@ class Turn:
 
     `given` are the passages that stand in this turn, while `cited.passages` also has those of earlier turns that were
     found again. `topic` is what the next question is searched with when it refers back; `first` is the index of the
-    first turn that the model still knew; `tries` counts the answers before this one.
+    first turn that the model still knew; `tries` counts the answers before this one; `model` names who answered.
     """
 
     cited: CitedAnswer
@@ -71,6 +72,7 @@ class Turn:
     topic: str
     first: int
     tries: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,16 @@ class Plan:
 
 @dataclass(slots=True)
 class Conversation:
-    """All turns so far, and the style of those to come and the level of the student, None for the recipe's."""
+    """All turns so far, the style of those to come, the level of the student (None: the recipe's), and who answers.
+
+    `key` is drawn, and names nobody.
+    """
 
     style: str | None = None
     level: str | None = None
     turns: list[Turn] = field(default_factory=list)
+    model: str = ""
+    key: str = field(default_factory=partial(secrets.token_hex, 8))
 
     def set_style(self, name: str) -> None:
         """Take a style of STYLES, or "off"; raises TutorError when there is no such style."""
@@ -182,7 +189,7 @@ def answer_turn(
     place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, recipe.hides_code(exam))
     cited = cite_answer(loaded, index, question, *place, generate=generate)
     cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
-    turn = Turn(cited, plan.given, plan.topic, plan.first, tries)
+    turn = Turn(cited, plan.given, plan.topic, plan.first, tries, conversation.model)
     conversation.turns[:] = [*turns, turn]
     return turn
 

@@ -9,8 +9,9 @@ import gc
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import mlx.core as mx
@@ -90,11 +91,17 @@ class Task:
 
 
 class ModelWorker:
-    """Owner of the one loaded model. `load` is called in the worker's thread, and again after `unload_model`."""
+    """Owner of the loaded model. `load` is called in the worker's thread, and again after `unload_model`.
 
-    def __init__(self, load: Callable[[], LoadedModel]) -> None:
+    `others` load further models by name, which are then in memory beside the first.
+    """
+
+    def __init__(
+        self, load: Callable[[], LoadedModel], others: Mapping[str, Callable[[], LoadedModel]] = MappingProxyType({})
+    ) -> None:
         self._load = load
-        self._loaded: LoadedModel | None = None
+        self._others = others
+        self._loaded: dict[str, LoadedModel] = {}
         self._caches: OrderedDict[str, PromptCache] = OrderedDict()
         self._queue: list[Task] = []
         self._lock = threading.Lock()
@@ -141,16 +148,17 @@ class ModelWorker:
         with self._lock:
             return len(self._queue)
 
-    def take_model(self) -> LoadedModel:
-        """The model, loaded when it is not; only for work. Raises ModelError."""
-        if self._loaded is None:
-            self._loaded = self._load()
+    def take_model(self, name: str = "") -> LoadedModel:
+        """The model, or the other one of that name, loaded when it is not; only for work. Raises ModelError."""
+        name = name if name in self._others else ""
+        if name not in self._loaded:
+            self._loaded[name] = self._others[name]() if name else self._load()
             self.loads += 1
-        return self._loaded
+        return self._loaded[name]
 
     def unload_model(self) -> None:
         """Free the memory of the model and its caches, for other models; only for work."""
-        self._loaded = None
+        self._loaded.clear()
         self._caches.clear()
         gc.collect()
         mx.clear_cache()

@@ -9,10 +9,12 @@ from fastapi.responses import PlainTextResponse, Response
 from mlx_tutor.errors import TutorError
 from mlx_tutor.study.monitor.counts import read_counts, tabulate_counts
 from mlx_tutor.study.monitor.metrics import CONTENT_TYPE, write_metrics
+from mlx_tutor.study.monitor.trial import describe_trial, read_trials, tabulate_trial
 from mlx_tutor.study.web.compare_tab import EVENT
 from mlx_tutor.study.web.markup import draw, draw_note
 from mlx_tutor.study.web.middleware import is_from_here
 from mlx_tutor.study.web.site import Site
+from mlx_tutor.tables import Table
 
 
 def add_monitor(site: Site, tab: Any) -> None:
@@ -26,14 +28,19 @@ def add_monitor(site: Site, tab: Any) -> None:
 def draw_monitor(site: Site) -> str:
     """Everything that was counted, as HTML; why it cannot be read, where it cannot."""
     try:
-        found = read_counts(site.course)
+        found, trials = read_counts(site.course), read_trials(site.course)
     except TutorError as err:
         return draw_note("problem", str(err))
     since = f" since {found['since'][:16].replace('T', ' ')} UTC" if found["since"] else ""
     logged = "Questions are kept, without names" if site.recipe.serve.log_questions else "No question is kept"
     waiting = site.worker.count_all()
     said = f"Counted on this machine{since}. {logged}. Waiting or being answered now: {waiting}."
-    return draw("monitor", said, tabulate_counts(found), [])
+    return draw("monitor", said, tabulate_counts(found), list(map(draw_trial, trials)))
+
+
+def draw_trial(found: dict[str, Any]) -> tuple[str, Table, list[str]]:
+    """A comparison of two runs: its title, its table, and what the test says."""
+    return found["trial"], tabulate_trial(found), list(describe_trial(found))
 
 
 def make_metrics(site: Site) -> APIRouter:

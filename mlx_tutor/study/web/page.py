@@ -15,16 +15,18 @@ from mlx_tutor.study.web.progress_tab import add_progress
 from mlx_tutor.study.web.quiz_tab import add_quiz
 from mlx_tutor.study.web.rate_tab import add_rate
 from mlx_tutor.study.web.site import MAX_SESSIONS, Site
+from mlx_tutor.study.web.trial_tab import add_trial, describe_who
 
 
 def build_page(site: Site) -> gr.Blocks:
     """The page of a site, to be mounted; its style sheet is `read_style`."""
     title = f"{site.course.name} · mlx-tutor"
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, elem_id="tutor") as page:
-        header = draw("header", site.course.name, site.label, site.is_starter, site.exam)
+        header = draw("header", site.course.name, describe_who(site), site.is_starter, site.exam)
         gr.HTML(header, apply_default_css=False)
         with gr.Tab("Chat"):
             add_chat(site)
+            add_trial(site)
         # What these answer would not be in the record.
         if site.exam is None:
             with gr.Tab("Quiz") as quiz:

@@ -17,6 +17,7 @@ from mlx_tutor.study.chat.remembered import AnswerCache
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
 from mlx_tutor.study.monitor.counts import Count, count_answers, count_error, store_count
+from mlx_tutor.study.monitor.trial import Trial, find_arm, store_mark
 from mlx_tutor.study.search.index import open_index
 from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.workspace import Course
@@ -57,7 +58,7 @@ class Site:
     """A course, its model and who is there. `label` names the model; without `search` it answers alone.
 
     With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
-    `is_starter` the page says that such a model is for tests.
+    `is_starter` the page says that such a model is for tests. With a `trial`, one of two runs answers a conversation.
     """
 
     course: Course
@@ -69,6 +70,7 @@ class Site:
     rating: Rating | None = None
     exam: Exam | None = None
     is_starter: bool = False
+    trial: Trial | None = None
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     uncounted: list[Count] = field(default_factory=list)
     answers: AnswerCache = field(init=False)
@@ -98,7 +100,8 @@ class Site:
                 raise
             cited = [result.cited] if isinstance(result, Turn) else result
             if cited:
-                keep(count_answers(place, self.label, cited, log=self.recipe.serve.log_questions))
+                who = (result.model if isinstance(result, Turn) else "") or self.label
+                keep(count_answers(place, who, cited, log=self.recipe.serve.log_questions))
             return result
 
         try:
@@ -167,7 +170,10 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
 
             # Opened here: it belongs to this thread, and the course may have been renewed.
             index = stack.enter_context(open_index(site.course)) if site.search else None
-            loaded, cache = site.worker.take_model(), site.worker.take_cache(session.key)
+            if site.trial is not None:
+                conversation.model = find_arm(site.course, site.trial, conversation.key)
+            loaded = site.worker.take_model(conversation.model)
+            cache = site.worker.take_cache(f"{session.key} {conversation.model}")
             turn = answer_turn(
                 loaded,
                 index,
@@ -180,7 +186,7 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
                 task.is_stopped,
                 replaces,
                 exam=exam is not None,
-                generate=site.answers.remember(generate_shown, site.worker.loads),
+                generate=site.answers.remember(generate_shown, site.worker.loads, conversation.model),
             )
             if exam is not None:
                 log_answer(exam, turn.cited, session.key)
@@ -230,6 +236,9 @@ def tell_exam(site: Site, session: Session, name: str, detail: str = "") -> None
 def judge_turn(site: Site, session: Session, place: int, liked: bool | None) -> None:
     """Keep thumbs up or down for a turn in the journal; None takes it back."""
     turn = session.conversation.turns[place]
+    if site.trial is not None:
+        value = None if liked is None else 1 if liked else -1
+        store_mark(site.course, site.trial, session.conversation.key, "thumb", place, value)
     known = session.thumbs.get(place)
     number = known[1] if known is not None and known[0] is turn else None
     if liked is None:
@@ -239,7 +248,7 @@ def judge_turn(site: Site, session: Session, place: int, liked: bool | None) -> 
         session.judged = None
         return
     if number is None or not change_thumb(site.course, number, liked):
-        number = write_thumb(site.course, site.label, turn.cited.question, turn.cited.answer.text, liked)
+        number = write_thumb(site.course, turn.model or site.label, turn.cited.question, turn.cited.answer.text, liked)
     session.thumbs[place] = (turn, number, liked)
     session.judged = number
 

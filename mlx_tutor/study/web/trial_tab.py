@@ -1,0 +1,42 @@
+"""The rating of a conversation on the page, while two runs are compared there; and who answers it."""
+
+import gradio as gr
+
+from mlx_tutor.errors import TutorError
+from mlx_tutor.study.monitor.trial import store_mark
+from mlx_tutor.study.web.compare_tab import EVENT, find_session
+from mlx_tutor.study.web.markup import draw_note, escape_text
+from mlx_tutor.study.web.site import Site
+
+SCORES = tuple(range(1, 6))
+
+
+def describe_who(site: Site) -> str:
+    """Who answers, as the page says it: while two runs are compared, neither is named."""
+    return "one of two runs, by chance" if site.trial is not None else site.label
+
+
+def add_trial(site: Site) -> None:
+    """A row of scores for the conversation; nothing where no runs are compared."""
+    if site.trial is None:
+        return
+    with gr.Row(elem_id="trial-row"):
+        rating = gr.Radio(
+            [(str(score), score) for score in SCORES],
+            label="How good was this conversation? 1 poor to 5 excellent",
+            elem_id="trial-rating",
+        )
+    said = gr.HTML(elem_id="trial-status", apply_default_css=False)
+    rating.input(lambda score, request: rate_conversation(site, score, request), rating, said, **EVENT)
+
+
+def rate_conversation(site: Site, score: int, request: gr.Request) -> str:
+    """Keep the rating of the conversation that the page shows; a later one replaces it."""
+    conversation = find_session(site, request).conversation
+    if site.trial is None or not conversation.turns:
+        return "Ask something first."
+    try:
+        store_mark(site.course, site.trial, conversation.key, "rating", 0, int(score))
+    except TutorError as err:
+        return draw_note("problem", str(err))
+    return escape_text(f"Kept: {score} for this conversation.")
