@@ -137,7 +137,10 @@ class Exporter:
             fill_folder(file, "", folder, exact=True)
         ours, theirs = (self._pick_tokens(self._load_tokenizer(path)) for path in (self.run.fused, folder))
         if ours != theirs:
-            raise ModelError(f"{file.name} cuts the course's text into other tokens than the model. It was not kept.")
+            raise ModelError(
+                f"{file.name} splits the course's text into other tokens than the model, and was not kept. "
+                "Use the fused model folder in LM Studio or mlx_lm."
+            )
         found = []
         for number, path in enumerate((self.run.fused, folder), 2):
             self.on_progress("comparing", number, 4)

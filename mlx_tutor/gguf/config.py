@@ -57,7 +57,7 @@ def _count_vocabulary(file: GGUFFile) -> int:
     tokens = len(file.require("tokenizer.ggml.tokens"))
     embedding = file.tensors.get("token_embd.weight")
     if embedding is not None and int(embedding.shape[-1]) != tokens:
-        raise file.refuse(f"has {tokens} tokens in its vocabulary, and weights for {int(embedding.shape[-1])}")
+        raise file.refuse(f"has {tokens} tokens in its vocabulary, but weights for {int(embedding.shape[-1])}")
     return tokens
 
 
@@ -68,7 +68,7 @@ def _check_heads(file: GGUFFile, config: dict[str, Any]) -> None:
         if (value := file.get(name, head_dim)) != head_dim:
             raise file.refuse(f"has {name.removeprefix('{arch}.')} = {value} with heads of {head_dim}")
     if file.architecture == "qwen2" and head_dim * config["num_attention_heads"] != config["hidden_size"]:
-        raise file.refuse(f"has heads of {head_dim}, which do not make up its width of {config['hidden_size']}")
+        raise file.refuse(f"has heads of {head_dim}, which do not add up to its width of {config['hidden_size']}")
 
 
 def _read_rope_scaling(file: GGUFFile, config: dict[str, Any]) -> dict[str, Any] | None:

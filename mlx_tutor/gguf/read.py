@@ -48,20 +48,20 @@ class GGUFFile:
         try:
             return default if field is None else field.contents()
         except UnicodeDecodeError as err:
-            raise self.refuse(f"says nonsense for {name}", "Copy or download it again.") from err
+            raise self.refuse(f"has an invalid value for {name}", "Copy or download it again.") from err
 
     def require(self, name: str) -> Any:
         """A required field; raises ModelError if it is missing."""
         value = self.get(name)
         if value is None:
-            raise self.refuse(f"says no {name.replace('{arch}', self.architecture)}")
+            raise self.refuse(f"has no {name.replace('{arch}', self.architecture)}")
         return value
 
     def count(self, name: str, default: int | None = None) -> int:
         """A field that must be a whole number above zero; raises ModelError if it is not."""
         value = self.require(name) if default is None else self.get(name, default)
         if not isinstance(value, int) or value <= 0:
-            raise self.refuse(f"says {str(value)[:80]} for {name.replace('{arch}', self.architecture)}")
+            raise self.refuse(f"has {str(value)[:80]} for {name.replace('{arch}', self.architecture)}")
         return value
 
     def refuse(self, reason: str, advice: str = "Take another file of this model.") -> ModelError:

@@ -68,7 +68,7 @@ class _Vocabulary:
         self.tokens: list[str] = file.require("tokenizer.ggml.tokens")
         self.kinds: list[int] = file.get("tokenizer.ggml.token_type", [Kind.NORMAL] * len(self.tokens))
         if len(self.kinds) != len(self.tokens):
-            raise file.refuse(f"has {len(self.tokens)} tokens and says of {len(self.kinds)} what they are")
+            raise file.refuse(f"has {len(self.tokens)} tokens, and kinds for {len(self.kinds)} of them")
 
     def build(self) -> Tokenizer:
         """The tokenizer, with the ids of the file."""
@@ -84,7 +84,7 @@ class _Vocabulary:
         """The id of the bos, eos, unknown or padding token; None if the file names none."""
         index: int | None = self.file.get(f"tokenizer.ggml.{name}_token_id")
         if index is not None and not 0 <= index < len(self.tokens):
-            raise self.file.refuse(f"names token {index} as its {name} token, of {len(self.tokens)}")
+            raise self.file.refuse(f"names token {index} as its {name} token, but has only {len(self.tokens)}")
         return index
 
     def find_ends(self, template: str) -> list[int]:

@@ -196,7 +196,7 @@ def _dequantize(file: GGUFFile, data: Array, tensor: ReaderTensor) -> Array:
         raise file.refuse(f"has {tensor.name} in the type {kind.name}, which cannot be read") from err
     value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
-        raise file.refuse(f"has numbers that are none in {tensor.name}", "Copy or download it again.")
+        raise file.refuse(f"has NaN or infinite numbers in {tensor.name}", "Copy or download it again.")
     return value
 
 
