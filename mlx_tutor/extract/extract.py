@@ -4,12 +4,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract import READERS
+from mlx_tutor.extract.kinds import find_kind
 from mlx_tutor.extract.ocr import check_ocr
 from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.sources import Failure, describe_os_error, list_sources
@@ -21,7 +21,7 @@ from mlx_tutor.text import count_words
 from mlx_tutor.workspace import Course, count_languages, find_language
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 23
+EXTRACTOR = 24
 # Kinds of pages without text.
 LOST = ("scanned", "unreadable", "broken")
 # A source's line in the manifest, and its document unless it could not be read.
@@ -177,15 +177,13 @@ def _find_lost(entry: dict[str, Any]) -> list[int]:
 def read_source(path: Path, source: str, ocr: str = "") -> Result:
     """Read one file: its line in the manifest, and the document unless it could not be read."""
     entry = _begin_entry(path, source, ocr)
-    read = READERS[path.suffix.lower()]
-    if read is read_pdf:
 
-        def note_page(page: int, state: str) -> None:
-            entry[state].append(page)
+    def note_page(page: int, state: str) -> None:
+        entry[state].append(page)
 
-        read = partial(read_pdf, ocr=ocr, on_page=note_page)
     try:
-        title, sections = read(path)
+        read = READERS[find_kind(path)]
+        title, sections = read_pdf(path, ocr=ocr, on_page=note_page) if read is read_pdf else read(path)
     except MemoryError:
         # The worker must end.
         raise

@@ -13,15 +13,9 @@ from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.html import add_html, decode_html
 from mlx_tutor.extract.omml import hide_office_formulas, read_paragraph
 from mlx_tutor.extract.sections import SectionBuilder
+from mlx_tutor.extract.styles import map_styles, mark_code
 from mlx_tutor.records import Block, Section
 
-# Word styles that have a meaning.
-STYLES = """
-p[style-name='Title'] => h1:fresh
-p[style-name='Code'] => pre:separator('\\n')
-p[style-name='Source Code'] => pre:separator('\\n')
-p[style-name='HTML Preformatted'] => pre:separator('\\n')
-"""
 # HTML takes an empty XHTML element for an opening tag.
 EMPTY = re.compile(r"<(a|title|script|div|span|p|i|b|em|td|th)(\s[^<>]*)?/>")
 # The texts inside an archive; those of a book of a thousand pages have 5 MB.
@@ -57,8 +51,11 @@ def read_docx(path: Path) -> tuple[str, tuple[Section, ...]]:
     mammoth = _load("mammoth", ".docx")
     with _open_zip(path) as archive:
         file: IO[bytes] = hide_office_formulas(archive)
+        styles = map_styles(archive)
     try:
-        html = mammoth.convert_to_html(file, style_map=STYLES, convert_image=lambda image: []).value
+        html = mammoth.convert_to_html(
+            file, style_map=styles, convert_image=lambda image: [], transform_document=mark_code
+        ).value
     except (KeyError, ValueError, IndexError, AttributeError, OSError) as err:
         raise CorpusError(f"broken .docx file ({type(err).__name__})") from err
     builder = SectionBuilder()

@@ -28,6 +28,8 @@ ADVICE = (
     ("py r jl java c cpp cs js m sql hs rs go", "code is read from notebooks and Markdown"),
 )
 NAMED = 3
+# Hidden files, and what Office leaves beside a file that is open.
+HIDDEN = (".", "~$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _walk(root: Path, found: Sources) -> Iterator[Path]:
     entered: set[Path] = set()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=refuse_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in [*folders, *(name for name in files if not name.startswith("."))]:
+        for name in [*folders, *(name for name in files if not name.startswith(HIDDEN))]:
             path = Path(folder, name)
             is_folder = name in folders
             if path.is_symlink():

@@ -25,7 +25,7 @@ def write_zip(path: Path, files: dict[str, str]) -> Path:
     return path
 
 
-def write_docx(path: Path, body: str) -> Path:
+def write_docx(path: Path, body: str, styles: str = "") -> Path:
     document = f'<w:document xmlns:w="{WORD}" xmlns:m="{MATH}"><w:body>{body}</w:body></w:document>'
     relations = RELATIONS.replace('officeDocument"', 'styles"').replace("word/document.xml", "styles.xml")
     return write_zip(
@@ -35,6 +35,6 @@ def write_docx(path: Path, body: str) -> Path:
             "_rels/.rels": RELATIONS,
             "word/document.xml": document,
             "word/_rels/document.xml.rels": relations,
-            "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{STYLES}</w:styles>',
+            "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{STYLES}{styles}</w:styles>',
         },
     )

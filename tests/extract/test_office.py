@@ -115,3 +115,40 @@ def test_the_frame_of_a_page_is_left_out(tmp_path: Path) -> None:
     )
     _, sections = read_html(path)
     assert [(section.heading, section.text) for section in sections] == [(("Queues",), "A queue has two ends.")]
+
+
+def set_text(text: str, *, style: str = "", font: str = "", run_style: str = "") -> str:
+    paragraph = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    inner = f'<w:rStyle w:val="{run_style}"/>' if run_style else ""
+    inner += f'<w:rFonts w:ascii="{font}"/>' if font else ""
+    return f'<w:p>{paragraph}<w:r><w:rPr>{inner}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r></w:p>'
+
+
+def test_word_styles_of_any_name_are_known_by_level_and_font(tmp_path: Path) -> None:
+    styles = (
+        '<w:style w:type="paragraph" w:styleId="A"><w:name w:val="HeadA"/>'
+        '<w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>'
+        '<w:style w:type="paragraph" w:styleId="B"><w:name w:val="HeadB"/><w:basedOn w:val="A"/></w:style>'
+        '<w:style w:type="paragraph" w:styleId="P"><w:name w:val="Listing"/>'
+        '<w:rPr><w:rFonts w:ascii="Consolas"/></w:rPr></w:style>'
+        '<w:style w:type="character" w:styleId="L"><w:name w:val="Literal"/>'
+        '<w:rPr><w:rFonts w:ascii="Courier"/></w:rPr></w:style>'
+    )
+    body = (
+        set_text("Motors", style="A")
+        + set_text("Type this:")
+        + set_text("start()", style="P")
+        + set_text("    stop()", style="P")
+        + set_text("run", run_style="L").replace("</w:p>", "<w:r><w:t> is a word.</w:t></w:r></w:p>")
+        + set_text("Rotors", style="B")
+        + set_text("turn()", font="Courier New")
+    )
+    path = write_docx(tmp_path / "a.docx", body, styles=styles)
+    sections = read_docx(path)[1]
+    assert [section.heading for section in sections] == [("Motors",), ("Rotors",)]
+    assert [(block.kind, block.text) for section in sections for block in section.blocks] == [
+        ("text", "Type this:"),
+        ("code", "start()\n    stop()"),
+        ("text", "`run` is a word."),
+        ("code", "turn()"),
+    ]
