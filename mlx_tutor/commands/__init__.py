@@ -27,6 +27,7 @@ COMMANDS = (
     "quiz",
     "cards",
     "guide",
+    "learned",
     "run",
     "pull",
     "doctor",

@@ -39,7 +39,7 @@ def test_a_guide_has_terms_formulas_mistakes_and_questions_with_their_places(tmp
     assert "- **What is the formula for the lift?** $$L = c A v^2$$\n  where $A$ is the area. (a.md" in text
     assert text.count("These symbols".lower()) == 1 and "these symbols" in text.partition("## Questions")[2]
     assert "## Common mistakes\n\n- **Is it right that more tail is always better?** No. A long tail is heavy." in text
-    assert "#### Lines\n\n- Define an anchor." in text
+    assert "#### Lines\n\n- What is the formula for the lift?\n- Define an anchor." in text
     assert "bridle" not in text
 
 
