@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS served (
 MAX_WAITING, BUSY_SECONDS = 1000, 0.2
 # Upper ends of the classes of the time to the first token, in seconds, as Prometheus counts them.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+WHERE = {"page": "on the page", "API": "through the API"}
 TIMED = "error = '' AND NOT from_cache AND tokens > 0"
 
 
@@ -166,7 +167,7 @@ def tabulate_questions(found: Sequence[Mapping[str, Any]]) -> Table:
 def tabulate_counts(found: dict[str, Any]) -> Table:
     """The counts as a table of two columns."""
     first, speed = found["first_token_seconds"], found["tokens_per_second"]
-    places = ", ".join(f"{row['questions']:,} {row['place']} ({row['model']})" for row in found["served"])
+    places = ", ".join(f"{row['questions']:,} {WHERE[row['place']]} by {row['model']}" for row in found["served"])
     errors = ", ".join(f"{count:,} {kind}" for kind, count in found["errors"].items())
     judged = ", ".join(f"{model}: {of['up']:,} up, {of['down']:,} down" for model, of in found["thumbs"].items())
     share = f" ({found['not_found'] / found['searched']:.0%})" if found["searched"] else ""

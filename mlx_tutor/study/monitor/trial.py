@@ -148,9 +148,9 @@ def tabulate_trial(found: dict[str, Any]) -> Table:
     rows = []
     for name, of in found["runs"].items():
         ratings = of["ratings"]
-        mean = f"{sum(ratings) / len(ratings):.2f} ({len(ratings)})" if ratings else "-"
+        mean = f"{sum(ratings) / len(ratings):.2f} of {len(ratings)}" if ratings else "-"
         rows.append((name, *(f"{of[key]:,}" for key in ("conversations", "good", "bad", "up", "down")), mean))
-    columns = ("run", "conversations", "good", "bad", "thumbs up", "thumbs down", "mean rating (of how many)")
+    columns = ("run", "conversations", "good", "bad", "thumbs up", "thumbs down", "rating")
     return Table(columns, rows, numbers=True, title=found["trial"])
 
 
@@ -159,6 +159,9 @@ def describe_trial(found: dict[str, Any]) -> Iterator[str]:
     signs, (first, second) = found["signs"], found["runs"]
     p = "p < 0.001" if signs["p_value"] < 0.001 else f"p = {signs['p_value']:.3f}"
     judged = signs["first"] + signs["second"]
+    if not judged:
+        yield "No conversation is judged yet."
+        return
     yield (
         f"{judged} judged conversations: {signs['first']} for {first}, {signs['second']} for {second}, "
         f"{signs['undecided']} undecided; exact sign test {p}."

@@ -1,5 +1,6 @@
 """The Monitor tab of the web page, and the same counts for a Prometheus on this machine."""
 
+from collections import Counter
 from typing import Any
 
 import gradio as gr
@@ -20,7 +21,7 @@ from mlx_tutor.tables import Table
 def add_monitor(site: Site, tab: Any) -> None:
     """The counts, read whenever the tab is opened or the button is pressed."""
     shown = gr.HTML(elem_id="monitor", apply_default_css=False)
-    refresh = gr.Button("Refresh", size="sm", elem_id="monitor-refresh", min_width=90)
+    refresh = gr.Button("Refresh", size="sm", elem_id="monitor-refresh", scale=0, min_width=90)
     for event in (tab.select, refresh.click):
         event(lambda: draw_monitor(site), None, shown, **EVENT)
 
@@ -31,11 +32,26 @@ def draw_monitor(site: Site) -> str:
         found, trials = read_counts(site.course), read_trials(site.course)
     except TutorError as err:
         return draw_note("problem", str(err))
+    if site.trial is not None:
+        # Who reads here may be asked, and is not to see which run answered.
+        found, trials = hide_arms(found), [trial for trial in trials if trial["trial"] != site.trial.name]
     since = f" since {found['since'][:16].replace('T', ' ')} UTC" if found["since"] else ""
     logged = "Questions are kept, without names" if site.recipe.serve.log_questions else "No question is kept"
     waiting = site.worker.count_all()
     said = f"Counted on this machine{since}. {logged}. Waiting or being answered now: {waiting}."
+    if site.trial is not None:
+        said += " Two runs are compared; how they are judged: mlx-tutor monitor."
     return draw("monitor", said, tabulate_counts(found), list(map(draw_trial, trials)))
+
+
+def hide_arms(found: dict[str, Any]) -> dict[str, Any]:
+    """The counts with both runs of a comparison as one."""
+    served = Counter[str]()
+    for row in found["served"]:
+        served[row["place"]] += row["questions"]
+    thumbs = {name: sum(of[name] for of in found["thumbs"].values()) for name in ("up", "down")}
+    rows = [{"place": place, "model": "either run", "questions": count} for place, count in sorted(served.items())]
+    return found | {"served": rows, "thumbs": {"either run": thumbs}}
 
 
 def draw_trial(found: dict[str, Any]) -> tuple[str, Table, list[str]]:

@@ -27,7 +27,12 @@ def add_trial(site: Site) -> None:
             elem_id="trial-rating",
         )
     said = gr.HTML(elem_id="trial-status", apply_default_css=False)
-    rating.input(lambda score, request: rate_conversation(site, score, request), rating, said, **EVENT)
+
+    # Gradio hands the request to whatever asks for it by its annotation.
+    def keep(score: int, request: gr.Request) -> str:
+        return rate_conversation(site, score, request)
+
+    rating.input(keep, rating, said, **EVENT)
 
 
 def rate_conversation(site: Site, score: int, request: gr.Request) -> str:

@@ -1,5 +1,6 @@
 """A page on which two runs answer: one for each conversation, unnamed, and both judged by those who ask."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from mlx_tutor.study.monitor.counts import read_counts
 from mlx_tutor.study.monitor.trial import Trial, find_arm, read_trials
 from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.study.web.monitor_tab import draw_monitor
+from mlx_tutor.study.web.page import build_page
 from mlx_tutor.study.web.site import Site, ask_site, judge_turn
 from mlx_tutor.study.web.trial_tab import describe_who, rate_conversation
 from tests.model_factory import make_model
@@ -61,8 +63,19 @@ def test_each_conversation_has_one_run_and_its_judgements_go_there(site: Site) -
     counts = read_counts(site.course)
     assert {row["model"]: row["questions"] for row in counts["served"]} == {"mild": 2, "hot": 2}
     assert counts["thumbs"] == {arms[first]: {"up": 1, "down": 0}}
-    assert "hot against mild" in draw_monitor(site)
+    # Who asks stays blind while it lasts.
+    said = draw_monitor(site)
+    assert "4 on the page by either run" in said and "hot" not in said and "mild" not in said
+    assert "hot against mild" in draw_monitor(replace(site, trial=None))
     assert describe_who(site) == "one of two runs, by chance"
+
+
+def test_the_page_can_be_built(site: Site) -> None:
+    # Gradio warns of a handler that it cannot call, and a warning is an error here.
+    async def build() -> str:
+        return str(build_page(site).get_config_file())
+
+    assert "How good was this conversation?" in asyncio.run(build())
 
 
 def test_a_conversation_without_a_turn_is_not_rated(site: Site) -> None:
