@@ -42,7 +42,7 @@ def check_new_file(path: Path) -> None:
         raise TutorError(f"{path} exists and is not overwritten. Give another name.")
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then move it there in one step.
 
     The temporary name keeps the suffix, which mlx looks at. On any failure `path` stays as it was.
@@ -59,11 +59,7 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    write_file(path, lambda temporary: _write_plain(temporary, text))
-
-
-def _write_plain(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -75,11 +75,8 @@ def export(options: Options, name: str | None, output: Path | None) -> None:
     name, lines = read_lines(job.course, name)
     path = output or Path(f"{name}.jsonl")
     check_new_file(path)
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", KEEP_BYTES))
-
-    write_file(path, write)
+    content = "".join(f"{line}\n" for line in lines).encode("utf-8", KEEP_BYTES)
+    write_file(path, lambda temporary: temporary.write_bytes(content))
     job.screen.show(adapt_hints(f"Wrote {path}. Check it with: mlx-tutor exam verify {path} --head CODE"))
 
 

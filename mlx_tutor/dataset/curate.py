@@ -8,7 +8,7 @@ from math import ceil
 
 from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
 from mlx_tutor.dataset.pointers import points_elsewhere
-from mlx_tutor.records import Example, Message
+from mlx_tutor.records import Example, Message, Place
 from mlx_tutor.text import count_words, cut_shingles, list_words
 
 SHINGLE = 4
@@ -26,8 +26,6 @@ CODE = frozenset({"code", "output", "code completion"})
 MOST_WORDINGS = 4
 # Answers of fewer words are said of many things.
 LEAST_WORDS = 5
-
-Place = tuple[str, int]
 
 
 def curate_examples(

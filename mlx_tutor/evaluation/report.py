@@ -17,7 +17,7 @@ from mlx_tutor.evaluation.report_checks import (
     tabulate_speed,
 )
 from mlx_tutor.files import hash_value, read_json, write_text
-from mlx_tutor.fuse.card import list_trials
+from mlx_tutor.fuse.card import LEGEND, list_trials
 from mlx_tutor.records import describe_end, describe_parameters, describe_share, split_question
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run
@@ -226,9 +226,7 @@ def _describe_trials(result: Mapping[str, Any]) -> str:
     decided = describe_share(result["rows"], result["total_rows"]) if "rows" in result else "the validation rows"
     return (
         f"Validation loss: base {result['loss_base']:.3f}, adapter {result['loss_adapter']:.3f}. Sizes are tried on "
-        f"some rows and decided on {decided}; the last row is what was written. Bits: the mean over the layers with an "
-        "adapter; layers: how many of them have how many. Kept: the share of the training's gain in loss. Top-1: how "
-        "often fused and adapter find the same token most likely. KL from the adapter, in nats."
+        f"some rows and decided on {decided}; the last row is what was written. {LEGEND}"
     )
 
 

@@ -11,6 +11,11 @@ from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Run
 
 GENERATION = "generation_config.json"
+LEGEND = (
+    "Bits: the mean over the layers with an adapter; layers: how many of them have how many. Kept: the share of the "
+    "training's gain in loss. Top-1: how often the fused model and the adapter find the same token most likely. KL "
+    "from the adapter, in nats."
+)
 
 
 def write_generation(folder: Path, settings: GenerateSettings) -> None:
@@ -57,10 +62,8 @@ Answer loss on the validation split, in nats a token: base {result["loss_base"]:
 {result["loss_adapter"]:.3f}, this model {result["loss_fused"]:.3f}. {summary}.
 
 {table}
-Sizes were sought on some of the validation rows and decided on {share}; the last row of the
-table is this model, as written. Bits: the mean over the layers with an adapter; layers: how many of
-them have how many. Kept: the share of the training's gain in loss.
-Top-1: how often this model and the adapter find the same token most likely. KL from the adapter, in nats.
+Sizes were tried on some of the validation rows and decided on {share}; the last row is this
+model, as written. {LEGEND}
 
     mlx_lm.generate --model . --system-prompt "..." --prompt "..."
 """

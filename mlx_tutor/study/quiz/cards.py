@@ -81,7 +81,7 @@ def _is_own(course: Course, path: Path) -> bool:
     return found is not None
 
 
-def make_table(questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
+def make_table(questions: Sequence[StudyQuestion]) -> Callable[[Path], object]:
     """A function that writes the cards as CSV: UTF-8 with a byte order mark, one line for each card."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -90,14 +90,10 @@ def make_table(questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
         first = question.references[0]
         place = (first.source, first.page, first.cell, first.row, " > ".join(first.heading))
         writer.writerow((question.key, question.text, write_answer(question), *place, first.quote, question.kind))
-
-    def write(path: Path) -> None:
-        path.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
-
-    return write
+    return lambda path: path.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
 
 
-def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
+def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], object]:
     """A function that writes the cards as an Anki package.
 
     Deck, note type and notes have ids that depend on nothing but the course's name and the questions' keys, so that

@@ -81,18 +81,15 @@ def _list_short(question: StudyQuestion) -> tuple[str, ...]:
     return tuple(found) if all(found) else ()
 
 
-def make_xml(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
+def make_xml(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], object]:
     """A function that writes the questions as Moodle XML, in a category of the course's name."""
     quiz = etree.Element("quiz")
     category = etree.SubElement(quiz, "question", type="category")
     _add_text(category, "category", _name_category(course))
     for question in questions:
         _add_question(quiz, question)
-
-    def write(path: Path) -> None:
-        etree.ElementTree(quiz).write(str(path), encoding="UTF-8", xml_declaration=True, pretty_print=True)
-
-    return write
+    tree = etree.ElementTree(quiz)
+    return lambda path: tree.write(str(path), encoding="UTF-8", xml_declaration=True, pretty_print=True)
 
 
 def _add_question(quiz: etree._Element, question: StudyQuestion) -> None:
@@ -126,14 +123,10 @@ def _add_text(parent: etree._Element, name: str, text: str, **attributes: str) -
     etree.SubElement(etree.SubElement(parent, name, **attributes), "text").text = text
 
 
-def make_gift(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], None]:
+def make_gift(course: Course, questions: Sequence[StudyQuestion]) -> Callable[[Path], object]:
     """A function that writes the questions as GIFT, in a category of the course's name; answers are the feedback."""
     blocks = [f"$CATEGORY: {_name_category(course)}", *(_write_gift(make_item(question)) for question in questions)]
-
-    def write(path: Path) -> None:
-        path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-
-    return write
+    return lambda path: path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
 
 
 def _write_gift(item: Item) -> str:
