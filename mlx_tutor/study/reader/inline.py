@@ -25,6 +25,9 @@ DELIMITERS = (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False), (
 # What says something to LaTeX alone, and what MathML's converter calls by another name.
 LATEX_ONLY = re.compile(r"\\(?:label|require|tag|notag|nonumber)\*?(?:\{[^{}]*\})?")
 RENAMED = (("{split}", "{aligned}"), ("{eqnarray", "{align"), ("{multline", "{gather"))
+COMMANDS = ((re.compile(r"\\cr(?![A-Za-z])"), r"\\\\"), (re.compile(r"\\[mh]box(?![A-Za-z])"), r"\\text"))
+# Words with formulas in them.
+WORDS = re.compile(r"\\text\{[^{}]*\}")
 # Without the numbers that it would give from one on in each formula.
 NUMBERED = re.compile(r"(?<=\{)(equation|align|gather|alignat|flalign)(?=\})")
 # Longer "formulas" are a dollar gone astray.
@@ -108,7 +111,9 @@ def convert_formula(latex: str, display: bool) -> str | None:
     text = LATEX_ONLY.sub("", strip_controls(latex))
     for name, known in RENAMED:
         text = text.replace(name, known)
-    text = NUMBERED.sub(r"\1*", text)
+    for pattern, known in COMMANDS:
+        text = pattern.sub(known, text)
+    text = WORDS.sub(lambda words: re.sub(r"\$([^$]*)\$", r"}\1\\text{", words[0]), NUMBERED.sub(r"\1*", text))
     try:
         found: str = converter.convert_with_local_state(text, displaystyle=display)
     except LatexError:

@@ -34,6 +34,8 @@ def test_a_formula_is_mathml_with_its_source() -> None:
     shown = write_inline(r"so $x_1 < \text{<script>}$.")
     assert shown.startswith('so <span class="math"><math>') and "<msub><mi>x</mi><mn>1</mn></msub>" in shown
     assert "<script" not in shown and r"x_1 &lt; \text{&lt;script&gt;}</annotation>" in shown
+    for old in (r"$\begin{pmatrix} a \cr b \end{pmatrix}$", r"$\mbox{Pr}(A)$", r"$\{n : \text{all $n$ of them}\}$"):
+        assert "<math>" in write_inline(old) and "<code" not in write_inline(old)
     numbered = write_inline(r"\begin{align} a &= b \label{eq:1} \\ c &= d \end{align}")
     assert "<mtable" in numbered and "(1)" not in numbered
 
