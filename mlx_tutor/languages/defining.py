@@ -60,17 +60,12 @@ class DefinitionTable:
 
 
 @cache
-def list_tables() -> tuple[str, ...]:
-    """Codes of the languages that have a table of definitions."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
-
-
-@cache
 def read_table(code: str) -> DefinitionTable | None:
     """The table of a language; None where there is none."""
-    if code not in list_tables():
+    path = FOLDER / f"{code}.toml"
+    if not path.is_file():
         return None
-    table: dict[str, Any] = tomllib.loads((FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+    table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     macros = {name: _join(text) for name, text in table["macros"].items()}
     expressions = [_compile(row["expression"], macros) for row in table["pattern"]]
     patterns = tuple(
