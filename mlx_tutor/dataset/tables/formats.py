@@ -19,9 +19,11 @@ from mlx_tutor.records import Message
 
 # Usual column names in lower case; the first one found is used.
 NAMES = {
-    "question": ("question", "questions", "instruction", "prompt", "query", "user", "input", "front", "term"),
+    "question": ("question", "questions", "instruction", "prompt", "query", "user", "input", "front", "term",
+                 "frage", "pregunta", "domanda", "pergunta", "вопрос", "问题", "質問"),
     "answer": (
-        "answer", "answers", "response", "output", "completion", "assistant", "target", "chosen", "back", "definition"
+        "answer", "answers", "response", "output", "completion", "assistant", "target", "chosen", "back", "definition",
+        "antwort", "respuesta", "réponse", "reponse", "risposta", "resposta", "ответ", "答案", "回答",
     ),
     "context": ("context", "passage"),
     "category": ("category", "type", "topic"),
@@ -29,7 +31,10 @@ NAMES = {
     "messages": ("messages", "conversations", "conversation", "data"),
     "system": ("system", "system_prompt", "system prompt"),
     "choices": ("choices", "options"),
-    "key": ("answerkey", "answer_key", "answer", "correct_answer", "correct", "answer_idx", "label"),
+    "key": (
+        "answerkey", "answer_key", "answer", "correct_answer", "correct answer", "correct", "correct option",
+        "correct_option", "answer_idx", "cop", "label",
+    ),
 }  # fmt: skip
 ROLES = {
     "system": "system",
@@ -39,13 +44,29 @@ ROLES = {
     "teacher": "assistant", "tutor": "assistant", "instructor": "assistant", "professor": "assistant",
     "response": "assistant", "output": "assistant", "answer": "assistant", "a": "assistant",
 }  # fmt: skip
+# Columns of a table for each choice: A, option_a, choice 1, opa.
+CHOICE = re.compile(r"(?:(?:option|choice|opt|op|answer|ans)[ _-]?)?(?P<label>[a-h1-8])", re.IGNORECASE)
+# What other models write around turns: ChatML has its own.
+TURNS = (
+    re.compile(
+        r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>\s*(.*?)(?=<\|eot_id\|>|<\|start_header_id\|>|\Z)",
+        re.DOTALL,
+    ),
+    re.compile(r"<start_of_turn>\s*(\w+)\n(.*?)(?=<end_of_turn>|<start_of_turn>|\Z)", re.DOTALL),
+    re.compile(
+        r"<\|(system|user|assistant)\|>\s*(.*?)(?=<\|end\|>|<\|(?:system|user|assistant)\|>|</s>|\Z)", re.DOTALL
+    ),
+)
+LLAMA = re.compile(r"\[INST\](?:\s*<<SYS>>(.*?)<</SYS>>)?(.*?)\[/INST\](.*?)(?=</s>|<s>|\[INST\]|\Z)", re.DOTALL)
+# What a model thought before it answered.
+THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 CHATML = re.compile(r"<\|im_start\|>\s*(\w+)\n(.*?)(?=<\|im_end\|>|<\|im_start\|>|\Z)", re.DOTALL)
 _MARKS = "System|Instruction|Input|Context|Response|Output|Human|User|Assistant|Question|Answer"
 # Guanaco writes these marks inside a line.
 MARKED = re.compile(rf"###\s*({_MARKS})\s*:[ \t]*|^###\s*({_MARKS})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 SPOKEN = re.compile(
     r"(?:^|(?<=[.!?…\"”)])[ \t]+)"
-    r"(Student|Learner|Pupil|Teacher|Tutor|Instructor|Professor|Human|User|Assistant|Question|Answer|Q|A)"
+    r"(USER|ASSISTANT|Student|Learner|Pupil|Teacher|Tutor|Instructor|Professor|Human|User|Assistant|Question|Answer|Q|A)"
     r"(?:[ \t]+\d+)?[ \t]*:[ \t]*",
     re.MULTILINE,
 )
@@ -189,6 +210,9 @@ def _read_columns(row: TableRow, columns: Mapping[str, str], context: str) -> li
         whole = any(turn["role"] == "user" for turn in told)
         return told if whole else [*(_read_list(row.get(asked)) or _write_pair(read_cell(row, asked))), *told]
     question, answer = read_cell(row, asked) if asked else context, read_answer(row.get(answered))
+    if not question and (whole_text := split_text(answer)):
+        # Anthropic's preferences: the whole conversation is what was chosen.
+        return [{"role": role, "content": said} for role, said in whole_text]
     if choices := _read_choices(row, columns):
         texts = "\n".join(f"{label}. {text}" for label, text in choices.items())
         question, answer = f"{question}\n{texts}", _find_choice(row, choices)
@@ -215,14 +239,29 @@ def _read_choices(row: TableRow, columns: Mapping[str, str]) -> dict[str, str]:
         return {str(label): str(text) for label, text in zip(value["label"], value["text"], strict=False)}
     if isinstance(value, Mapping):
         return {str(label): text for label, text in value.items() if isinstance(text, str)}
+    if value is None:
+        return _find_choice_columns(row)
     texts = value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
     return {chr(ord("A") + number): text for number, text in enumerate(texts[:26])} if len(texts) > 1 else {}
+
+
+def _find_choice_columns(row: TableRow) -> dict[str, str]:
+    """The choices that have a column each, from A or 1 on, where the answer is one of them."""
+    found = {
+        match["label"].upper(): read_cell(row, name) for name in row if (match := CHOICE.fullmatch(str(name).strip()))
+    }
+    expected = "ABCDEFGH" if "A" in found else "12345678"
+    choices = {label: found[label] for label in expected if found.get(label)}
+    is_whole = len(choices) > 1 and list(choices) == list(expected[: len(choices)])
+    return choices if is_whole and _find_choice(row, choices) else {}
 
 
 def _find_choice(row: TableRow, choices: Mapping[str, str]) -> str:
     """The right choice with its letter, from its letter, its number from 0, or its text; "" for none of these."""
     key = read_cell(row, find_column(row, "key", {}))
     labels = list(choices)
+    if (named := CHOICE.fullmatch(key)) and key not in choices.values() and named["label"].upper() in choices:
+        key = named["label"].upper()
     if key.isdigit() and key not in choices and int(key) < len(labels):
         key = labels[int(key)]
     label = next((label for label, text in choices.items() if key in (label, text)), None)
@@ -237,6 +276,12 @@ def split_text(text: str) -> list[tuple[str, str]]:
     """Roles and texts of a conversation that is written as one text; empty when it is none."""
     if "<|im_start|>" in text:
         return [(ROLES.get(role.lower(), ""), said.strip()) for role, said in CHATML.findall(text)]
+    for form in TURNS:
+        if said := form.findall(text):
+            return [(ROLES.get(role.lower(), ""), part.strip()) for role, part in said]
+    if said := LLAMA.findall(text):
+        roles = ("system", "user", "assistant")
+        return [(role, part.strip()) for turn in said for role, part in zip(roles, turn, strict=True) if part.strip()]
     for pattern in (MARKED, SPOKEN):
         marks = list(pattern.finditer(text))
         if len(marks) >= 2:
@@ -248,7 +293,7 @@ def split_text(text: str) -> list[tuple[str, str]]:
 
 
 def _clean(text: str) -> str:
-    return END_MARKS.sub("", text).strip()
+    return THOUGHT.sub("", END_MARKS.sub("", text)).strip()
 
 
 def _take_turns(said: Sequence[Message]) -> tuple[Message, ...]:

@@ -5,6 +5,7 @@ A Hub dataset is fetched once, by `mlx-tutor pull --data`, into a file of the co
 
 import codecs
 import csv
+import gzip
 import json
 import logging
 import math
@@ -15,14 +16,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 from mlx_tutor.dataset.tables.unwrap import ANKI, TableRow, join_trees, read_cards, read_literal, unwrap_row
-from mlx_tutor.errors import DatasetError
+from mlx_tutor.errors import CorpusError, DatasetError
+from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import hash_value, replace_surrogates, write_jsonl
 from mlx_tutor.settings import ImportSettings, TemplateSettings
 from mlx_tutor.workspace import Course
 
+DELIMITERS = "\t;,|"
 SEPARATOR = re.compile(r'"?sep=(.)"?\s*$')
 # What people write into an empty cell.
 EMPTY = frozenset(["", *"- -- — – ? n/a na n.a. nan null none nil tba tba. tbd".split()])
@@ -73,8 +76,8 @@ def stream_table(path: Path) -> Iterator[TableRow]:
     Raises:
         DatasetError: no such file, another kind of file, or one that is broken, with the line.
     """
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
+    suffix = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+    if suffix not in READERS or (suffix == ".parquet" and path.suffix.lower() == ".gz"):
         raise DatasetError(f"{path} is no table that can be read. Give a file of these: {', '.join(READERS)}.")
     if not path.is_file():
         raise DatasetError(f"No file {path}. Put it there, or mend the path in the recipe.")
@@ -87,24 +90,52 @@ def stream_table(path: Path) -> Iterator[TableRow]:
                 )
             # A column without a name is the index that pandas wrote.
             yield unwrap_row({name: value for name, value in row.items() if str(name).strip()})
+    except (gzip.BadGzipFile, EOFError) as err:
+        raise DatasetError(f"{path} is not a gzip file that can be read ({err}). Unpack it.") from err
     except UnicodeDecodeError as err:
         raise DatasetError(f"{path} is not UTF-8 text ({err}). Save it as UTF-8 and run again.") from err
     if not number:
         raise DatasetError(f"{path} has no rows.")
 
 
+def _open_bytes(path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _open_text(path: Path, newline: str | None = None) -> IO[str]:
+    encoding = find_encoding(path)
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, newline=newline)
+    return path.open(encoding=encoding, newline=newline)
+
+
 def find_encoding(path: Path) -> str:
-    """UTF-16 where a file begins with its mark, as Excel's "Unicode text" does; else UTF-8, with a mark or without."""
-    with path.open("rb") as file:
-        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return "utf-16" if is_wide else "utf-8-sig"
+    """UTF-16 where a file begins with its mark, as Excel's "Unicode text" does; else UTF-8, with a mark or without,
+    or the Western encoding of Excel's CSV, where nothing speaks against it.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _open_bytes(path) as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        file.seek(0)
+        try:
+            while data := file.read(1 << 20):
+                decoder.decode(data)
+        except UnicodeDecodeError:
+            file.seek(0)
+            try:
+                decode_bytes(file.read())
+            except CorpusError:
+                return "utf-8-sig"
+            return "cp1252"
+    return "utf-8-sig"
 
 
 def _read_csv(path: Path) -> Iterator[Any]:
     """Rows below the header; a line `sep=;` as Excel reads it, and titles above the header are passed over."""
     # Cells with long texts exceed the limit of the csv module.
     csv.field_size_limit(sys.maxsize)
-    with path.open(encoding=find_encoding(path), newline="") as file:
+    with _open_text(path, newline="") as file:
         head = file.readline()
         if ANKI.match(head):
             yield from _read_cards(path)
@@ -113,9 +144,9 @@ def _read_csv(path: Path) -> Iterator[Any]:
         if separator is None:
             file.seek(0)
             lines = [head, *islice(file, 4)]
-            head = next((line for line in lines if any(map(line.count, "\t;,"))), "")
+            head = next((line for line in lines if any(map(line.count, DELIMITERS))), "")
             file.seek(0)
-        delimiter = separator[1] if separator else max("\t;,", key=head.count)
+        delimiter = separator[1] if separator else max(DELIMITERS, key=head.count)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             yield from _name_cells(path, (row for row in reader if _count_filled(row)), delimiter)
@@ -150,7 +181,7 @@ def _name_cells(path: Path, rows: Iterator[list[str]], delimiter: str) -> Iterat
 
 def _read_cards(path: Path) -> Iterator[Any]:
     """Flash cards of Anki or Quizlet, which are texts."""
-    cards = read_cards(path.read_text(encoding=find_encoding(path)).split("\n"))
+    cards = read_cards(_read_text(path).split("\n"))
     if cards is None:
         raise DatasetError(
             f"{path} is no table that can be read: a .txt file is read where it is an export of flash cards (Anki, "
@@ -159,12 +190,23 @@ def _read_cards(path: Path) -> Iterator[Any]:
     yield from cards
 
 
+def _read_text(path: Path) -> str:
+    with _open_text(path) as file:
+        return file.read()
+
+
 def _read_json(path: Path) -> Iterator[Any]:
-    text = path.read_text(encoding=find_encoding(path))
+    values: list[Any] = []
+    text, at = _read_text(path).strip(), 0
     try:
-        value = replace_surrogates(json.loads(text))
+        # One value, or several below each other, as .jsonl has them.
+        while at < len(text) or not values:
+            value, at = json.JSONDecoder().raw_decode(text, at)
+            values.append(replace_surrogates(value))
+            at += len(text[at : at + 100]) - len(text[at : at + 100].lstrip(", \r\n\t"))
     except (ValueError, RecursionError) as err:
         raise DatasetError(f"{path} is not valid JSON ({err}). Mend it and run again.") from err
+    value = values if len(values) > 1 else values[0]
     if isinstance(value, dict):
         value = _list_rows(value)
     if not isinstance(value, list):
@@ -177,14 +219,29 @@ def _list_rows(value: dict[str, Any]) -> Any:
     lists = [item for item in value.values() if isinstance(item, list)]
     if len(lists) == 1 and not any(isinstance(item, dict) for item in value.values()):
         return lists[0]
+    if isinstance(value.get("rows"), list):
+        # As the viewer of the Hub gives them.
+        return value["rows"]
+    names, cells = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(cells, list) and all(isinstance(row, list) for row in cells):
+        return [dict(zip(map(str, names), row, strict=False)) for row in cells]
     columns = list(value.values())
+    if len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1:
+        return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
     if columns and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
         return [{name: column[key] for name, column in value.items()} for key in columns[0]]
     return value
 
 
 def _read_jsonl(path: Path) -> Iterator[Any]:
-    with path.open(encoding=find_encoding(path), newline="\n") as file:
+    with _open_text(path, newline="\n") as file:
+        head = file.readline().strip()
+        # An array, or objects of several lines.
+        is_json = head[:1] == "[" or head == "{"
+        file.seek(0)
+        if is_json:
+            yield from _read_json(path)
+            return
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:

@@ -11,8 +11,8 @@ from itertools import chain, islice
 from typing import Any
 
 TableRow = dict[str, Any]
-# Objects around the columns: Argilla's fields, Label Studio's data, inputs and outputs of traces.
-WRAPPERS = ("fields", "data", "inputs", "outputs")
+# Objects around the columns: Argilla's fields, Label Studio's data, inputs and outputs of traces, rows of the Hub.
+WRAPPERS = ("fields", "data", "inputs", "outputs", "row")
 # Lists and objects as Python writes them; numpy leaves out the commas between objects.
 ARRAY = re.compile(r"\barray\((\[.*?\])(?:,\s*dtype=\w+)?\)", re.DOTALL)
 LONGEST_LITERAL = 1_000_000
@@ -51,6 +51,10 @@ def unwrap_row(row: TableRow) -> TableRow:
     annotated = _read_annotations(row.get("annotations"))
     if isinstance(tree := row.get("prompt"), Mapping) and isinstance(tree.get("replies"), list):
         annotated["messages"] = list(_walk_tree(tree))
+    preferred, asked = row.get("preferred_output"), row.get("input")
+    if isinstance(preferred, list) and isinstance(asked, Mapping) and isinstance(asked.get("messages"), list):
+        # OpenAI's form for preferences.
+        annotated["messages"] = [*asked["messages"], *preferred]
     return {**inner, **row, **annotated} if inner or annotated else row
 
 
