@@ -41,7 +41,7 @@ MOST_TOKENS = 160
 
 DEFINITION = re.compile(
     r"^(?:(?:what is meant by|what (?:is|are|was|were)|define|describe|explain|how would you explain"
-    r"|give a (?:short )?definition of) (?P<term>[^?.,:;“”]{2,60}?)(?: to a classmate)?"
+    r"|give a (?:short )?definition of) (?:the term )?(?P<term>[^?.,:;“”]{2,60}?)(?: to a classmate)?"
     r"|what (?:do|does)(?: the term)? (?P<named>[^?.,:;“”]{2,60}?) mean)\s*[?.]$",
     re.IGNORECASE,
 )

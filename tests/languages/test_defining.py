@@ -58,3 +58,21 @@ def test_rows_are_in_the_language_of_the_course(text: str) -> None:
     assert len(rows) == 4 and sum(not qa.context for qa in rows) == 1
     assert all("„Ahming“" in qa.question or "«amarra»" in qa.question for qa in rows)
     assert {qa.answer for qa in rows} == {text.split(". ", maxsplit=1)[0].replace("**", "") + "."}
+
+
+def test_a_term_of_which_no_article_is_known_is_asked_about_as_a_term() -> None:
+    text = (
+        "# Harbour\n\nslack water\n: the short time in which a tide turns\n\n"
+        "A rope that ties a ship to a quay is called a **hawser**.\n\nMooring is the act of tying a ship to a quay.\n"
+    )
+    asked = [row.qa_pair.question for row in make_rows(text) if row.qa_pair.type == "concept"]
+    assert all("the term slack water" in question for question in asked if "slack water" in question)
+    assert any("slack water" in question for question in asked) and any("a hawser" in question for question in asked)
+    assert any("mooring" in question and "the term" not in question for question in asked)
+
+
+def test_a_glossary_below_exercises_gives_rows_and_quotes_none_of_them() -> None:
+    task = "1. Find the depth of a port at low tide, and explain why a ship of ten feet draught may enter it at noon."
+    text = f"# Harbour\n\n## Exercises\n\n{task}\n\nslack water\n: the short time in which a tide turns\n"
+    rows = [row.qa_pair for row in make_rows(text) if row.qa_pair.type == "concept"]
+    assert rows and not any(qa.context for qa in rows)

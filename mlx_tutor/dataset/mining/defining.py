@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.language import BULLET, dangles, is_task
+from mlx_tutor.dataset.mining.table_cells import read_tables
 from mlx_tutor.languages.defining import DefinitionTable, Pattern, read_table
 from mlx_tutor.languages.words import list_common_words, list_stopwords
 from mlx_tutor.records import ENTRY, Block, Chunk
@@ -145,6 +146,8 @@ class Around:
 def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[Piece]:
     if block.role == ENTRY:
         yield Piece("entry", unify(block.text, table), block.text)
+    if block.kind == "table" and has_prose(chunk):
+        yield from _cut_table(block, chunk.language, table)
     # Of what stands below exercises or references, only what the file itself marks.
     if block.kind != "text" or block.role or is_task(block, chunk.language) or not has_prose(chunk):
         return
@@ -162,6 +165,17 @@ def _cut_pieces(block: Block, chunk: Chunk, table: DefinitionTable) -> Iterator[
             both = f"{before} {sentence}"
             if before and "**" in both and both in block.text:
                 yield Piece("pair", unify(both, table), both)
+
+
+def _cut_table(block: Block, language: str, table: DefinitionTable) -> Iterator[Piece]:
+    """The rows of a table whose columns are headed as terms and what they mean."""
+    for found in read_tables(block.text):
+        if table.rules["entry_head"].match(" | ".join(found.header[:2])):
+            for row in found.rows:
+                term, text = row.cells[:2]
+                # Cells begin with a capital; a noun of German and an abbreviation keep it.
+                is_word = language != "de" and text[1:2].islower()
+                yield Piece("entry", f"{term}: {text[0].lower() + text[1:] if is_word else text}", row.line)
 
 
 def unify(text: str, table: DefinitionTable) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.defining import Definition, find_definitions, fold_term
+from mlx_tutor.dataset.mining.headings import has_prose
 from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.dataset.passage import find_passage
 from mlx_tutor.languages.table import read_language
@@ -24,7 +25,8 @@ def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tu
         texts = concepts.definitions.get(fold_term(definition.term), (definition.text,))
         if definition.text not in texts:
             continue
-        passage = find_passage(chunk, [definition.evidence])
+        # Exercises, below which a glossary may stand, are no passage.
+        passage = find_passage(chunk, [definition.evidence]) if has_prose(chunk) else None
         from_memory = len(texts) == 1
         questions = ask_for_definition(definition, chunk.language, concepts, seed)
         related = concepts.relate(definition.text, definition.term)
@@ -40,6 +42,11 @@ def ask_for_definition(definition: Definition, language: str, concepts: Concepts
     """All wordings of a language, in the fixed random order of this term."""
     table = read_language(language)
     wordings = table.questions.get("definition", ()) if table else ()
+    # Where nothing says whether the term has an article, only wordings that need none are natural.
+    text = definition.text.lower()
+    bare = text.startswith(definition.term.lower()) and text[len(definition.term)] != ":"
+    if not (definition.article or definition.plural or bare):
+        wordings = tuple(wording for wording in wordings if "{the_term}" not in wording) or wordings
     order = sorted(wordings, key=lambda wording: rank(seed, definition.term, wording))
     return [write_question(definition, wording, concepts.lower(definition.term)) for wording in order]
 

@@ -1,5 +1,7 @@
 """What defines no term: praise, news, names, fragments, and what points at something elsewhere."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlx_tutor.dataset.mining.defining import collect_definitions, find_definitions
@@ -400,3 +402,21 @@ def test_an_entry_of_a_definition_list_counts_below_exercises_too() -> None:
 def test_an_entry_that_only_refers_or_tells_defines_nothing(text: str) -> None:
     chunk = Chunk("a.md", 0, ("Terms",), (Block("text", f"warp: {text}", role=ENTRY),), language="en")
     assert find_definitions(chunk) == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "head", "row", "said"),
+    [
+        ("en", "Term | Definition", "Slack water | Short time in which a tide turns", "Slack water: short time in which a tide turns."),
+        ("de", "Begriff | Bedeutung", "Stauwasser | Zeit zwischen Ebbe und Flut", "Stauwasser: Zeit zwischen Ebbe und Flut."),
+        ("fr", "Terme | Signification", "Étale | Moment où la marée change de sens", "Étale: moment où la marée change de sens."),
+        ("zh", "术语 | 定义", "平潮 | 潮水改变方向的短暂时间", "平潮：潮水改变方向的短暂时间。"),
+    ],
+)  # fmt: skip
+def test_rows_of_a_table_of_terms_are_definitions(language: str, head: str, row: str, said: str) -> None:
+    others = "| Kai | x |\n| Mole | y |"
+    table = f"| {head} |\n|---|---|\n| {row} |\n{others}"
+    chunk = Chunk("a.md", 0, ("Tide",), (Block("table", table),), language=language)
+    assert [found.text for found in find_definitions(chunk)] == [said]
+    other = replace(chunk, blocks=(Block("table", table.replace(head, "A | B")),))
+    assert find_definitions(other) == ()
