@@ -42,11 +42,14 @@ def ask_for_definition(definition: Definition, language: str, concepts: Concepts
     """All wordings of a language, in the fixed random order of this term."""
     table = read_language(language)
     wordings = table.questions.get("definition", ()) if table else ()
-    # Where nothing says whether the term has an article, only wordings that need none are natural.
     text = definition.text.lower()
     bare = text.startswith(definition.term.lower()) and text[len(definition.term)] != ":"
-    if not (definition.article or definition.plural or bare):
-        wordings = tuple(wording for wording in wordings if "{the_term}" not in wording) or wordings
+    # Where nothing says whether the term has an article, only wordings that need none are natural; else they are twins.
+    named = {wording.replace("{the_term}", "the term {term}") for wording in wordings if "{the_term}" in wording}
+    if definition.article or definition.plural or bare:
+        wordings = tuple(wording for wording in wordings if wording not in named)
+    else:
+        wordings = tuple(wording for wording in wordings if "{the_term}" not in wording)
     order = sorted(wordings, key=lambda wording: rank(seed, definition.term, wording))
     return [write_question(definition, wording, concepts.lower(definition.term)) for wording in order]
 

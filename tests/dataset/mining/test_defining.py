@@ -405,18 +405,19 @@ def test_an_entry_that_only_refers_or_tells_defines_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "head", "row", "said"),
+    ("language", "head", "term", "text"),
     [
-        ("en", "Term | Definition", "Slack water | Short time in which a tide turns", "Slack water: short time in which a tide turns."),
-        ("de", "Begriff | Bedeutung", "Stauwasser | Zeit zwischen Ebbe und Flut", "Stauwasser: Zeit zwischen Ebbe und Flut."),
-        ("fr", "Terme | Signification", "Étale | Moment où la marée change de sens", "Étale: moment où la marée change de sens."),
-        ("zh", "术语 | 定义", "平潮 | 潮水改变方向的短暂时间", "平潮：潮水改变方向的短暂时间。"),
+        ("en", "Term | Definition", "Slack water", "Short time in which a tide turns"),
+        ("de", "Begriff | Bedeutung", "Stauwasser", "Zeit zwischen Ebbe und Flut"),
+        ("fr", "Terme | Signification", "Étale", "Moment où la marée change de sens"),
+        ("nl", "Begrip | Betekenis", "Kentering", "Tijd waarin het getij van richting verandert"),
     ],
-)  # fmt: skip
-def test_rows_of_a_table_of_terms_are_definitions(language: str, head: str, row: str, said: str) -> None:
+)
+def test_rows_of_a_table_of_terms_are_definitions(language: str, head: str, term: str, text: str) -> None:
     others = "| Kai | x |\n| Mole | y |"
-    table = f"| {head} |\n|---|---|\n| {row} |\n{others}"
+    table = f"| {head} |\n|---|---|\n| {term} | {text} |\n{others}"
     chunk = Chunk("a.md", 0, ("Tide",), (Block("table", table),), language=language)
-    assert [found.text for found in find_definitions(chunk)] == [said]
+    said = text if language == "de" else text[0].lower() + text[1:]
+    assert [found.text for found in find_definitions(chunk)] == [f"{term}: {said}."]
     other = replace(chunk, blocks=(Block("table", table.replace(head, "A | B")),))
     assert find_definitions(other) == ()
