@@ -8,9 +8,9 @@ Groups: `term` is a term in bold type and `alias` another name of it; `plain` is
 that is believed only where the heading or bold type elsewhere names it; `text` is what is said of the term.
 
 Rules: `entry_head` finds tables whose rows are entries, by the heads of their first columns; `bare` and `no_kind` are
-tried on what an answer has behind its term (a class alone, which a sentence that begins as `goes_on` may mend; praise and
-comparisons), `no_subject` on what stands before it, `declares` on what stands before a formula; `no_noun` is what a noun
-with what belongs to it has not; a definition is cut at `tail`, unless a clause of `open` stands before.
+tried on what an answer has behind its term (a class alone, which a sentence that begins as `goes_on` may mend; praise
+and comparisons), `no_subject` on what stands before it, `declares` on what stands before a formula; `no_noun` is what
+a noun with what belongs to it has not; a definition is cut at `tail`, unless a clause of `open` stands before.
 """
 
 import re
@@ -33,8 +33,8 @@ class Pattern:
     """A row of the table.
 
     Attributes:
-        scope: What the expression is tried on: an `entry` of a definition list or a table, a line of a `glossary`, any
-            `line`, a `sentence`, or a `pair` of neighbouring sentences.
+        scope: What the expression is tried on: an `entry` of a definition list or a table, a line of a `glossary`,
+            any `line`, a `sentence`, or a `pair` of neighbouring sentences.
         answer: The definition: `{sentence}` is what was matched, `{subject}` and `{Subject}` the term with its article,
             `{text}` and the like a group; of `{one|many}`, the second stands behind plurals.
         names: Whether it says what somebody or a firm is; what those do says little.
