@@ -270,7 +270,7 @@ def compare_teaching(
             {**measure, "reference": value and asdict(value)}
             for measure, value in zip(compare_samples(samples, seed, TEACHING), reached, strict=True)
         ],
-        "level": {"low": low, "high": high, "by": why, "english": scorer.english},
+        "level": {"low": low, "high": high, "by": why, "english": scorer.language == "en"},
         "by_answer": [
             {
                 "line": question.line,

@@ -18,6 +18,7 @@ import numpy as np
 
 from mlx_tutor.evaluation.answers import Question
 from mlx_tutor.evaluation.bootstrap import Sample, score_percent, score_ratio
+from mlx_tutor.evaluation.engagement import measure_engagement
 from mlx_tutor.evaluation.guards import SourceText
 from mlx_tutor.evaluation.metrics import Measure
 from mlx_tutor.evaluation.style import FENCED, LATEX, count_style, list_related
@@ -44,6 +45,9 @@ MEASURES = (
         "grounding", "grounded %", 1, 1, "share of statements that a sentence of the course supports, by its words"
     ),
     Measure("level", "level fits %", 1, 1, "share of answers whose reading grade is right for who is taught"),
+    Measure("asks", "asks back %", 0, 1, "share that ask the student something, other than the question again"),
+    Measure("invites", "invites %", 0, 1, "share whose last two sentences invite a next step, or ask"),
+    Measure("addresses", "addresses %", 1, 1, "share that use half of the content words of the question"),
     Measure("copied", "word for word %", 0, 1, "share of runs of eight words that stand in the course"),
 )
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -150,29 +154,31 @@ class TeachingScorer:
 
     course: CourseText
     text: SourceText
-    english: bool
+    language: str
     level: tuple[float, float, str]
 
 
 def make_scorer(course: CourseText, references: Sequence[str]) -> TeachingScorer:
     """Prepare the measures for a course."""
-    english = detect_language("\n".join(course.sources or references)) == "en"
-    return TeachingScorer(course, SourceText(course.sources), english, find_level(course.grade_level, references))
+    language = detect_language("\n".join(course.sources or references))
+    return TeachingScorer(course, SourceText(course.sources), language, find_level(course.grade_level, references))
 
 
 def measure_teaching(scorer: TeachingScorer, question: Question, text: str) -> dict[str, tuple[float, float]]:
     """Of each of `MEASURES` a sum and what it is divided by, for one answer; (0, 0) where it says nothing."""
-    readable = measure_readability(text) if scorer.english else None
+    readable = measure_readability(text) if scorer.language == "en" else None
     low, high, _ = scorer.level
     wanted = find_wanted(question, scorer.course)
     supported, checked = scorer.course.find_support(text, question.text)
     copied = scorer.text.find_copied(text, question.text).share if scorer.course.sources else None
+    engaged = measure_engagement(split_question(question.text)[1], text, scorer.language)
     has_steps = count_style(question.reference).steps >= 2
     found: dict[str, tuple[float, float]] = {
         "steps": (float(count_style(text).steps >= 2), 1) if has_steps else (0, 0),
         "coverage": (sum(names_concept(text, name) for name in wanted), len(wanted)),
         "grounding": (supported, checked),
         "copied": (0, 0) if copied is None else (copied, 1),
+        **{key: (float(is_so), 1) for key, is_so in engaged.items()},
         "ease": (0, 0),
         "sentence_words": (0, 0),
         "level": (0, 0),

@@ -105,7 +105,7 @@ def test_an_answer_is_measured() -> None:
     empty = measure_teaching(scorer, make_question("Plain."), "")
     assert show_teaching(empty) == dict.fromkeys(
         ("steps", "coverage", "copied", "ease", "sentence_words", "level"), None
-    ) | {"grounding": 0.0}
+    ) | {"grounding": 0.0, "asks": 0.0, "invites": 0.0, "addresses": 0.0}
     samples = sample_teaching([found, empty, found])
     estimate = estimate_value(samples["coverage"], draw_weights(3, 0))
     assert estimate is not None and estimate.value == 50.0
