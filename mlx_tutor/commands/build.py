@@ -7,7 +7,7 @@ from mlx_tutor.stages.job import Job, Options, open_job
 
 
 @click.command()
-@click.option("--from-ratings", is_flag=True, help="Add answers rated 4 or more to the training rows.")
+@click.option("--from-ratings", is_flag=True, help="Add answers rated 4 or more, or liked, to the training rows.")
 @click.option("--fill-gaps", is_flag=True, help="Make further rows for sections with few rows only.")
 @click.option("--estimate", is_flag=True, help="Say what the teacher would take, and stop.")
 @common_options("course", "overrides", "json")
@@ -17,8 +17,8 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
     Reads corpora/COURSE/dataset/documents.jsonl, writes train.jsonl, valid.jsonl, test.jsonl and manifest.json
     beside it.
 
-    --from-ratings takes answers from corpora/COURSE/journal.sqlite (see rate). They go to training only, and none that
-    repeats what is held out for validation or the test.
+    --from-ratings takes answers from corpora/COURSE/journal.sqlite (see rate), and those with a thumb up on the web
+    page. They go to training only, and none that repeats what is held out for validation or the test.
 
     With a teacher in the recipe ([teacher]), a model writes further rows about each piece of the text; its replies are
     kept in corpora/COURSE/teacher, so that none is asked for twice. --fill-gaps asks it about sections with
@@ -67,6 +67,6 @@ def check_ratings(job: Job) -> None:
 
     if not read_rated(job.course, job.recipe.rate.criteria):
         raise DatasetError(
-            f"No answer in course {job.course.name!r} is rated 4 or more yet. Rate some: mlx-tutor rate -c "
-            f"{job.course.name}"
+            f"No answer in course {job.course.name!r} is rated 4 or more yet, and none has a thumb up on the web page. "
+            f"Rate some: mlx-tutor rate -c {job.course.name}"
         )

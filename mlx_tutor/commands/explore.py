@@ -25,13 +25,15 @@ def command(options: Options) -> None:
     """Show what is in a course and in its rows.
 
     Words and pages of each file; rows by method, kind and style; their lengths in tokens; sections that have few or no
-    rows; the most frequent concepts; and text that occurs twice.
+    rows; the most frequent concepts; text that occurs twice; and, for the lecturer, questions of the web page that
+    nothing in the course answered, by topic, without who asked.
 
     Reads corpora/COURSE/dataset, writes explore.html there: the same with pictures, one file that needs no network.
 
     Example: mlx-tutor explore -c statistics
     """
     from mlx_tutor.dataset.explore import explore_course
+    from mlx_tutor.study.chat.unfound import list_unfound
     from mlx_tutor.study.web.explore import write_exploration
 
     job = open_job(options)
@@ -40,9 +42,11 @@ def command(options: Options) -> None:
     path = write_exploration(job.course, found)
     warn_changes(job, "Not counted yet")
     if options.json:
-        job.screen.give_json(asdict(found) | {"page": str(path)})
+        unfound = [asdict(topic) for topic in list_unfound(job.course)]
+        job.screen.give_json(asdict(found) | {"unfound": unfound, "page": str(path)})
         return
     show_exploration(job, found)
+    show_unfound(job)
     job.screen.show(f"With pictures: {path}")
 
 
@@ -184,3 +188,20 @@ def show_repeats(job: Job, found: "Exploration") -> None:
         job.screen.show(f"{name}: {len(repeats):,}")
         job.screen.show(*(f"  {cut_text(r.text, 90)} ({len(r.places)} {tells})" for r in repeats[:MOST_REPEATS]))
         job.screen.show("")
+
+
+def show_unfound(job: Job) -> None:
+    """Which questions the course did not answer, by topic."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.chat.unfound import list_unfound
+    from mlx_tutor.study.web.explore import cut_text
+
+    topics = list_unfound(job.course)
+    if not topics:
+        return
+    rows = []
+    for found in topics[:MOST_SHOWN]:
+        asked = "; ".join(text for text, _ in found.questions[:MOST_REPEATS])
+        rows.append((cut_text(found.topic), f"{found.times:,}", cut_text(asked)))
+    title = "Questions on the page that nothing in the course answered"
+    job.screen.show(draw_rows(("near", "times", "asked"), [*rows, *_tell_rest(topics, 2)], title=title))

@@ -1,6 +1,7 @@
 """Answers that raters found good, as training rows: `mlx-tutor build --from-ratings`."""
 
 import json
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +9,19 @@ from dataclasses import dataclass
 from mlx_tutor.dataset.balance import normalize
 from mlx_tutor.dataset.firewall import NEAR, build_firewall
 from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.mining.language import dangles, points_back
 from mlx_tutor.dataset.tables.imports import write_metadata
 from mlx_tutor.files import hash_value
 from mlx_tutor.journal import find_journal, open_journal
+from mlx_tutor.languages.words import list_stopwords
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Document, Example, Message, Origin, QaPair
-from mlx_tutor.workspace import Course
+from mlx_tutor.workspace import Course, find_language
 
 # An answer is worth learning from this mean over raters and criteria upwards.
 GOOD = 4.0
+# A thumb up.
+BEST = 5.0
 METHOD = "rating"
 # Words in a row that an answer may share with a held-out row only when a training row has them too; and the fewest
 # that a whole held-out answer must have to be looked for.
@@ -38,11 +43,47 @@ def read_rated(course: Course, criteria: Sequence[str]) -> list[RatedAnswer]:
     """Of each question with a single turn, the best answer, when raters gave it 4 or more in the mean.
 
     Only raters who gave a score for each of the criteria count. The tables are those of `mlx_tutor.evaluation.rate`.
+    Answers that got a thumb up on the web page come after them, for questions that nobody rated.
     """
     if not find_journal(course).is_file():
         return []
+    rated = _read_ratings(course, criteria)
+    known = {answer.question for answer in rated}
+    return [*rated, *(answer for answer in _read_liked(course) if answer.question not in known)]
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
+def _read_liked(course: Course) -> list[RatedAnswer]:
+    """Answers with a thumb up and none down, the newest to each question that can be asked by itself.
+
+    The table is that of `mlx_tutor.study.chat.thumbs`.
+    """
     with open_journal(course, "") as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ratings'").fetchone():
+        if not _has_table(connection, "thumbs"):
+            return []
+        thumbs = connection.execute("SELECT * FROM thumbs ORDER BY id").fetchall()
+    language = find_language(course) or "en"
+    disliked = {(row["question"], row["answer"]) for row in thumbs if not row["liked"]}
+    liked = {}
+    for row in thumbs:
+        question, answer = row["question"].strip(), row["answer"].strip()
+        if answer and (row["question"], row["answer"]) not in disliked and _stands_alone(question, language):
+            liked[question] = RatedAnswer(row["id"], question, answer, BEST, None)
+    return list(liked.values())
+
+
+def _stands_alone(question: str, language: str) -> bool:
+    """Whether a question names what it is about; "And why is that?" was asked of the answer before it."""
+    words = set(normalize(question).split()) - list_stopwords(language)
+    return bool(words) and not points_back(question, language) and not dangles(question, language)
+
+
+def _read_ratings(course: Course, criteria: Sequence[str]) -> list[RatedAnswer]:
+    with open_journal(course, "") as connection:
+        if not _has_table(connection, "ratings"):
             return []
         pairs = connection.execute("SELECT * FROM rated_pairs ORDER BY id").fetchall()
         ratings = connection.execute("SELECT pair, model, rater, criterion, score FROM ratings").fetchall()

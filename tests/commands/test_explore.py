@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+from mlx_tutor.journal import open_journal
+from mlx_tutor.study.chat.unfound import SCHEMA
+from mlx_tutor.workspace import Course
 from tests.commands.conftest import Invoke
 
 
@@ -59,3 +62,17 @@ def test_what_a_terminal_would_obey_is_not_printed(workspace: Path, invoke: Invo
     assert invoke("extract").exit_code == 0
     result = invoke("explore")
     assert result.exit_code == 0 and "\x1b" not in result.stdout and "several places: 1\n" in result.stdout
+
+
+def test_questions_that_found_nothing_are_listed_for_the_lecturer(finished: Path, invoke: Invoke) -> None:
+    assert "nothing in the course answered" not in invoke("explore").stdout
+    with open_journal(Course(finished, "demo"), SCHEMA) as journal:
+        for question in ("What is a violin plot?", "what is a violin plot?", "Who drew the first one?"):
+            journal.execute(
+                "INSERT INTO unfound (day, question, topic) VALUES ('2026-03-01', ?, 'week1.md > Week 1')", (question,)
+            )
+    shown = invoke("explore").stdout
+    assert "Questions on the page that nothing in the course answered" in shown and "violin plot" in shown
+    (topic,) = json.loads(invoke("explore", "--json").stdout)["unfound"]
+    assert (topic["topic"], topic["times"]) == ("week1.md > Week 1", 3)
+    assert topic["questions"][0] == ["What is a violin plot?", 2]

@@ -17,6 +17,7 @@ from mlx_tutor.records import Block, Document, Example, Origin, QaPair, Section
 from mlx_tutor.settings import CourseSettings, DatasetSettings
 from mlx_tutor.stages.data import run_build
 from mlx_tutor.stages.job import Options, open_job
+from mlx_tutor.study.chat.thumbs import SCHEMA as THUMBS
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import TERMS, make_course
 
@@ -186,3 +187,29 @@ def test_nothing_is_rated_well(course: Course) -> None:
     assert not find_journal(course).is_file()
     store(course, "What is dull?", ("Whatever nobody likes.", 3))
     assert "rated 4 or more yet" in invoke("build", "--from-ratings").stderr
+
+
+def test_liked_answers_count_as_rated_unless_they_lean_on_another_turn(tmp_path: Path) -> None:
+    course = Course(tmp_path, "demo")
+    thumbs = [
+        ("What is a quorum of replicas?", "More than half of them.", 1),
+        ("What is a quorum of replicas?", "Most of the replicas, so that two quorums meet.", 1),
+        ("And why is that?", "Because they meet.", 1),
+        ("Why?", "Because.", 1),
+        ("What is a lease on a lock?", "A lock that ends by itself.", 1),
+        ("What is a lease on a lock?", "A lock that ends by itself.", 0),
+        ("What is a fence in a store?", "Something made of wood.", 0),
+    ]
+    with open_journal(course, THUMBS) as journal:
+        journal.executemany(
+            "INSERT INTO thumbs (time, model, question, answer, liked) VALUES ('', 'm', ?, ?, ?)", thumbs
+        )
+    (found,) = read_rated(course, CRITERIA)
+    assert (found.question, found.answer) == (thumbs[1][0], thumbs[1][1])
+    # The firewall holds for them too.
+    block = Block("text", f"{found.question} {found.answer}")
+    exam = Document("exam.md", "", "Exam", (Section(("Part 1",), (block,)),))
+    splits = {"train": [make_example("Something else.")], "valid": [], "test": []}
+    recipe = Recipe(dataset=DatasetSettings(holdout=("exam.md",)))
+    kept, dropped = pick_rated([found], recipe, [exam], splits, lambda messages: 1)
+    assert not kept and dropped[0][1] == "rated, but repeats the holdout"

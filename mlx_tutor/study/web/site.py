@@ -15,6 +15,7 @@ from mlx_tutor.study.chat.ask import clean_question, clean_text, generate_shown,
 from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
 from mlx_tutor.study.chat.remembered import AnswerCache
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
+from mlx_tutor.study.chat.unfound import note_unfound
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
 from mlx_tutor.study.monitor.counts import Count, count_answers, count_error, store_count
 from mlx_tutor.study.monitor.trial import Trial, find_arm, store_mark
@@ -190,6 +191,8 @@ def ask_site(site: Site, session: Session, question: str, *, again: bool = False
             )
             if exam is not None:
                 log_answer(exam, turn.cited, session.key)
+            elif not again:
+                note_unfound(site.course, turn.cited)
             return turn
 
     session.chat = site.submit("page", answer)
