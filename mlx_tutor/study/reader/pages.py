@@ -8,13 +8,14 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from importlib.util import find_spec
 from pathlib import Path
 
 # Pages that are kept; each has some hundred kilobytes.
 KEPT = 24
 MOST_SECONDS = 20.0
-# Of a passage that goes on at the next page, or has a formula in it, so many letters have to be found.
+# Of a passage that goes on at the next page, or around a figure, pieces of so many letters are marked.
 LEAST_LETTERS = 20
 
 Box = tuple[float, float, float, float]
@@ -78,7 +79,7 @@ def draw_page(path: Path, page: int) -> Sheet | None:
 
 
 def find_boxes(sheet: Sheet, passages: Iterable[str]) -> list[Box]:
-    """Where passages stand on a page, a box for each line; of one that is not there as a whole, its beginning.
+    """Where passages stand on a page, a box for each line; of one that is not there in one piece, its long pieces.
 
     Letters and digits are compared: blanks, hyphens and ligatures are not as they were read.
     """
@@ -86,9 +87,8 @@ def find_boxes(sheet: Sheet, passages: Iterable[str]) -> list[Box]:
     text = "".join(letter for letter, _ in letters)
     found: list[Box] = []
     for passage in passages:
-        wanted = "".join(_list_letters(passage))
-        start, length = _find_longest(text, wanted)
-        found += _join_lines(sheet.boxes[i] for _, i in letters[start : start + length])
+        for start, length in _find_pieces(text, "".join(_list_letters(passage))):
+            found += _join_lines(sheet.boxes[i] for _, i in letters[start : start + length])
     return found
 
 
@@ -96,18 +96,14 @@ def _list_letters(text: str) -> Iterator[str]:
     return (c for c in unicodedata.normalize("NFKD", text).casefold() if c.isalnum())
 
 
-def _find_longest(text: str, wanted: str) -> tuple[int, int]:
-    """Where the whole of `wanted` stands, else its longest beginning; and the length of what was found."""
-    start = text.find(wanted) if wanted else -1
-    if start >= 0:
-        return start, len(wanted)
-    low, high = LEAST_LETTERS, len(wanted)
-    if text.find(wanted[:low]) < 0 or high <= low:
-        return 0, 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if wanted[:middle] in text else (low, middle)
-    return text.find(wanted[:low]), low
+def _find_pieces(text: str, wanted: str) -> list[tuple[int, int]]:
+    """Where `wanted` stands, or its pieces if together they are half of it: where each begins, and its length."""
+    start = text.find(wanted)
+    if not wanted or start >= 0:
+        return [(start, len(wanted))] if wanted else []
+    matches = SequenceMatcher(None, text, wanted, autojunk=False).get_matching_blocks()
+    pieces = [(match.a, match.size) for match in matches if match.size >= LEAST_LETTERS]
+    return pieces if 2 * sum(size for _, size in pieces) >= len(wanted) else []
 
 
 def _join_lines(boxes: Iterable[Box]) -> list[Box]:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from mlx_tutor.evaluation.html import render_page
 from mlx_tutor.records import Document
 from mlx_tutor.study.reader.blocks import write_block
-from mlx_tutor.study.reader.pages import Drawer, Sheet, find_boxes
+from mlx_tutor.study.reader.pages import Box, Drawer, Sheet, find_boxes
 from mlx_tutor.study.reader.pictures import Picture
 from mlx_tutor.study.reader.shelf import Opened, find_source, list_pictures, open_source
 from mlx_tutor.study.reader.view import Part, Placed, cut_parts, find_part, find_passage, has_pages
@@ -113,7 +113,7 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         "notices": [*notices, *([said] if said else [])],
         "contents": list_contents(document, parts),
         "entries": draw_part(document, part, pictures),
-        "sheet": draw_sheet(opened.name, part, sheet) if sheet else None,
+        "sheets": draw_sheets(opened, part, sheet, drawer) if sheet else [],
         "steps": list_steps(opened.name, parts, part, sheet),
         "page": part.page,
         "pages": max(sheet.pages if sheet else 0, *(other.page or 0 for other in parts)),
@@ -215,14 +215,25 @@ def hang_pictures(document: Document, pictures: list[Picture]) -> dict[int | Non
     return hung
 
 
-def draw_sheet(name: str, part: Part, sheet: Sheet) -> dict[str, Any]:
-    """The picture of a page, and the boxes of what is marked."""
+def draw_sheets(opened: Opened, part: Part, sheet: Sheet, drawer: Drawer) -> list[dict[str, Any]]:
+    """The picture of a page with the boxes of what is marked; a paragraph may have it on the next page."""
     marked = [item.block.text[start:end] for item in part.blocks for start, end in item.spans]
-    boxes = find_boxes(sheet, marked)
+    page, boxes = part.page or 1, find_boxes(sheet, marked)
+    shown = [_draw_sheet(opened.name, page, sheet, boxes)]
+    if marked and not boxes and opened.path is not None:
+        following = drawer.draw(opened.path, page + 1) if page < sheet.pages else None
+        if following and (boxes := find_boxes(following, marked)):
+            return [*shown, _draw_sheet(opened.name, page + 1, following, boxes)]
+        shown[0]["missed"] = True
+    return shown
+
+
+def _draw_sheet(name: str, page: int, sheet: Sheet, boxes: list[Box]) -> dict[str, Any]:
     return {
-        "target": f"/pages/{quote(name)}?page={part.page}",
+        "page": page,
+        "target": f"/pages/{quote(name)}?page={page}",
         "width": sheet.width,
         "height": sheet.height,
         "boxes": [(x - 2, y - 2, right - x + 4, bottom - y + 4) for x, y, right, bottom in boxes],
-        "missed": bool(marked) and not boxes,
+        "missed": False,
     }

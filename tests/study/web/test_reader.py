@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
+from mlx_tutor.extract.extract import read_documents
+from mlx_tutor.files import hash_file, read_json, write_json, write_jsonl
 from mlx_tutor.models import load_model
 from mlx_tutor.study.exam.mode import Exam
 from mlx_tutor.study.web.model_worker import ModelWorker
@@ -86,6 +88,29 @@ def test_a_pdf_is_shown_at_its_page_with_the_passage_marked(serving: Serving) ->
     assert f'href="/sources/{quote(NAME)}#page=2"' in page
     assert BULB in read(serving, NAME).text and "Next page" in read(serving, NAME).text
     assert read(serving, NAME, page=9).status_code == 404
+
+
+def test_a_passage_on_the_next_page_is_marked_there(tmp_path: Path, tiny_model: Path) -> None:
+    course = write_lessons(tmp_path)
+    site = Site(course, RECIPE, "demo", ModelWorker(lambda: load_model(tiny_model)), lambda: ())
+    (document,) = [document for document in read_documents(course) if document.source == NAME]
+    # A paragraph stands at the page where it begins.
+    first, second = document.sections
+    (block,) = first.blocks
+    joined = replace(first, blocks=(replace(block, text=f"{block.text} {second.blocks[0].text}"),))
+    rows = [
+        (replace(document, sections=(joined,)) if document.source == NAME else document).to_row()
+        for document in read_documents(course)
+    ]
+    write_jsonl(course.dataset / "documents.jsonl", rows)
+    manifest = read_json(course.dataset / "documents.json")
+    write_json(
+        course.dataset / "documents.json", manifest | {"documents": hash_file(course.dataset / "documents.jsonl")}
+    )
+    with serve_site(site) as serving:
+        page = read(serving, NAME, passage=WIRE).text
+        assert f'<mark id="cited">{WIRE}</mark>' in page and page.count("<image") == 2
+        assert page.index("page=2") < page.index("<rect") and page.count("<rect") == 2
 
 
 @pytest.mark.parametrize(
