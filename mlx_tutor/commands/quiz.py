@@ -77,6 +77,7 @@ def describe_progress(job: Job, questions: "Sequence[StudyQuestion]") -> str:
 
 def run_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list[dict[str, Any]]:
     """Ask up to `count` questions; returns the answers as JSON. Each is kept as soon as it is judged."""
+    from mlx_tutor.study.quiz.adapt import find_prerequisite, pick_harder
     from mlx_tutor.study.quiz.grade import grade_answer
     from mlx_tutor.study.quiz.session import (
         describe_answer,
@@ -96,9 +97,14 @@ def run_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list
         sys.stdin.reconfigure(errors="replace")
     answers: list[dict[str, Any]] = []
     last = None
-    while len(answers) < count and (picked := pick_question(job.course, questions, last)):
+    before: StudyQuestion | None = None
+    while len(answers) < count:
+        harder = pick_harder(job.course, questions, before) if before is not None else None
+        picked = (harder, True) if harder else pick_question(job.course, questions, last)
+        if picked is None:
+            break
         question, new = picked
-        last = question.key
+        last, before = question.key, question
         show_question(job, question, f"{len(answers) + 1} of {count}{', new' if new else ', again'}")
         answer = read_answer(question, interactive, job.options.json)
         if answer is None:
@@ -112,7 +118,8 @@ def run_quiz(job: Job, questions: "Sequence[StudyQuestion]", count: int) -> list
             continue
         due = store_answer(job.course, question, answer, grade, verdict)
         said = f"Kept as {NAMES[verdict]}. " if verdict != grade.verdict else ""
-        job.screen.show(f"{said}It comes back {describe_wait(due)}.")
+        read = f" Read first: {find_prerequisite(questions, question)}." if verdict == "wrong" else ""
+        job.screen.show(f"{said}It comes back {describe_wait(due)}.{read}")
         answers.append(describe_answer(question, answer, grade, verdict))
         if leaving:
             return answers

@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 from mlx_tutor.errors import TutorError
+from mlx_tutor.languages.table import read_frame
 from mlx_tutor.study.chat.ask import clean_text
+from mlx_tutor.study.quiz.adapt import find_prerequisite, pick_harder
 from mlx_tutor.study.quiz.grade import Grade, Verdict, grade_answer
 from mlx_tutor.study.quiz.questions import StudyQuestion
 from mlx_tutor.study.quiz.session import (
@@ -95,9 +97,15 @@ def add_quiz(site: Site, tab: gr.Tab) -> None:
         )
     aside.click(handlers.put_aside, [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
     restore.click(handlers.restore, [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
-    explain.click(lambda view: view.question.text if view.question else "", view, handed, **EVENT).then(
-        None, handed, None, js=LEAD_TO_CHAT, **EVENT
-    )
+    explain.click(write_request, view, handed, **EVENT).then(None, handed, None, js=LEAD_TO_CHAT, **EVENT)
+
+
+def write_request(view: QuizView) -> str:
+    """The question for the chat's box; after a wrong answer, with the wish for a simpler explanation."""
+    if view.question is None:
+        return ""
+    wrong = view.grade is not None and view.grade.verdict == "wrong"
+    return read_frame(view.question.language)["simpler"].format(view.question.text) if wrong else view.question.text
 
 
 def _make_judge(handlers: "QuizHandlers", kind: str) -> Any:
@@ -164,7 +172,10 @@ class QuizHandlers:
                 return ""
             verdict: Verdict = kind  # type: ignore[assignment]
             due = store_answer(self.site.course, view.question, view.answer, view.grade, verdict)
-            return f"Kept as {VERDICTS[kind].lower()}. It comes back {describe_wait(due)}."
+            read = ""
+            if verdict == "wrong":
+                read = f" Read first: {find_prerequisite(load_questions(self.site.course), view.question)}."
+            return f"Kept as {VERDICTS[kind].lower()}. It comes back {describe_wait(due)}.{read}"
 
         return self.show_after(view, source, topic, keep)
 
@@ -196,7 +207,8 @@ class QuizHandlers:
         """The next question of a topic, or that there is none now."""
         chosen = choose_questions(load_questions(self.site.course), source, topic)
         last = view.question.key if view.question is not None else view.last
-        picked = pick_question(self.site.course, chosen, last)
+        harder = pick_harder(self.site.course, chosen, view.question) if view.question is not None else None
+        picked = (harder, True) if harder is not None else pick_question(self.site.course, chosen, last)
         if picked is None:
             return self.show_nothing(QuizView(last=last), self.say_done(chosen, said), self.describe(source, topic))
         question, new = picked
