@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and broken ones that are named."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,22 @@ def test_large_files_are_told_apart_by_size_beginning_and_end(tmp_path: Path) ->
         seen.add(hash_sample(path))
     path.write_bytes(content + b"\0")
     assert len(seen | {hash_sample(path)}) == 4
+
+
+def test_rows_are_written_one_by_one(tmp_path: Path) -> None:
+    rows = ({"text": f"row {number} " * 20} for number in range(20_000))
+    tracemalloc.start()
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "a.jsonl").stat().st_size > 4_000_000
+    assert peak < 1_000_000
+
+
+def test_rows_that_fail_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write_jsonl(path, [{"n": 1}])
+    with pytest.raises(ValueError, match="JSON"):
+        write_jsonl(path, [{"n": 2}, {"n": float("nan")}])
+    assert read_jsonl(path) == [{"n": 1}]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from statistics import median
 
 from mlx_tutor.dataset.balance import normalize
@@ -71,11 +72,19 @@ def split_examples(
 
 def part_comparisons(splits: Mapping[str, list[Example]]) -> list[tuple[Example, str]]:
     """Take rows out that join two definitions, one of which is the answer of a row in another split; returns them."""
+    # Only what a comparison could quote is kept: there may be a million answers, and few comparisons.
+    begins: set[tuple[str, ...]] = set()
+    for row in chain.from_iterable(splits.values()):
+        if row.qa_pair.type == "comparison":
+            words = normalize(row.qa_pair.answer).split()
+            begins.update(tuple(words[i : i + BEGIN]) for i in range(len(words)))
+    if not begins:
+        return []
     answers: dict[tuple[str, ...], list[tuple[list[str], str]]] = defaultdict(list)
     for split, rows in splits.items():
         for row in rows:
             words = normalize(split_sentences(row.qa_pair.answer)[0] if row.qa_pair.answer else "").split()
-            if row.qa_pair.type != "comparison" and len(words) > BEGIN:
+            if row.qa_pair.type != "comparison" and len(words) > BEGIN and tuple(words[:BEGIN]) in begins:
                 answers[tuple(words[:BEGIN])].append((words, split))
     dropped = []
     for split, rows in splits.items():
