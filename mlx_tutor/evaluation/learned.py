@@ -9,7 +9,7 @@ taken out; else repeating the question would be enough to find it.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -200,9 +200,14 @@ def choose_facts(facts: Sequence[Fact], limit: int | None, seed: int) -> list[in
 
 
 def pick_options(facts: Sequence[Fact], index: int) -> list[str]:
-    """The rest of a fact's answer, then those of other facts of its kind.
+    """The rest of a fact's answer, then those of near facts."""
+    return [facts[i].rest for i in (index, *find_near(facts, index))]
 
-    Wrong options are near ones: those that share most words with the question, and among them those of like length.
+
+def find_near(facts: Sequence[Fact], index: int) -> list[int]:
+    """The facts whose answers are the wrong options of a question.
+
+    They are of its kind, and near: those that share most words with the question, and among them those of like length.
     All were trained or all were not, since what was trained is likelier, whatever the question. Where there are too few
     such facts, others help out.
     """
@@ -216,8 +221,11 @@ def pick_options(facts: Sequence[Fact], index: int) -> list[str]:
         other_kind = (other.kind, bool(other.lead)) != (fact.kind, bool(fact.lead))
         unlike = other_kind + (other.trained != fact.trained)
         ranked.append((unlike, other_kind, -len(words & asked), abs(len(other.rest) - len(fact.rest)), i))
-    options = [fact.rest, *dict.fromkeys(facts[i].rest for *_, i in sorted(ranked) if facts[i].rest != fact.rest)]
-    return options[:OPTIONS]
+    near: dict[str, int] = {}
+    for *_, i in sorted(ranked):
+        if facts[i].rest != fact.rest:
+            near.setdefault(facts[i].rest, i)
+    return list(near.values())[: OPTIONS - 1]
 
 
 def split_words(text: str) -> set[str]:
@@ -259,15 +267,24 @@ def write_questions(tokenizer: Any, facts: Sequence[Fact]) -> list[Question]:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What one model knows of one fact: the margin of its answer in each wording, and how much of it it says."""
+    """What one model knows of one fact: the margin of its answer in each wording, and how much of it it says.
+
+    `kinds` are its margins in kinds of questions that no row has. It is recited when it is right in new wordings of
+    what rows ask, and known when it is right in those kinds too.
+    """
 
     margins: tuple[float, ...]
     said: float
     text: str
+    kinds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_recited(self) -> bool:
+        return min(self.margins) > 0 or self.said >= SAID
 
     @property
     def is_known(self) -> bool:
-        return min(self.margins) > 0 or self.said >= SAID
+        return self.is_recited and all(margin > 0 for margin in self.kinds.values())
 
 
 def write_choices(tokenizer: Any, facts: Sequence[Fact], indices: Sequence[int]) -> list[Choice]:

@@ -1,0 +1,116 @@
+"""Kinds of questions that no row has."""
+
+import numpy as np
+import pytest
+
+from mlx_tutor.evaluation.choice import measure_choices
+from mlx_tutor.evaluation.kinds import (
+    CHANCE,
+    GAP,
+    REVERSE,
+    TRUE_FALSE,
+    correct_chance,
+    find_chance,
+    list_probes,
+    read_probes,
+    write_probes,
+)
+from mlx_tutor.evaluation.learned import Knowledge, list_facts
+from mlx_tutor.languages.table import list_languages, read_language
+from mlx_tutor.models import load_model
+from tests.evaluation.rows import make_row
+
+RIVERS = {
+    "a meander": "A meander is a winding bend that slow water carves through soft valley floors.",
+    "an estuary": "An estuary is a tidal mouth where fresh current mixes with salty ocean tide.",
+    "a cataract": "A cataract is a steep plunge over hard granite ledges after heavy rainfall.",
+    "a levee": "A levee is an earthen bank that villages raise against yearly spring flooding.",
+    "an oxbow": "An oxbow is a curved lake left behind when erosion cuts away narrow necks.",
+}
+
+
+def make_rows() -> dict[str, list[dict[str, object]]]:
+    rows = [make_row(f"What is {term}?", answer) for term, answer in RIVERS.items()]
+    return {"train": rows, "valid": [], "test": []}
+
+
+def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> None:
+    facts = list_facts(make_rows())
+    probes = list_probes(facts, [0, 2], [], "en")
+    assert [(probe.fact, probe.kind) for probe in probes] == [(i, kind) for i in (0, 2) for kind in CHANCE]
+    for probe in probes:
+        fact = facts[probe.fact]
+        for question, options in probe.asked:
+            assert len(set(options)) == len(options)
+            if probe.kind == REVERSE:
+                assert options[0] == fact.term and fact.term not in question and fact.rest in question
+                assert set(options) <= set(RIVERS) and len(options) == 4
+            elif probe.kind == GAP:
+                assert options[0] in fact.rest and options[0] not in question and len(options) == 4
+                assert not any(option in fact.rest for option in options[1:])
+                shown = question.partition(": ")[2].partition(".")[0].split(", ")
+                assert all(word in fact.rest for word in shown)
+                assert ", ".join(sorted(shown, key=fact.rest.index)) != ", ".join(shown)
+        if probe.kind == TRUE_FALSE:
+            (right, options), (wrong, same) = probe.asked
+            assert options == same == ("True", "False")
+            assert right.endswith(fact.answer) and not wrong.endswith(fact.answer) and fact.lead in wrong
+            assert any(wrong.endswith(other.rest) for other in facts if other is not fact)
+
+
+def test_a_kind_that_a_row_trained_is_not_asked() -> None:
+    rows = make_rows()
+    facts = list_facts(rows)
+    back = make_row("Which word means a winding bend?", f"{facts[0].term.upper()}.")
+    asked = make_row(f"Is it true that {facts[0].answer.lower()}", "Yes, it is.")
+    kinds = [probe.kind for probe in list_probes(facts, [0], [back], "en")]
+    assert kinds == [TRUE_FALSE, GAP]
+    assert [probe.kind for probe in list_probes(facts, [0], [asked], "en")] == [REVERSE, GAP]
+
+
+@pytest.mark.parametrize("language", list_languages())
+def test_every_language_has_the_wordings(language: str) -> None:
+    table = read_language(language)
+    assert table is not None
+    facts = list_facts(make_rows())
+    for probe in list_probes(facts, [1], [], language):
+        assert all("{" not in question for question, _ in probe.asked)
+    assert {
+        "probe_gap",
+        "probe_gap_term",
+        "probe_no",
+        "probe_question",
+        "probe_term",
+        "probe_true",
+        "probe_yes",
+    } <= set(table.questions)
+
+
+def test_a_model_that_calls_everything_true_is_at_chance() -> None:
+    facts = list_facts(make_rows())
+    probes = [probe for probe in list_probes(facts, [0, 1], [], "en") if probe.kind == TRUE_FALSE]
+    # Losses of "true" and "false": true is likelier of all four statements, of the first fact's right one most.
+    losses = [np.array(pair) for pair in ([1.0, 3.0], [1.0, 2.0], [1.0, 2.0], [0.5, 3.0])]
+    found = read_probes(probes, losses)
+    assert found == {0: {TRUE_FALSE: 1.0}, 1: {TRUE_FALSE: -1.5}}
+
+
+def test_known_is_more_than_recited() -> None:
+    kinds = {REVERSE: 0.4, TRUE_FALSE: 0.1, GAP: -0.2}
+    recited, known = Knowledge((1.0, 2.0), 0.0, "", kinds), Knowledge((1.0,), 0.0, "", {**kinds, GAP: 0.3})
+    assert (recited.is_recited, recited.is_known, known.is_known) == (True, False, True)
+    assert not Knowledge((-1.0,), 0.0, "", dict.fromkeys(CHANCE, 1.0)).is_known
+    assert find_chance(tuple(CHANCE)) == pytest.approx(1 / 128) and find_chance(()) == pytest.approx(1 / 4)
+    assert correct_chance(25, 100, 0.25) == 0 and correct_chance(100, 100, 0.25) == 1
+    assert correct_chance(5, 10, 1 / 4) == pytest.approx(1 / 3) and correct_chance(1, 10, 0.5) == 0
+
+
+def test_probes_are_read_in_the_order_they_were_written(tiny_model: object) -> None:
+    loaded = load_model(tiny_model)  # type: ignore[arg-type]
+    facts = list_facts(make_rows())
+    probes = list_probes(facts, range(len(facts)), [], "en")
+    choices = write_probes(loaded.tokenizer, facts, probes)
+    found = read_probes(probes, measure_choices(loaded, choices))
+    alone = read_probes(probes[-1:], measure_choices(loaded, write_probes(loaded.tokenizer, facts, probes[-1:])))
+    assert set(found) == set(range(len(facts)))
+    assert found[probes[-1].fact][GAP] == pytest.approx(alone[probes[-1].fact][GAP], abs=1e-4)
