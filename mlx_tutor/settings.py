@@ -147,6 +147,14 @@ class DatasetSettings:
         1.0, "largest share of rows that hold code; 0: none, though answers may; see `course.allow_code`",
         low=0.0, high=1.0,
     )  # fmt: skip
+    passages: int = setting(
+        4, "passages that a row quotes at most, the right one among those that search finds, as `ask` gives them; as "
+        "many as fit into `train.max_seq_length`; 1: the right one alone",
+        low=1, high=8,
+    )  # fmt: skip
+    unanswerable: float = setting(
+        0.15, "share of them that lack the right one and are answered with what is missing", low=0.0, high=0.5
+    )
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(
         (), "files such as past exams: kept out of training, with what repeats them; their rows are the test"

@@ -33,6 +33,7 @@ from mlx_tutor.dataset.mining.worked import make_worked_rows
 from mlx_tutor.dataset.quotas import CODE_ABOVE, CODE_REASON, apply_quotas, holds_code, leave_code_out
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.repeats import Repeat
+from mlx_tutor.dataset.retrieval import Search, quote_found
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.teacher.examples import TeacherRows
 from mlx_tutor.dataset.teacher.parsing import Rejected
@@ -153,6 +154,7 @@ def build_dataset(
     taught: TeacherRows | None = None,
     from_ratings: bool = False,
     thin: frozenset[Place] | None = None,
+    search: Search | None = None,
 ) -> BuildReport:
     """Write the three splits, what was dropped with its reason, and, last, manifest.json.
 
@@ -164,6 +166,7 @@ def build_dataset(
         taught: What a teacher wrote about the course, where the recipe names one.
         from_ratings: Add the answers that raters found good to the training rows.
         thin: The sections that want more rows, from `find_gaps`, where only they are to be filled.
+        search: Finds passages for a question as `ask` does; without it, rows quote the right one alone.
 
     Raises:
         CorpusError: not extracted yet.
@@ -188,6 +191,8 @@ def build_dataset(
     # Once more, for general instructions and rated answers.
     splits["train"], coded = leave_code_out([*splits["train"], *rated], recipe.course)
     dropped += [*repeated, *refused, *coded]
+    if search is not None and recipe.dataset.passages > 1:
+        splits = quote_found(splits, search, recipe, count_tokens)
     rows = [example for split in SPLITS for example in splits[split]]
     kept_edited = _write_splits(course, splits, dropped)
     report = BuildReport(

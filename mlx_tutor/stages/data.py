@@ -5,14 +5,18 @@ Is it up to date? Run it, and say what came out. Nothing heavy is imported befor
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlx_tutor.files import read_json
 from mlx_tutor.languages.detect import name_language
 from mlx_tutor.stages.job import Job, adapt_hints
 from mlx_tutor.stages.outcome import Outcome, finish, measure_memory
 from mlx_tutor.workspace import Course
+
+if TYPE_CHECKING:
+    from mlx_tutor.dataset.retrieval import Search
 
 # Pairs of files that are named.
 MOST_REPEATS = 5
@@ -125,7 +129,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
         job.screen.warn("The rated answers among the rows are left out; --from-ratings adds them again.")
     thin = find_thin(job) if fill else None
     taught = run_teacher(job, list_asked(job, thin))
-    with job.screen.wait("building rows"):
+    with job.screen.wait("building rows"), open_search(job) as search:
         tokenizer = load_tokenizer(base)
         report = build_dataset(
             course,
@@ -135,11 +139,32 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
             taught,
             rated,
             thin,
+            search,
         )
     seconds, memory = time.perf_counter() - begun, measure_memory()
     result = asdict(report)
     tell_build(job, result)
     return finish(job, Outcome("build", describe_build(result), result, seconds=seconds, peak_memory_gb=memory))
+
+
+@contextmanager
+def open_search(job: Job) -> "Iterator[Search | None]":
+    """What rows quote passages from: the search of `ask`; None where the course has no text."""
+    from mlx_tutor.dataset.retrieval import Found
+    from mlx_tutor.extract.extract import read_documents
+    from mlx_tutor.study.chat.ask import SEARCHED, quote_passage
+    from mlx_tutor.study.search.index import open_index
+
+    if job.recipe.dataset.passages < 2 or not read_documents(job.course):
+        yield None
+        return
+    with open_index(job.course) as index:
+
+        def search(question: str) -> list[Found]:
+            found = index.search(question, SEARCHED)
+            return [Found(p.source, p.section, p.heading[-1] if p.heading else "", *quote_passage(p)) for p in found]
+
+        yield search
 
 
 def check_documents(job: Job) -> None:

@@ -219,9 +219,12 @@ def write_question(question: str, passages: Sequence[Passage], language: str) ->
     """The user turn of `write_prompt`."""
     if not passages:
         return defuse_marks(question)
-    # Without bold type, like the passages of training rows.
-    quoted = [(describe_place(passage), strip_bold(clean_text(passage.text))) for passage in passages]
-    return write_passages(quoted, question, language)
+    return write_passages([quote_passage(passage) for passage in passages], question, language)
+
+
+def quote_passage(passage: Passage) -> tuple[str, str]:
+    """Place and text of a passage as a question quotes it, in training rows too."""
+    return describe_place(passage), strip_bold(clean_text(passage.text))
 
 
 def describe_place(place: Passage | Source) -> str:
