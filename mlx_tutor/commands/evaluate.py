@@ -29,8 +29,9 @@ def command(
 
     Losses are in nats an answer token; perplexity is e to their power. --generate adds ROUGE, BLEU, chrF, format,
     style and teaching measures of the generated answers with 95 % intervals, and says which differences are real.
-    --learned lists what the model knew before, learned, did not learn and unlearned, with pages; --guards asks what it
-    should refuse or still know. These take minutes, and go on where they were interrupted.
+    --learned asks base and tuned model closed-book and with search, and lists what was known before, learned, not
+    learned and unlearned, with pages; --guards asks what it should refuse or still know. These take minutes, and go on
+    where they were interrupted.
 
     Reads adapters/RUN, fused_models/RUN and corpora/COURSE/dataset, writes evaluation.json, report.html and
     answers.jsonl into adapters/RUN.
@@ -151,8 +152,15 @@ def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
 def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
     """How many facts are on each of the four lists, and the first of what was learned and unlearned."""
     from mlx_tutor.display import draw_rows, draw_table
-    from mlx_tutor.evaluation.report_checks import describe_learned, tabulate_learned
+    from mlx_tutor.evaluation.report_checks import (
+        describe_conditions,
+        describe_learned,
+        tabulate_conditions,
+        tabulate_learned,
+    )
 
+    if "conditions" in learned:
+        job.screen.show(draw_table(tabulate_conditions(learned["conditions"])), *describe_conditions(learned), "")
     job.screen.show(draw_table(tabulate_learned(learned)))
     asked = f"{learned['asked']} of {learned['available']} facts, asked of {' and '.join(learned['models'])}."
     job.screen.show(asked, *describe_learned(learned), "")

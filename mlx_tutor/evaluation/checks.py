@@ -13,6 +13,7 @@ import numpy as np
 from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
+from mlx_tutor.evaluation.conditions import choose_asked, list_taught, summarize_conditions, write_asked
 from mlx_tutor.evaluation.evaluate import MEASURER, OnProgress, add_part, hash_models, hash_weights, list_models
 from mlx_tutor.evaluation.guards import (
     REFUSAL,
@@ -26,6 +27,7 @@ from mlx_tutor.evaluation.guards import (
     write_guards,
     write_refusals,
 )
+from mlx_tutor.evaluation.kinds import list_probes, read_probes, write_probes
 from mlx_tutor.evaluation.learned import (
     MOST_TOKENS,
     OPTIONS,
@@ -38,6 +40,7 @@ from mlx_tutor.evaluation.learned import (
     write_choices,
     write_questions,
 )
+from mlx_tutor.evaluation.teaching import CourseText
 from mlx_tutor.files import hash_file, hash_value
 from mlx_tutor.models import LoadedModel, hash_tokenizer, load_spec
 from mlx_tutor.recipe import Recipe
@@ -123,23 +126,31 @@ def _keep(run: Run, name: str, found: dict[str, Any], begun: float, inputs: str)
     return result
 
 
+def write_system(recipe: Recipe) -> list[Message]:
+    """The system prompt of the course, if it has one."""
+    prompt = recipe.course.system_prompt
+    return [{"role": "system", "content": prompt}] if prompt else []
+
+
 def measure_learned(
     run: Run,
     base: Path,
     recipe: Recipe,
     rows: Rows,
+    text: CourseText,
     inputs: str,
     on_progress: OnProgress,
     limit: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Ask base and tuned model for the facts of the course; adds "learned" to `adapters/<run>/evaluation.json`.
+    """Ask base and tuned model for the facts of the course, some with search too; adds "learned" to evaluation.json.
 
     Args:
         run: The run; its fused model is asked where there is one.
         base: The base model.
-        recipe: Limits of the answers.
+        recipe: System prompt, and limits of the answers.
         rows: The rows of train, valid and test.
+        text: What is known about the course.
         inputs: From `hash_checks`.
         on_progress: Called with the model's label, questions that are done, and questions that there will be.
         limit: Take this many facts, chosen by `seed`.
@@ -154,13 +165,24 @@ def measure_learned(
     every = list_facts(rows, recipe.course.language)
     indices = choose_facts(every, limit, seed)
     facts = [every[i] for i in indices]
+    probes = list_probes(every, indices, rows["train"], recipe.course.language)
+    asked = choose_asked(facts, write_system(recipe), text.sources, seed)
 
     def plan(loaded: LoadedModel) -> CheckQuestions:
-        return CheckQuestions(write_choices(loaded.tokenizer, every, indices), write_questions(loaded.tokenizer, facts))
+        tokenizer = loaded.tokenizer
+        choices = [*write_choices(tokenizer, every, indices), *write_probes(tokenizer, every, probes)]
+        return CheckQuestions(choices, [*write_questions(tokenizer, facts), *write_asked(loaded, asked, text)])
 
     results = _ask_models(run, base, recipe, plan, on_progress)
-    common = find_common(every)
-    known = [measure_knowledge(facts, result.losses, result.replies, common) for result in results.values()]
+    common, known = find_common(every), {}
+    wordings = sum(len(fact.wordings) for fact in facts)
+    for label, result in results.items():
+        kinds = read_probes(probes, result.losses[wordings:])
+        found_kinds = [kinds.get(i, {}) for i in indices]
+        replies = result.replies[: len(facts)]
+        known[label] = measure_knowledge(facts, result.losses[:wordings], replies, common, found_kinds)
+    in_words = {label: result.replies[len(facts) :] for label, result in results.items()}
+    taught = list_taught(list(find_refusals(rows["train"])), recipe.course.language)
     found = {
         "models": list(results),
         "asked": len(facts),
@@ -170,7 +192,8 @@ def measure_learned(
         "wordings": WORDINGS_PER_FACT,
         "options": OPTIONS,
         "unanswered": count_unanswered({label: result.replies for label, result in results.items()}),
-        **sort_facts(facts, known[0], known[1]),
+        "conditions": summarize_conditions(asked, in_words, known, text, taught, seed),
+        **sort_facts(facts, *known.values()),
     }
     return _keep(run, "learned", found, begun, inputs)
 
@@ -198,8 +221,7 @@ def measure_guards(
     """
     begun = time.perf_counter()
     mx.reset_peak_memory()
-    prompt = recipe.course.system_prompt
-    system: list[Message] = [{"role": "system", "content": prompt}] if prompt else []
+    system = write_system(recipe)
     guards: list[Guard] = list_guards(
         list_facts(rows, recipe.course.language), sources, limit, seed, recipe.course.allow_code
     )

@@ -1,9 +1,10 @@
 """Which facts of a course base and tuned model know, asked closed-book in words that no row trained.
 
-A fact is known when the model prefers its answer to those of other facts in every wording (multiple choice by
+A fact is recited when the model prefers its answer to those of other facts in every wording (multiple choice by
 likelihood, `choice.py`), or when it says it: the better of two tests that fail in different ways, since a weak model
-prefers what it cannot say yet. Options begin with the words of the right answer up to its verb, and have its term
-taken out; else repeating the question would be enough to find it.
+prefers what it cannot say yet. It is known when it is also right in kinds of questions that no row has (`kinds.py`).
+Options begin with the words of the right answer up to its verb, and have its term taken out; else repeating the
+question would be enough to find it.
 """
 
 import re
@@ -298,13 +299,22 @@ def write_choices(tokenizer: Any, facts: Sequence[Fact], indices: Sequence[int])
 
 
 def measure_knowledge(
-    facts: Sequence[Fact], losses: Sequence[Array], replies: Sequence[Reply], common: set[str]
+    facts: Sequence[Fact],
+    losses: Sequence[Array],
+    replies: Sequence[Reply],
+    common: set[str],
+    kinds: Sequence[Mapping[str, float]] = (),
 ) -> list[Knowledge]:
-    """What a model knows of facts: `losses` of the options of `write_choices`, and what it said to each fact."""
+    """What a model knows of facts: `losses` of the options of `write_choices`, and what it said to each fact.
+
+    `kinds` are the margins of each fact in other kinds of questions, from `read_probes`.
+    """
     margins = iter([find_margin(of_options) for of_options in losses])
     return [
-        Knowledge(tuple(next(margins) for _ in fact.wordings), measure_said(reply.text, fact, common), reply.text)
-        for fact, reply in zip(facts, replies, strict=True)
+        Knowledge(
+            tuple(next(margins) for _ in fact.wordings), measure_said(reply.text, fact, common), reply.text, of_fact
+        )
+        for fact, reply, of_fact in zip(facts, replies, kinds or [{}] * len(facts), strict=True)
     ]
 
 
@@ -347,4 +357,6 @@ def _count_tests(found: Sequence[Knowledge]) -> dict[str, int]:
 
 def _show_knowledge(knowledge: Knowledge) -> dict[str, Any]:
     margins = [round(margin, 4) for margin in knowledge.margins]
-    return {"margins": margins, "said": round(knowledge.said, 3), "text": knowledge.text}
+    kinds = {kind: round(margin, 4) for kind, margin in knowledge.kinds.items()}
+    found = {"margins": margins, "said": round(knowledge.said, 3), "text": knowledge.text}
+    return {**found, "kinds": kinds, "recited": knowledge.is_recited}

@@ -11,6 +11,7 @@ from mlx_tutor.evaluation.report_checks import (
     describe_answer,
     describe_references,
     draw_value,
+    prepare_conditions,
     prepare_guards,
     prepare_learned,
     prepare_teaching,
@@ -75,6 +76,7 @@ def render_report(
     share = describe_share(result["rows"], result.get("total_rows", result["rows"]))
     split = "test" if result.get("split", "test") == "test" else "validation"
     losses = f"{share[0].upper()}{share[1:]} of the {split} split, {result['tokens']:,} answer tokens; nats a token."
+    lead = prepare_conditions(evaluation["learned"]) if "learned" in evaluation else None
     parts: tuple[tuple[str, Callable[[Any], Any]], ...] = (
         ("learned", prepare_learned),
         ("guards", prepare_guards),
@@ -87,6 +89,7 @@ def render_report(
         measured=measured,
         lead=f"On {result['rows']} {split} rows that training never saw{CHOSEN_ON if split == 'validation' else ''}, "
         f"the answer loss went from {first['loss']:.3f} ({first['label']}) to {last['loss']:.3f} ({last['label']}).",
+        conditions=lead,
         training=list_training(record, rows),
         curve=None if curve is None else base64.b64encode(curve).decode("ascii"),
         losses=tabulate_losses(result),

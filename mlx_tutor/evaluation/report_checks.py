@@ -31,8 +31,10 @@ def describe_learned(learned: Mapping[str, Any]) -> list[str]:
     base, tuned = (tests[name] for name in ("base", "tuned"))
     chance = "more than chance makes" if learned["p_value"] < 0.05 else "which chance may have made"
     return [
-        f"Known: the answer is likelier a token than {learned['options'] - 1} near ones of the course, in each of "
-        f"{learned['wordings']} wordings that no row trained (chance: at most 1 in {learned['options']}), or is said.",
+        f"Recited: the answer is likelier a token than {learned['options'] - 1} near ones of the course, in each of "
+        f"{learned['wordings']} wordings that no row trained (chance: at most 1 in {learned['options']}), or is said. "
+        "Known: right also in kinds of questions that no row has: term from description, true or false with a near "
+        "miss, a missing word.",
         f"By likelihood base {base['preferred']}, tuned {tuned['preferred']}; said base {base['said']}, "
         f"tuned {tuned['said']}; of {learned['asked']} facts.",
         f"{counts['learned']} learned against {counts['unlearned']} unlearned, {chance} "
@@ -104,6 +106,59 @@ def tabulate_learned(learned: Mapping[str, Any]) -> Table:
         for name, count in learned["counts"].items()
     ]
     return Table(("facts of the course", "asked", "trained", "held out"), rows, numbers=True)
+
+
+def tabulate_conditions(conditions: Mapping[str, Any]) -> Table:
+    """A row for each measure, a column for base and tuned model, with search and without."""
+    found = conditions["rows"]
+
+    def count(key: str) -> list[str]:
+        return [f"{row[key]} ({100 * row[f'{key}_share']:.0f} %)" if key in row else "-" for row in found]
+
+    def part(key: str, of: str) -> list[str]:
+        return [f"{row[key]} of {row[of]}" for row in found]
+
+    rows = [
+        ("facts recited", *count("recited")),
+        ("facts known", *count("known")),
+        ("answers right", *part("right", "facts")),
+        ("of these held out", *part("held_out_right", "held_out")),
+        ("statements supported", *part("supported", "checked")),
+        ("unanswerable refused", *part("refused", "unanswerable")),
+        ("answerable refused", *part("refused_by_mistake", "facts")),
+        ("words an answer", *(f"{row['words']:.0f}" for row in found)),
+    ]
+    return Table(("", *(f"{row['model']}{' + search' * row['search']}" for row in found)), rows, numbers=True)
+
+
+def describe_conditions(learned: Mapping[str, Any]) -> list[str]:
+    """What the columns mean, each kind of question by itself, and whether tuning helped beside search."""
+    conditions = learned["conditions"]
+    closed = [row for row in conditions["rows"] if not row["search"]]
+    lines = [
+        f"Recited and known: of {learned['asked']} facts closed-book, by likelihood; in brackets the share beyond what "
+        "guessing gets. The rest is of answers in words: right ones name most of what the fact says and contradict "
+        "nothing; held out are facts that no training row has."
+    ]
+    for kind in closed[0]["kinds"] if closed else ():
+        found = [(row["model"], row["kinds"][kind]) for row in closed]
+        texts = [f"{label} {of['right']} ({100 * of['share']:.0f} %)" for label, of in found]
+        lines.append(f"{kind[0].upper()}{kind[1:]}, of {found[0][1]['asked']}: {', '.join(texts)}.")
+    compared = conditions.get("with_search")
+    if compared and compared["difference"]:
+        change = compared["difference"]
+        lines.append(
+            f"Right answers with search, base to tuned: {change['value']:+.0f} points "
+            f"({change['low']:+.0f} to {change['high']:+.0f}): {compared['verdict']}."
+        )
+    return lines
+
+
+def prepare_conditions(learned: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table that the page leads with; None in older records."""
+    if "conditions" not in learned:
+        return None
+    return {"table": tabulate_conditions(learned["conditions"]), "remarks": describe_conditions(learned)}
 
 
 def prepare_learned(learned: Mapping[str, Any]) -> dict[str, Any]:

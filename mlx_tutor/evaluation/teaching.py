@@ -26,7 +26,7 @@ from mlx_tutor.generate import generate_answer
 from mlx_tutor.languages.detect import detect_language
 from mlx_tutor.languages.table import match_labels
 from mlx_tutor.models import LoadedModel, count_weights
-from mlx_tutor.records import split_question
+from mlx_tutor.records import Message, split_question
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.text import split_lines
 
@@ -73,12 +73,16 @@ class CourseText:
 
     `sources` is its text in any pieces; `find_concepts` gives the concepts that a text names; `find_support` takes an
     answer and its question, and gives how many statements of the answer the course supports and how many were checked.
+    `write_prompt` is the chat with the passages that search brings for a question, None where nothing can be searched;
+    `agrees` says whether a sentence leaves the numbers of a reference as they are and does not say the opposite.
     """
 
     sources: Sequence[str]
     grade_level: str
     find_concepts: Callable[[str], Sequence[str]]
     find_support: Callable[[str, str], tuple[int, int]]
+    write_prompt: Callable[[LoadedModel, str], list[Message]] | None = None
+    agrees: Callable[[str, str], bool] = lambda sentence, reference: True
 
 
 @cache

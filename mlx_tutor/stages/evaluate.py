@@ -9,6 +9,8 @@ from mlx_tutor.workspace import Run
 
 if TYPE_CHECKING:
     from mlx_tutor.evaluation.teaching import CourseText
+    from mlx_tutor.models import LoadedModel
+    from mlx_tutor.records import Message
 
 
 # A grounded statement must not repeat itself: a weak model's few words occur in many sentences.
@@ -29,8 +31,8 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     from mlx_tutor.evaluation.teaching import CourseText
     from mlx_tutor.extract.extract import read_documents
     from mlx_tutor.records import split_question
-    from mlx_tutor.study.chat.ask import SEARCHED
-    from mlx_tutor.study.chat.support import find_support
+    from mlx_tutor.study.chat.ask import SEARCHED, fit_passages
+    from mlx_tutor.study.chat.support import find_support, is_compatible
     from mlx_tutor.study.search.index import open_index
 
     level = job.recipe.course.grade_level
@@ -50,8 +52,14 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
             firm = [s for s in sources if measure_repetition(s.sentence, 1) <= MOST_REPEATED]
             return len(firm), len(checked)
 
+        def write_prompt(loaded: "LoadedModel", question: str) -> "list[Message]":
+            return fit_passages(loaded, question, index.search(question, SEARCHED), job.recipe)[0]
+
+        def agrees(sentence: str, reference: str) -> bool:
+            return is_compatible(sentence, reference, index.language)
+
         text = [section.text for document in documents for section in document.sections]
-        yield CourseText(text, level, concepts.find, support)
+        yield CourseText(text, level, concepts.find, support, write_prompt, agrees)
 
 
 def run_answers(job: Job, run: Run, text: "CourseText", limit: int | None, seed: int) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def run_checks(
             continue
         with job.screen.count_files(name) as on_progress:
             if name == "learned":
-                found[name] = measure_learned(run, base, job.recipe, rows, inputs, on_progress, limit, seed)
+                found[name] = measure_learned(run, base, job.recipe, rows, text, inputs, on_progress, limit, seed)
             else:
                 found[name] = measure_guards(
                     run, base, job.recipe, rows, text.sources, inputs, on_progress, limit, seed

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mlx_tutor.evaluation.checks import measure_learned
+from mlx_tutor.evaluation.teaching import CourseText
 from mlx_tutor.recipe import load_recipe
 from mlx_tutor.workspace import find_course, find_run
 from tests.commands.conftest import TERMS, Invoke
@@ -34,7 +35,7 @@ def test_what_was_learned_is_listed_with_its_place(invoke: Invoke, finished: Pat
         assert len(fact["base"]["margins"]) == len(fact["asked"]) == 2
         assert not any(json.dumps(wording)[1:-1] in trained for wording in fact["asked"])
         assert fact["trained"] == (json.dumps(fact["answer"])[1:-1] in trained)
-    assert "What did it learn?" in read_page(finished).text
+    check_conditions(learned, result.stdout, read_page(finished).text)
     # Kept, and not asked twice.
     stamp = (finished / "adapters" / "demo" / "answers.jsonl").stat().st_mtime_ns
     again = invoke("evaluate", "--learned", "--json")
@@ -42,6 +43,29 @@ def test_what_was_learned_is_listed_with_its_place(invoke: Invoke, finished: Pat
     assert (finished / "adapters" / "demo" / "answers.jsonl").stat().st_mtime_ns == stamp
     limited = json.loads(invoke("evaluate", "--learned", "--limit", "5", "--json").stdout)["learned"]
     assert (limited["asked"], limited["available"]) == (5, learned["available"])
+
+
+def check_conditions(learned: Any, shown: str, page: str) -> None:
+    """Base and tuned, closed-book and with search, on the same questions; the page leads with them."""
+    rows = learned["conditions"]["rows"]
+    assert [(row["model"], row["search"]) for row in rows] == [
+        ("base", False), ("base", True), ("fused", False), ("fused", True)
+    ]  # fmt: skip
+    facts = [fact for found in learned["lists"].values() for fact in found]
+    for row in rows:
+        assert [answer["question"] for answer in row["answers"]] == [a["question"] for a in rows[0]["answers"]]
+        assert len(row["answers"]) == row["facts"] + row["unanswerable"] and row["unanswerable"] > 3
+        assert row["right"] <= row["facts"] and row["held_out_right"] <= row["held_out"]
+        if not row["search"]:
+            label = "base" if row["model"] == "base" else "tuned"
+            assert row["asked"] == len(facts) and row["known"] <= row["recited"]
+            assert row["recited"] == sum(fact[label]["recited"] for fact in facts)
+            for kind, found in row["kinds"].items():
+                assert found["right"] == sum(fact[label]["kinds"].get(kind, -1) > 0 for fact in facts)
+    assert set(rows[0]["kinds"]) == {"term from description", "true or false", "missing word"}
+    for word in ("facts recited", "facts known", "unanswerable refused", "fused + search"):
+        assert word in shown and word in page
+    assert page.index("Does it know the course?") < page.index("Training") < page.index("What did it learn?")
 
 
 def test_interrupted_and_resumed(finished: Path) -> None:
@@ -53,19 +77,20 @@ def test_interrupted_and_resumed(finished: Path) -> None:
         for split in splits
     }
     base = Path(recipe.model.base)
+    text = CourseText([], "undergraduate", lambda text: (), lambda answer, question: (0, 0))
 
     def stop(label: str, done: int, total: int) -> None:
         if done > 0.8 * total:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure_learned(run, base, recipe, rows, "x", stop, limit=6)
+        measure_learned(run, base, recipe, rows, text, "x", stop, limit=6)
     assert "learned" not in read_evaluation(finished)
     kept = (run.adapter / "answers.jsonl").read_text()
-    resumed = measure_learned(run, base, recipe, rows, "x", lambda *progress: None, limit=6)
+    resumed = measure_learned(run, base, recipe, rows, text, "x", lambda *progress: None, limit=6)
     assert (run.adapter / "answers.jsonl").read_text().startswith(kept)
     (run.adapter / "answers.jsonl").unlink()
-    whole = measure_learned(run, base, recipe, rows, "x", lambda *progress: None, limit=6)
+    whole = measure_learned(run, base, recipe, rows, text, "x", lambda *progress: None, limit=6)
     assert resumed["lists"] == whole["lists"] and resumed["p_value"] == whole["p_value"]
 
 

@@ -97,7 +97,8 @@ def find_support(
         for number in checked
         if not asked >= set(answer_stems[number])
         for place, found in enumerate(quote_stems)
-        if not Counter(answer_stems[number]) - Counter(found) and _agree(said[number], quotes[place][2], language)
+        if not Counter(answer_stems[number]) - Counter(found)
+        and is_compatible(said[number], quotes[place][2], language)
     ]
     ordered = _find_ordered([(said[number], quotes[place][2]) for number, place in candidates], language)
     best: dict[int, Source] = {}
@@ -138,7 +139,7 @@ def _take_bold(answer: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _agree(sentence: str, quote: str, language: str) -> bool:
+def is_compatible(sentence: str, quote: str, language: str) -> bool:
     """Whether all numbers of the sentence are in the quote, and both or neither are negated."""
     numbers = set(NUMBER.findall(sentence)) <= set(NUMBER.findall(quote))
     negated = [bool(find_negation(LIGHT.sub(" ", text), language)) for text in (sentence, quote)]
