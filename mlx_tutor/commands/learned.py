@@ -18,9 +18,9 @@ LEVELS = ("known", "recited", "not yet")
 def command(options: Options, level: str | None, source: str) -> None:
     """List which facts of the course the tuned model knows, with their pages.
 
-    Known: asked in words that no row has, it prefers the right answer to near ones each time. Recited only: it says the
-    words, but does not tell them from near ones. Not yet: read those pages yourself. The Progress tab of the web page
-    shows the same.
+    Known: right in words that no row has, and in kinds of questions that no row has. Recited only: right in new words
+    of what rows ask, and not in other kinds of questions. Not yet: read those pages yourself. The Progress tab of the
+    web page shows the same.
 
     Reads adapters/RUN/evaluation.json, where evaluate --learned put it.
 

@@ -22,8 +22,7 @@ KNOWN, RECITED, UNKNOWN = "known", "recited only", "not yet"
 class FactKnowledge:
     """A fact of the course and how far the tuned model of a run has it: known, recited only or not yet.
 
-    Known: it prefers the right answer to near ones in every wording that no row has. Recited only: asked for it, it
-    says the words, but does not tell them from near ones.
+    Recited only: right in new wordings of what rows ask. Known: right in kinds of questions that no row has too.
     """
 
     question: str
@@ -69,7 +68,11 @@ def read_learned(course: Course, run: str | None = None) -> Learned | None:
 
 def _read_fact(entry: Mapping[str, Any]) -> FactKnowledge:
     tuned = entry["tuned"]
-    level = KNOWN if min(tuned["margins"]) > 0 else RECITED if tuned["said"] >= SAID else UNKNOWN
+    preferred = min(tuned["margins"]) > 0
+    # Older records have no other kinds of questions.
+    kinds = tuned.get("kinds") or {}
+    known = all(margin > 0 for margin in kinds.values()) if kinds else preferred
+    level = UNKNOWN if not preferred and tuned["said"] < SAID else KNOWN if known else RECITED
     return FactKnowledge(
         clean_text(entry["question"]),
         clean_text(entry["answer"]),

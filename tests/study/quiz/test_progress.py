@@ -25,9 +25,9 @@ def write_run(course: Course, name: str, finished: str, learned: dict[str, Any] 
     (folder / "evaluation.json").write_text(json.dumps({"learned": learned} if learned else {"losses": {}}))
 
 
-def state(question: str, section: int | None, margins: list[float], said: float) -> dict[str, Any]:
+def state(question: str, section: int | None, margins: list[float], said: float, **kinds: float) -> dict[str, Any]:
     place = {"source": "a.md", "section": section, "page": 3, "cell": None, "place": "a.md, page 3"}
-    return {"question": question, "answer": "A.", "tuned": {"margins": margins, "said": said}, **place}
+    return {"question": question, "answer": "A.", "tuned": {"margins": margins, "said": said, "kinds": kinds}, **place}
 
 
 LEARNED = {
@@ -37,7 +37,11 @@ LEARNED = {
         "known before": [state("What is a spar?", 0, [0.4, 0.1], 0.0)],
         # Said, but a near answer is likelier in one of two wordings.
         "learned": [state("What is a reel?", 1, [0.4, -0.1], 0.9)],
-        "not learned": [state("What is wind?", 1, [-0.4, 0.1], 0.1)],
+        "not learned": [
+            state("What is wind?", 1, [-0.4, 0.1], 0.1, gap=1.0),
+            # By heart: not right when it is asked the other way round.
+            state("What is a gaff?", 1, [0.4, 0.1], 0.9, gap=1.0, back=-0.2),
+        ],
         "unlearned": [state("Of a section that is gone?", 9, [0.3], 0.0)],
     },
 }
@@ -56,6 +60,7 @@ def test_the_newest_run_that_was_asked_counts(tmp_path: Path) -> None:
         "What is a spar?": "known",
         "What is a reel?": "recited only",
         "What is wind?": "not yet",
+        "What is a gaff?": "recited only",
         "Of a section that is gone?": "known",
     }
     assert read_learned(course, "c-2") is None
@@ -68,6 +73,6 @@ def test_each_topic_has_its_questions_and_facts(tmp_path: Path) -> None:
     found = measure_topics(course, DOCUMENTS, list_questions(course), read_learned(course))
     assert [(entry.topic.name, entry.count.questions, entry.known) for entry in found] == [
         ("Frame", 1, (1, 1)),
-        ("Lines", 0, (0, 2)),
+        ("Lines", 0, (0, 3)),
         ("Wind", 0, None),
     ]
