@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from mlx_tutor.errors import ModelError
 from mlx_tutor.models import LoadedModel, context_length, find_opening, is_thinking, render_prompt
-from mlx_tutor.records import Message, split_thoughts
+from mlx_tutor.records import CUT, Message, split_thoughts
 from mlx_tutor.settings import GenerateSettings
 
 # How far back the repetition penalty looks, in tokens.
@@ -29,8 +29,9 @@ NEW_TEXT = 8
 class Answer:
     """One generation.
 
-    `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, "stopped" when the caller did, or
-    "repetition" when it said the same over and over: `text` is then without the repeats, `tokens` counts them.
+    `finish_reason` is "stop", "length" when `max_tokens` or the context cut it, "stopped" when the caller did, CUT
+    when its page or program was closed, or "repetition" when it said the same over and over: `text` is then without the
+    repeats, `tokens` counts them.
     `cached_tokens` are those of the prompt that were not computed again. `thoughts` is what a model that thinks wrote
     before the answer; `tokens` counts it too. `from_cache`: it was given before, and nothing was computed.
     """
@@ -49,6 +50,8 @@ class Answer:
     @property
     def problem(self) -> str:
         """One line where something else than the model ended the answer too early, else nothing."""
+        if self.finish_reason == CUT:
+            return "The answer was cut off: the page or the program was closed before its end."
         if self.finish_reason == "repetition":
             return "The model began to repeat itself, so the answer was ended there."
         thought = self.thoughts and not self.text and self.finish_reason == "length"

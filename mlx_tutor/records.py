@@ -18,6 +18,9 @@ THINK, END_THINK = "<think>", "</think>"
 # A source and the index of a section in it.
 Place = tuple[str, int]
 
+# How an answer ended whose page or program was closed before its end.
+CUT = "cut"
+
 BlockKind = Literal["text", "code", "output", "table"]
 # The role of an entry of a definition list.
 ENTRY = "definition"
@@ -188,7 +191,8 @@ def describe_bits(bits: float | None) -> str:
 
 def describe_end(reason: str) -> str:
     """How an answer ended, if not by the model, to be added to other figures: `, cut at the limit`."""
-    ends = {"length": "cut at the limit", "stopped": "stopped", "repetition": "ended where it began to repeat itself"}
+    ends = {"length": "cut at the limit", "stopped": "stopped", CUT: "cut off"}
+    ends["repetition"] = "ended where it began to repeat itself"
     return f", {ends[reason]}" if reason in ends else ""
 
 

@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Serve the tutor as a web page on this machine.
 
-    Reads what chat reads; writes corpora/NAME/index.sqlite and, for counts, thumbs, ratings and exams,
+    Reads what chat reads; writes corpora/NAME/index.sqlite and, for conversations, counts, thumbs, ratings and exams,
     corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
     /v1. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells how
     they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
@@ -73,6 +73,7 @@ def command(
 
             check_ready(job.course, fused=not base and adapter is None, search=not no_search)
         site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
+        site = replace(site, is_shared=share or not serve.is_loopback(host))
         with job.screen.wait("drawing the page"):
             app = serve.make_app(site, access)
         address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)

@@ -126,9 +126,9 @@ def measure(loaded: LoadedModel, index: Index, recipe: Recipe, rounds: int) -> d
 
 def ask_page(site: Site, key: str) -> tuple[list[Message], float, float]:
     """Ask on a fresh page; the prompt, and the seconds until there is text and until the page sees it."""
-    session = site.find_session(key)
+    talk = site.find_talk(key)
     begun = time.perf_counter()
-    task = ask_site(site, session, DIALOGUE[0][0])
+    task = ask_site(site, talk, DIALOGUE[0][0])
     first: list[float] = []
 
     def watch() -> None:

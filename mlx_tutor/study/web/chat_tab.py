@@ -1,312 +1,168 @@
-"""The Chat tab of the web page: the conversation, the composer below it, and the sources of an answer beside it."""
+"""The Chat tab of the web page: conversations, the open one, its composer, and the sources."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
 
-from mlx_tutor.errors import TutorError
-from mlx_tutor.records import describe_end
-from mlx_tutor.study.chat.conversation import LEVELS, STYLES, Conversation, Turn, find_style
-from mlx_tutor.study.exam.mode import describe_head
-from mlx_tutor.study.web.compare_tab import EVENT, find_session
-from mlx_tutor.study.web.markup import (
-    LATEX,
-    draw_note,
-    draw_sources,
-    escape_text,
-    write_cited_markdown,
-    write_plain_markdown,
-    write_safe_markdown,
-)
-from mlx_tutor.study.web.model_worker import Task
+from mlx_tutor.study.chat.conversation import LEVELS, STYLES, find_style
+from mlx_tutor.study.web.chat_handlers import ChatHandlers, ListHandlers
+from mlx_tutor.study.web.chat_view import NO_SOURCES, PARTS
+from mlx_tutor.study.web.compare_tab import EVENT
+from mlx_tutor.study.web.markup import LATEX
 from mlx_tutor.study.web.overview import list_examples
-from mlx_tutor.study.web.site import Session, Site, ask_site, is_busy, judge_turn, list_thumbs, note_turn, tell_exam
+from mlx_tutor.study.web.site import Site
 
-NO_SOURCES = draw_note("hint", "What supports an answer stands here, word for word from your course.")
+# Those that end when the page shows another conversation.
+ONCE: dict[str, Any] = {**EVENT, "trigger_mode": "once"}
+# In the browser: there is nothing to ask in an empty box.
+OFFER_ASK = "text => ({__type__: 'update', interactive: text.trim() !== ''})"
 
 
-def add_chat(site: Site) -> None:
-    """The chat tab: conversation and buttons at the left, sources at the right, or below on a narrow screen."""
-    examples: list[Any] = [{"text": question} for question in list_examples(site.course)]
+def add_chat(site: Site, page: gr.Blocks) -> None:
+    """The tab: conversations at the left, the open one with its composer, sources at the right; below when narrow."""
+    parts: dict[str, Any] = {}
+    # What the page's script presses when keys or other windows ask for it, and which conversation is shown.
+    parts["talk"] = gr.Textbox(elem_id="talk", visible="hidden", label="Conversation")
+    recall = gr.Button("Last question", elem_id="recall", visible="hidden")
+    refresh = gr.Button("Look again", elem_id="refresh", visible="hidden")
+    gr.Button("Conversations", elem_id="talks-toggle", size="sm")
     with gr.Row(elem_id="chat-row"):
-        with gr.Column(scale=3, min_width=320):
-            chatbot = gr.Chatbot(
-                elem_id="chat",
+        with gr.Column(elem_id="talks", scale=0, min_width=220):
+            listed = _add_list(parts, in_exam=site.exam is not None)
+        with gr.Column(elem_id="chat-column", scale=3, min_width=280):
+            parts["chat"] = _add_chatbot(site)
+            parts["status"] = gr.HTML(elem_id="status", apply_default_css=False)
+            composed = _add_composer(site, parts)
+        with gr.Column(elem_id="sources-column", scale=2, min_width=280):
+            parts["sources"] = gr.HTML(NO_SOURCES, elem_id="sources", apply_default_css=False)
+    _connect(site, page, parts, composed | {"recall": recall, "refresh": refresh})
+    _connect_list(site, parts, listed)
+
+
+def _add_list(parts: dict[str, Any], *, in_exam: bool) -> dict[str, Any]:
+    """The list of conversations. An exam has no rename and no delete: its record keeps all."""
+    made: dict[str, Any] = {"new": gr.Button("New conversation", elem_id="new", size="sm", min_width=70)}
+    made["search"] = gr.Textbox(
+        elem_id="search",
+        label="Search conversations",
+        show_label=False,
+        placeholder="Search",
+        max_lines=1,
+        container=False,
+    )
+    parts["list"] = gr.Radio([], label="Conversations", elem_id="list", container=False)
+    with gr.Row(elem_id="talk-row"):
+        made["rename"] = gr.Button("Rename", elem_id="rename", size="sm", min_width=60, visible=not in_exam)
+        made["delete"] = gr.Button("Delete", elem_id="delete", size="sm", min_width=60, visible=not in_exam)
+        parts["export"] = gr.HTML(elem_id="export", apply_default_css=False)
+    with gr.Row(elem_id="title-row", visible=False) as made["title_row"]:
+        made["title"] = gr.Textbox(elem_id="title", label="New title", max_lines=1, scale=3, min_width=100)
+        made["keep_title"] = gr.Button("Keep", elem_id="keep-title", size="sm", scale=1, min_width=60)
+    with gr.Row(elem_id="undelete-row", visible=False) as made["undelete_row"]:
+        made["told"] = gr.HTML(elem_id="told", apply_default_css=False)
+        made["undelete"] = gr.Button("Bring back", elem_id="undelete", size="sm", min_width=90)
+    made["deleted"] = gr.Textbox(visible="hidden", label="Deleted", elem_id="deleted")
+    return made
+
+
+def _add_chatbot(site: Site) -> gr.Chatbot:
+    examples: list[Any] = [{"text": question} for question in list_examples(site.course)]
+    return gr.Chatbot(
+        elem_id="chat",
+        show_label=False,
+        label="Conversation",
+        height="100%",
+        layout="bubble",
+        latex_delimiters=LATEX,
+        allow_tags=False,
+        buttons=["copy"],
+        examples=examples or None,
+        placeholder="Ask anything about your course.",
+    )
+
+
+def _add_composer(site: Site, parts: dict[str, Any]) -> dict[str, Any]:
+    """Question, the button that asks or stops, what can be done with the last answer, and the note on a judgement."""
+    made: dict[str, Any] = {}
+    with gr.Row(elem_id="note-row", visible=False) as made["note_row"]:
+        made["note"] = gr.Textbox(
+            elem_id="note",
+            label="Note on your judgement",
+            show_label=False,
+            placeholder="What was good or wrong about it?",
+            scale=8,
+            lines=1,
+        )
+        made["keep"] = gr.Button("Keep note", elem_id="keep", scale=1, min_width=100)
+    with gr.Row(elem_id="ask-row"):
+        parts["question"] = gr.Textbox(
+            elem_id="question",
+            label="Your question",
+            show_label=False,
+            placeholder="Your question (Enter sends, Shift+Enter begins a line)",
+            scale=8,
+            lines=1,
+            max_lines=8,
+            autofocus=True,
+        )
+        parts["ask"] = gr.Button("Ask", variant="primary", elem_id="ask", scale=1, min_width=80, interactive=False)
+        parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", scale=1, min_width=80, visible=False)
+    with gr.Row(elem_id="button-row"):
+        parts["retry"] = gr.Button("Retry", size="sm", elem_id="retry", min_width=70, interactive=False)
+        parts["undo"] = gr.Button("Undo", size="sm", elem_id="undo", min_width=70, interactive=False)
+        style = find_style(site.recipe.course.teaching_style) or "off"
+        for name, choices, value in (("style", STYLES, style), ("level", LEVELS, "off")):
+            title = name.capitalize()
+            made[name] = gr.Dropdown(
+                [(f"{title}: as the recipe", "off"), *((f"{title}: {choice}", choice) for choice in choices)],
+                value=value,
+                label=f"{title} of the answers",
                 show_label=False,
-                height="100%",
-                layout="bubble",
-                latex_delimiters=LATEX,
-                allow_tags=False,
-                buttons=["copy"],
-                examples=examples or None,
-                placeholder="Ask anything about your course.",
+                elem_id=name,
+                min_width=190,
+                container=False,
+                filterable=False,
             )
-            status = gr.HTML(elem_id="status", apply_default_css=False)
-            with gr.Row(elem_id="ask-row"):
-                question = gr.Textbox(
-                    elem_id="question", show_label=False, placeholder="Your question", scale=8, lines=1, max_lines=8
-                )
-                ask = gr.Button("Ask", variant="primary", elem_id="ask", scale=1, min_width=80)
-                stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
-            with gr.Row(elem_id="button-row"):
-                retry = gr.Button("Retry", size="sm", elem_id="retry", min_width=70)
-                undo = gr.Button("Undo", size="sm", elem_id="undo", min_width=70)
-                clear = gr.Button("Clear", size="sm", elem_id="clear", min_width=70)
-                style = gr.Dropdown(
-                    [("Style: as the recipe", "off"), *((f"Style: {name}", name) for name in STYLES)],
-                    value=find_style(site.recipe.course.teaching_style) or "off",
-                    show_label=False,
-                    elem_id="style",
-                    min_width=190,
-                    container=False,
-                    filterable=False,
-                )
-                level = gr.Dropdown(
-                    [("Level: as the recipe", "off"), *((f"Level: {name}", name) for name in LEVELS)],
-                    value="off",
-                    show_label=False,
-                    elem_id="level",
-                    min_width=190,
-                    container=False,
-                    filterable=False,
-                )
-            with gr.Row(elem_id="note-row", visible=False) as note_row:
-                note = gr.Textbox(
-                    elem_id="note", show_label=False, placeholder="What was good or wrong about it?", scale=8, lines=1
-                )
-                keep = gr.Button("Keep note", elem_id="keep", scale=1, min_width=100)
-        with gr.Column(scale=2, min_width=300):
-            sources = gr.HTML(NO_SOURCES, elem_id="sources", apply_default_css=False)
+        made["figures"] = gr.Checkbox(label="Figures", elem_id="figures", container=False, min_width=90)
+    return made
 
-    view = [chatbot, sources, status, question]
+
+def _connect(site: Site, page: gr.Blocks, parts: dict[str, Any], made: dict[str, Any]) -> None:
     handlers = ChatHandlers(site)
-    for event in (ask.click, question.submit):
-        event(handlers.ask, question, view, trigger_mode="once", **EVENT)
-    chatbot.example_select(handlers.ask_example, None, view, trigger_mode="once", **EVENT)
-    retry.click(handlers.retry, None, view, trigger_mode="once", **EVENT)
-    stop.click(handlers.stop, None, status, **EVENT)
-    undo.click(handlers.undo, question, view, **EVENT)
-    for event in (clear.click, chatbot.clear):
-        event(handlers.clear, None, [*view, note_row], **EVENT)
-    style.input(handlers.set_style, style, status, **EVENT)
-    level.input(handlers.set_level, level, status, **EVENT)
-    chatbot.select(handlers.show_turn, None, sources, **EVENT)
-    chatbot.like(handlers.judge, None, [note_row, note, status], **EVENT)
-    for event in (keep.click, note.submit):
-        event(handlers.keep_note, note, [note_row, status], **EVENT)
+    view = [parts[name] for name in PARTS]
+    question, talk, status = parts["question"], parts["talk"], parts["status"]
+    manner = [made["style"], made["level"]]
+    page.load(handlers.open, talk, [*view, *manner], js="() => window.tutor.readTalk()", **EVENT)
+    for event in (parts["ask"].click, question.submit):
+        event(handlers.ask, [question, talk], view, **ONCE)
+    figures = made["figures"]
+    figures.input(None, figures, None, js="wanted => { window.tutor.showFigures(wanted); }", api_visibility="private")
+    page.load(None, None, figures, js="() => window.tutor.readFigures()", api_visibility="private")
+    question.change(None, question, parts["ask"], js=OFFER_ASK, api_visibility="private")
+    parts["chat"].example_select(handlers.ask_example, talk, view, **ONCE)
+    parts["retry"].click(handlers.retry, talk, view, **ONCE)
+    parts["stop"].click(handlers.stop, talk, status, **EVENT)
+    parts["undo"].click(handlers.undo, [question, talk], view, **EVENT)
+    made["recall"].click(handlers.recall, talk, question, **EVENT)
+    made["refresh"].click(handlers.refresh, talk, view, **ONCE)
+    for name, handler in (("style", handlers.set_style), ("level", handlers.set_level)):
+        made[name].input(handler, [made[name], talk], status, **EVENT)
+    parts["chat"].select(handlers.show_turn, talk, parts["sources"], **EVENT)
+    noted = [made["note_row"], made["note"], status]
+    parts["chat"].like(handlers.judge, talk, noted, **EVENT)
+    for event in (made["keep"].click, made["note"].submit):
+        event(handlers.keep_note, [made["note"], talk], [made["note_row"], status], **EVENT)
 
 
-class ChatHandlers:
-    """What the buttons of the chat do. Those that show the conversation give chat, sources, status and question."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-
-    def find(self, request: gr.Request) -> Session:
-        """The session of the page that asks."""
-        return find_session(self.site, request)
-
-    async def ask(self, question: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Answer the question in the box."""
-        session = self.find(request)
-        try:
-            task = ask_site(self.site, session, question or "")
-        except TutorError as err:
-            yield gr.skip(), gr.skip(), draw_problem(err), gr.skip()
-            return
-        async for shown in self.follow(session, task, question, again=False):
-            yield shown
-
-    async def ask_example(self, request: gr.Request, chosen: gr.SelectData) -> AsyncIterator[tuple[Any, ...]]:
-        """Ask the example that was clicked."""
-        async for shown in self.ask(chosen.value["text"], request):
-            yield shown
-
-    async def retry(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Answer the last question again."""
-        session = self.find(request)
-        try:
-            question = session.conversation.find_last().cited.question
-            task = ask_site(self.site, session, "", again=True)
-        except TutorError as err:
-            yield gr.skip(), gr.skip(), draw_problem(err), gr.skip()
-            return
-        async for shown in self.follow(session, task, question, again=True):
-            yield shown
-
-    async def follow(
-        self, session: Session, task: Task, question: str, *, again: bool
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """Show how an answer comes, and at its end what supports it."""
-        conversation = session.conversation
-        before = draw_turns(conversation.turns[:-1] if again else conversation.turns)
-        emptied: Any = gr.skip() if again else ""
-        async for _ in task.follow():
-            # Cleared meanwhile: this answer is no longer anybody's.
-            if session.conversation is not conversation:
-                return
-            text = write_safe_markdown(task.read())
-            pending = [{"role": "user", "content": write_plain_markdown(question)}]
-            pending += [{"role": "assistant", "content": text}] if text else []
-            yield before + pending, gr.skip(), draw_progress(task, len(conversation.turns)), emptied
-            emptied = gr.skip()
-        try:
-            turn: Turn | None = task.take()
-        except TutorError as err:
-            yield draw_chat(session), gr.skip(), draw_problem(err), gr.skip() if again else question
-            return
-        if turn is None:
-            yield draw_chat(session), gr.skip(), "Stopped before it began.", gr.skip() if again else question
-            return
-        told = f"{draw_result(turn, task)} {draw_head(self.site)}"
-        yield draw_chat(session), draw_sources(turn.cited), told, gr.skip()
-
-    def stop(self, request: gr.Request) -> Any:
-        """End the answer under way, or leave the queue."""
-        task = self.find(request).chat
-        if task is None or not is_busy(task):
-            return "There is nothing to stop."
-        task.stop()
-        return gr.skip()
-
-    def undo(self, typed: str, request: gr.Request) -> tuple[Any, ...]:
-        """Take back the last turn; its question goes back into the box, unless there is text in it."""
-        session = self.find(request)
-        if is_busy(session.chat):
-            return gr.skip(), gr.skip(), "Stop the answer first.", gr.skip()
-        try:
-            turn = session.conversation.undo()
-        except TutorError as err:
-            return gr.skip(), gr.skip(), draw_problem(err), gr.skip()
-        tell_exam(self.site, session, "/undo")
-        left = session.conversation.turns
-        shown = draw_sources(left[-1].cited) if left else NO_SOURCES
-        return draw_chat(session), shown, "Taken back.", typed or turn.cited.question
-
-    def clear(self, request: gr.Request) -> tuple[Any, ...]:
-        """Begin anew; what was under way is stopped."""
-        session = self.find(request)
-        tell_exam(self.site, session, "/clear")
-        if session.chat is not None:
-            session.chat.stop()
-        session.conversation = Conversation(session.conversation.style, session.conversation.level)
-        session.chat, session.judged = None, None
-        session.thumbs.clear()
-        return [], NO_SOURCES, "", "", gr.update(visible=False)
-
-    def set_style(self, style: str, request: gr.Request) -> str:
-        """From the next answer on."""
-        session = self.find(request)
-        try:
-            session.conversation.set_style(style)
-        except TutorError as err:
-            return draw_problem(err)
-        tell_exam(self.site, session, "/style", style)
-        return escape_text(f"Style of the next answer: {style}.")
-
-    def set_level(self, level: str, request: gr.Request) -> str:
-        """From the next answer on, for this conversation."""
-        session = self.find(request)
-        try:
-            session.conversation.set_level(level)
-        except TutorError as err:
-            return draw_problem(err)
-        tell_exam(self.site, session, "/level", level)
-        return escape_text(f"Level of the next answers: {level}.")
-
-    def show_turn(self, request: gr.Request, chosen: gr.SelectData) -> Any:
-        """The sources of the turn that was clicked."""
-        turns, place = self.find(request).conversation.turns, _find_place(chosen.index)
-        return draw_sources(turns[place].cited) if 0 <= place < len(turns) else gr.skip()
-
-    def judge(self, request: gr.Request, liked: gr.LikeData) -> tuple[Any, ...]:
-        """Thumbs up, down, or taken back."""
-        session, place = self.find(request), _find_place(liked.index)
-        if not 0 <= place < len(session.conversation.turns):
-            return gr.skip(), gr.skip(), "Wait for the answer."
-        judgement = {"Like": True, True: True, "Dislike": False, False: False}.get(liked.liked)
-        try:
-            judge_turn(self.site, session, place, judgement)
-        except TutorError as err:
-            return gr.skip(), gr.skip(), draw_problem(err)
-        if judgement is None:
-            return gr.update(visible=False), "", "Your judgement is taken back."
-        return gr.update(visible=True), "", "Kept in the journal of the course. A note helps more:"
-
-    def keep_note(self, note: str, request: gr.Request) -> tuple[Any, ...]:
-        """Keep the note on a judgement."""
-        try:
-            note_turn(self.site, self.find(request), note or "")
-        except TutorError as err:
-            return gr.skip(), draw_problem(err)
-        return gr.update(visible=False), "Your note is kept."
-
-
-def _find_place(index: Any) -> int:
-    """The turn that a message belongs to."""
-    number = index[0] if isinstance(index, list | tuple) else index
-    return int(number) // 2
-
-
-def draw_turns(turns: list[Turn]) -> list[dict[str, str]]:
-    """Turns as the chat takes them."""
-    messages = []
-    for turn in turns:
-        answer = turn.cited.answer
-        text = write_cited_markdown(turn.cited) or write_safe_markdown(answer.problem) or "*nothing*"
-        missing = "\n\n*not found in your course*" if turn.cited.supported is False else ""
-        messages.append({"role": "user", "content": write_plain_markdown(turn.cited.question)})
-        messages.append({"role": "assistant", "content": text + missing})
-    return messages
-
-
-def draw_chat(session: Session) -> Any:
-    """The whole conversation with its thumbs."""
-    return gr.update(value=draw_turns(session.conversation.turns), feedback_value=list_thumbs(session))
-
-
-def draw_head(site: Site) -> str:
-    """Where the record of an exam stands."""
-    if site.exam is None:
-        return ""
-    problem = f"The record is NOT complete on disk. {site.exam.problem} " if site.exam.problem else ""
-    return draw_note("problem", problem) + escape_text(f"{describe_head(site.exam)}.")
-
-
-def draw_problem(err: TutorError) -> str:
-    """An error as the status line shows it."""
-    return draw_note("problem", str(err))
-
-
-def draw_progress(task: Task, turns: int) -> str:
-    """Where in the queue, or what was left out of the prompt."""
-    ahead = task.count_ahead()
-    if ahead:
-        return draw_note("waiting", f"Waiting: {ahead} before you.")
-    return f"{draw_note('working', 'Answering.')} {_describe_dropped(task)}"
-
-
-def draw_result(turn: Turn, task: Task) -> str:
-    """How an answer came to its end."""
-    answer = turn.cited.answer
-    if answer.from_cache:
-        return f"From the cache: asked before, of the same model with the same passages. {_describe_dropped(task)}"
-    parts = [
-        f"{answer.tokens} tokens",
-        f"{answer.tokens_per_second:.0f} a second",
-        f"the first after {turn.cited.search_seconds + answer.first_token_seconds:.2f} s",
-    ]
-    return f"{', '.join(parts)}{describe_end(answer.finish_reason)}. {_describe_dropped(task)}"
-
-
-def _describe_dropped(task: Task) -> str:
-    plan = task.notes.get("plan")
-    if plan is None:
-        return ""
-    parts = []
-    if plan.dropped:
-        parts.append("The beginning of this conversation no longer fits into the model's context and is left out.")
-    if plan.found and not (plan.given or plan.recalled):
-        parts.append("No passage of the course fits beside this question; the model answers from its own knowledge.")
-    return " ".join(parts)
+def _connect_list(site: Site, parts: dict[str, Any], made: dict[str, Any]) -> None:
+    handlers = ListHandlers(site)
+    view, talk = [parts[name] for name in PARTS], parts["talk"]
+    made["new"].click(handlers.begin, talk, view, **EVENT)
+    parts["list"].input(handlers.switch, parts["list"], view, **EVENT)
+    made["search"].change(handlers.search, [made["search"], talk], parts["list"], trigger_mode="always_last", **EVENT)
+    made["rename"].click(handlers.ask_title, talk, [made["title_row"], made["title"]], **EVENT)
+    for event in (made["keep_title"].click, made["title"].submit):
+        event(handlers.rename, [made["title"], talk], [made["title_row"], *view], **EVENT)
+    gone = [made["undelete_row"], made["told"], made["deleted"], *view]
+    made["delete"].click(handlers.delete, talk, gone, **EVENT)
+    made["undelete"].click(handlers.restore, [made["deleted"], talk], gone, **EVENT)

@@ -8,8 +8,8 @@ import gradio as gr
 from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison
 from mlx_tutor.study.web.markup import LATEX, draw, draw_note, write_safe_markdown
-from mlx_tutor.study.web.model_worker import Task
-from mlx_tutor.study.web.site import Session, Site, compare_site, is_busy
+from mlx_tutor.study.web.model_worker import Task, is_busy
+from mlx_tutor.study.web.site import Session, Site, compare_site
 from mlx_tutor.tables import Table
 
 LABELS = ("base", "adapter", "fused")

@@ -148,14 +148,14 @@ def draw_sources(cited: CitedAnswer) -> Markup:
         "sources",
         cited,
         [
-            _prepare_source(source, source.quote, by_section.get(key), number)
+            prepare_source(source, source.quote, by_section.get(key), number)
             for (number, source), key in zip(references.items(), quoted, strict=True)
         ],
-        [_prepare_source(passage, "", passage) for passage in read],
+        [prepare_source(passage, "", passage) for passage in read],
     )
 
 
-def _prepare_source(
+def prepare_source(
     place: Source | Passage, quoted: str, passage: Passage | None, number: int | None = None
 ) -> dict[str, Any]:
     """Of one source its number and name, the quote, the passage with the quote marked, and where it can be read."""

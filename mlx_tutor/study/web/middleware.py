@@ -21,20 +21,28 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlx_tutor.study.web.owners import COOKIE, make_cookie
+
 MAX_BODY = 2_000_000
 # After a wrong password, no other from the same address is looked at for so many seconds.
 WRONG_SECONDS = 1.0
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 READABLE = (
     *("/assets/", "/static/", "/svelte/", "/sources/", "/runs/", "/v1/models"),
-    *("/read/", "/pages/", "/pictures/"),
+    *("/read/", "/pages/", "/pictures/", "/conversations/"),
     *("/gradio_api/heartbeat/", "/gradio_api/queue/data", "/gradio_api/startup-events"),
 )
 READABLE_EXACTLY = (
     *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/metrics", "/reader.css"),
     *("/gradio_api/app_id", "/gradio_api/theme.css"),
 )
-WRITABLE = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset", "/v1/chat/completions")
+WRITABLE = (
+    "/gradio_api/queue/join",
+    "/gradio_api/cancel",
+    "/gradio_api/reset",
+    "/conversations/draft",
+    "/v1/chat/completions",
+)
 # Gradio's page has scripts and styles inside it, and fills its templates with eval; nothing comes from elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -58,6 +66,10 @@ class AccessRules:
     port: int
     password: str | None = None
     shared: set[str] = field(default_factory=set)
+
+    def is_exposed(self) -> bool:
+        """Whether others than the users of this machine reach the server."""
+        return not is_loopback(self.host) or bool(self.shared)
 
     def knows_host(self, host: str) -> bool:
         """Whether a Host header is ours."""
@@ -171,12 +183,18 @@ class RequestChecks:
             await PlainTextResponse(f"{text}\n", status, headers | HEADERS)(scope, receive, send)
             return
 
+        # A browser that others' conversations are to be kept from is known by its cookie.
+        known = f"{COOKIE}=" in Headers(scope=scope).get("cookie", "")
+        is_new = self.access.is_exposed() and scope["path"] == "/" and not known
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     # A route may be stricter.
                     headers.setdefault(name, value)
+                if is_new:
+                    headers.append("Set-Cookie", make_cookie())
             await send(message)
 
         # A client that leaves in the middle is no fault.

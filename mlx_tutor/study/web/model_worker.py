@@ -31,10 +31,14 @@ KEPT_CACHES = 4
 
 
 class Task:
-    """A piece of work in the queue, and what it has said so far."""
+    """A piece of work in the queue, and what it has said so far.
 
-    def __init__(self, worker: "ModelWorker") -> None:
+    One that `stays` goes on when nobody looks at it, until somebody else waits for the model.
+    """
+
+    def __init__(self, worker: "ModelWorker", stays: bool = False) -> None:
         self._worker = worker
+        self._stays = stays
         self._texts: dict[str, list[str]] = {}
         self._stopped = False
         self._seen = time.monotonic()
@@ -64,14 +68,25 @@ class Task:
 
     def is_stopped(self) -> bool:
         """Whether the work is to end: it was stopped, or whoever wanted it is gone."""
-        return self._stopped or time.monotonic() - self._seen > LEFT_SECONDS
+        return self._stopped or self.is_left()
+
+    def is_left(self) -> bool:
+        """Whether whoever wanted it is gone; when it stays, also whether somebody else waits, or the server closes."""
+        if self._worker.is_closed():
+            return True
+        left = time.monotonic() - self._seen > LEFT_SECONDS
+        return left and (not self._stays or self._worker.has_waiting())
+
+    def is_to_begin(self) -> bool:
+        """Whether to begin at all; what stays begins even so, and then says that it was cut off."""
+        return not (self._stopped if self._stays else self.is_stopped())
 
     def count_ahead(self) -> int:
         """How many are to be served before this one; 0 when it is at work or done."""
         return self._worker.count_ahead(self)
 
     async def follow(self) -> AsyncGenerator[None, None]:
-        """Yield whenever there is something new, and at the end; a follower who leaves stops the work.
+        """Yield whenever there is something new, and at the end; a follower who leaves stops what does not stay.
 
         And once a second in any case, so that the follower sees when its own reader has left.
         """
@@ -87,7 +102,13 @@ class Task:
                 await asyncio.sleep(LOOK_SECONDS)
             yield
         finally:
-            self.stop()
+            if not self._stays:
+                self.stop()
+
+
+def is_busy(task: Task | None) -> bool:
+    """Whether work is still under way or waiting."""
+    return task is not None and not task.future.done()
 
 
 class ModelWorker:
@@ -110,13 +131,13 @@ class ModelWorker:
         self.loads = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    def submit(self, work: Callable[[Task], Any]) -> Task:
-        """Queue a piece of work; its result is the task's to give.
+    def submit(self, work: Callable[[Task], Any], *, stays: bool = False) -> Task:
+        """Queue a piece of work; its result is the task's to give. `stays`: also when nobody follows it.
 
         Raises:
             ServeError: too many are waiting, or the server is closing.
         """
-        task = Task(self)
+        task = Task(self, stays)
         with self._lock:
             if self._closed:
                 raise ServeError("The server is closing.")
@@ -128,7 +149,7 @@ class ModelWorker:
 
     def _work(self, task: Task, work: Callable[[Task], Any]) -> Any:
         try:
-            return None if task.is_stopped() else work(task)
+            return work(task) if task.is_to_begin() else None
         finally:
             self.forget(task)
 
@@ -147,6 +168,15 @@ class ModelWorker:
         """How many are waiting or being answered."""
         with self._lock:
             return len(self._queue)
+
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
+    def has_waiting(self) -> bool:
+        """Whether more than one piece of work is in the queue."""
+        with self._lock:
+            return len(self._queue) > 1
 
     def take_model(self, name: str = "") -> LoadedModel:
         """The model, or the other one of that name, loaded when it is not; only for work. Raises ModelError."""

@@ -25,7 +25,7 @@ def build_page(site: Site) -> gr.Blocks:
         header = draw("header", site.course.name, describe_who(site), site.is_starter, site.exam)
         gr.HTML(header, apply_default_css=False)
         with gr.Tab("Chat"):
-            add_chat(site)
+            add_chat(site, page)
             add_trial(site)
         # What these answer would not be in the record.
         if site.exam is None:
@@ -69,6 +69,7 @@ def read_style() -> str:
 
 
 def read_script() -> str:
-    """What stands in the head of the page: what its copy buttons take."""
-    script = files("mlx_tutor.study.web").joinpath("copy.js").read_text(encoding="utf-8")
-    return f"<script>{script}</script>"
+    """What stands in the head of the page: its keys and drafts, and what its copy buttons take."""
+    folder = files("mlx_tutor.study.web")
+    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "copy.js"))
+    return "".join(f"<script>{script}</script>" for script in scripts)

@@ -27,6 +27,7 @@ from mlx_tutor.study.web.overview import find_curve
 from mlx_tutor.study.web.page import build_page, make_theme, read_script, read_style
 from mlx_tutor.study.web.reader import make_reader
 from mlx_tutor.study.web.site import Site
+from mlx_tutor.study.web.talk_routes import make_talk_routes
 
 MIN_PASSWORD = 8
 # Seconds that open connections get when the server ends.
@@ -51,6 +52,7 @@ async def _build_app(site: Site, access: AccessRules) -> FastAPI:
         app.include_router(make_metrics(site))
 
     app.include_router(make_reader(site))
+    app.include_router(make_talk_routes(site))
 
     @app.get("/sources/{name:path}")
     def send_source(name: str) -> Response:

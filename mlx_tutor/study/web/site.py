@@ -10,17 +10,19 @@ from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison, compare_models
 from mlx_tutor.hide import CodeHider
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import Message, ModelSpec
+from mlx_tutor.records import CUT, Message, ModelSpec
 from mlx_tutor.study.chat.ask import clean_question, clean_text, generate_shown, hide_answer
-from mlx_tutor.study.chat.conversation import Conversation, Turn, answer_turn, find_style
+from mlx_tutor.study.chat.conversation import Plan, Turn, answer_turn, find_style
 from mlx_tutor.study.chat.remembered import AnswerCache
+from mlx_tutor.study.chat.saved import Holder, save_thumb
 from mlx_tutor.study.chat.thumbs import change_thumb, remove_thumb, write_note, write_thumb
 from mlx_tutor.study.chat.unfound import note_unfound
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
 from mlx_tutor.study.monitor.counts import Count, count_answers, count_error, store_count
 from mlx_tutor.study.monitor.trial import Trial, find_arm, store_mark
 from mlx_tutor.study.search.index import open_index
-from mlx_tutor.study.web.model_worker import ModelWorker, Task
+from mlx_tutor.study.web.model_worker import ModelWorker, Task, is_busy
+from mlx_tutor.study.web.talks import PartSaver, Talk, Talks
 from mlx_tutor.workspace import Course
 
 # Open pages that are remembered; a browser closes its own when it leaves.
@@ -29,18 +31,14 @@ MAX_SESSIONS = 64
 
 @dataclass(slots=True)
 class Session:
-    """One open page: its conversation, its place in the queue, and what it thought of the answers.
+    """One open page: the name of the conversation it shows, its comparison, and its place on the Rate tab.
 
-    `thumbs` has the turn, its number in the journal and the judgement, by the turn's place in the conversation;
-    `judged` is the number that a note goes to; `pair` is the one that `rater` sees on the Rate tab.
+    `pair` is the one that `rater` sees there.
     """
 
     key: str
-    conversation: Conversation
-    chat: Task | None = None
+    shown: str = ""
     comparison: Task | None = None
-    thumbs: dict[int, tuple[Turn, int, bool]] = field(default_factory=dict)
-    judged: int | None = None
     rater: str = ""
     pair: int | None = None
 
@@ -60,6 +58,7 @@ class Site:
 
     With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
     `is_starter` the page says that such a model is for tests. With a `trial`, one of two runs answers a conversation.
+    `is_shared`: others reach it, and each browser has conversations of its own.
     """
 
     course: Course
@@ -72,7 +71,9 @@ class Site:
     exam: Exam | None = None
     is_starter: bool = False
     trial: Trial | None = None
+    is_shared: bool = False
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+    talks: Talks = field(default_factory=Talks)
     uncounted: list[Count] = field(default_factory=list)
     answers: AnswerCache = field(init=False)
 
@@ -112,91 +113,118 @@ class Site:
             raise
 
     def find_session(self, key: str) -> Session:
-        """The session of a page; a new one takes the place of the one longest unused that holds nothing, if need be.
+        """The session of a page; a new one takes the place of the one longest unused, if need be.
 
         Raises:
-            ServeError: so many pages hold conversations.
+            ServeError: so many pages rate or compare.
         """
         session = self.sessions.pop(key, None)
         if session is None:
             if len(self.sessions) >= MAX_SESSIONS:
                 self.close_session(self._find_empty())
-            session = Session(key, Conversation(find_style(self.recipe.course.teaching_style)))
+            session = Session(key)
         self.sessions[key] = session
         return session
 
     def _find_empty(self) -> str:
         for key, session in self.sessions.items():
-            tasks = (session.chat, session.comparison)
-            if not (session.conversation.turns or session.rater or any(map(is_busy, tasks))):
+            if not (session.rater or is_busy(session.comparison)):
                 return key
-        raise ServeError(f"{MAX_SESSIONS} pages with conversations are open. Close one, and try again.")
+        raise ServeError(f"{MAX_SESSIONS} pages that rate or compare are open. Close one, and try again.")
 
     def close_session(self, key: str) -> None:
-        """Forget a page that is gone, and free its turn."""
+        """Forget a page that is gone; its comparison ends, and its question is answered while nobody else waits."""
         session = self.sessions.pop(key, None)
-        for task in (session.chat, session.comparison) if session is not None else ():
-            if task is not None:
-                task.stop()
+        if session is not None and session.comparison is not None:
+            session.comparison.stop()
+
+    def name_holder(self, owner: str = "") -> Holder:
+        """Whose conversations a page has: `owner` stands for its browser."""
+        return Holder(owner if self.is_shared else "", self.exam.name if self.exam is not None else "")
+
+    def find_talk(self, name: str, owner: str = "") -> Talk:
+        """The conversation of that name, or a new one."""
+        style = find_style(self.recipe.course.teaching_style)
+        return self.talks.find(self.course, self.name_holder(owner), name, self.label, style)
 
 
-def is_busy(task: Task | None) -> bool:
-    """Whether work is still under way or waiting."""
-    return task is not None and not task.future.done()
+def describe_model(label: str) -> str:
+    """Who answers, by the label of a model: of a run, of an adapter, or the base."""
+    if label == "base":
+        return "the base model, which was not trained on this course"
+    return f"the {label}" if label.startswith("adapter of ") else f"the model of run {label}"
 
 
-def ask_site(site: Site, session: Session, question: str, *, again: bool = False) -> Task:
+def ask_site(site: Site, talk: Talk, question: str, *, again: bool = False) -> Task:
     """Hand in a question; the result is a Turn. `again`: in place of the newest turn, whose question it is.
 
     Raises:
         TutorError: an empty question, nothing to ask again, an answer under way, or too many waiting.
     """
-    if is_busy(session.chat):
-        raise ServeError("Your last question is still being answered. Wait for it, or stop it.")
-    conversation = session.conversation
-    replaces = conversation.find_last() if again else None
-    question = clean_question(question) if replaces is None else replaces.cited.question
+    with talk.lock:
+        if is_busy(talk.chat):
+            raise ServeError("Your last question is still being answered. Wait for it, or stop it.")
+        conversation = talk.conversation
+        replaces = conversation.find_last() if again else None
+        question = clean_question(question) if replaces is None else replaces.cited.question
+        part = PartSaver(talk, question) if replaces is None else None
+        if part is not None:
+            part.save(draft="")
 
-    exam = site.exam
+        def answer(task: Task) -> Turn:
+            try:
+                return answer_talk(site, talk, question, task, replaces, part)
+            finally:
+                # Without the question, where it could not be answered.
+                talk.save()
 
-    def answer(task: Task) -> Turn:
-        with ExitStack() as stack:
-            shown: list[str] = []
-            if exam is not None:
-                shown = stack.enter_context(record_turn(exam, question, session.key, again=again))
+        try:
+            talk.chat = site.submit("page", answer, stays=True)
+        except ServeError:
+            talk.save()
+            raise
+        talk.chat.notes.update(question=question, again=again)
+        return talk.chat
 
-            def write(piece: str) -> None:
-                shown.append(piece)
-                task.write(piece)
 
-            # Opened here: it belongs to this thread, and the course may have been renewed.
-            index = stack.enter_context(open_index(site.course)) if site.search else None
-            if site.trial is not None:
-                conversation.model = find_arm(site.course, site.trial, conversation.key)
-            loaded = site.worker.take_model(conversation.model)
-            cache = site.worker.take_cache(f"{session.key} {conversation.model}")
-            turn = answer_turn(
-                loaded,
-                index,
-                conversation,
-                question,
-                site.recipe,
-                cache,
-                lambda plan: task.notes.update(plan=plan),
-                write,
-                task.is_stopped,
-                replaces,
-                exam=exam is not None,
-                generate=site.answers.remember(generate_shown, site.worker.loads, conversation.model),
-            )
-            if exam is not None:
-                log_answer(exam, turn.cited, session.key)
-            elif not again:
-                note_unfound(site.course, turn.cited)
-            return turn
+def answer_talk(
+    site: Site, talk: Talk, question: str, task: Task, replaces: Turn | None, part: PartSaver | None
+) -> Turn:
+    """Answer in the model thread, with the record of the exam where it is one."""
+    exam, conversation = site.exam, talk.conversation
+    with ExitStack() as stack:
+        shown: list[str] = []
+        if exam is not None:
+            shown = stack.enter_context(record_turn(exam, question, talk.id, again=replaces is not None))
 
-    session.chat = site.submit("page", answer)
-    return session.chat
+        def write(piece: str) -> None:
+            shown.append(piece)
+            task.write(piece)
+            if part is not None:
+                part.write(piece)
+
+        def begin(plan: Plan) -> None:
+            task.notes["plan"] = plan
+            if part is not None:
+                part.plan = plan
+
+        # Opened here: it belongs to this thread, and the course may have been renewed.
+        index = stack.enter_context(open_index(site.course)) if site.search else None
+        if site.trial is not None:
+            conversation.model = find_arm(site.course, site.trial, conversation.key)
+        loaded = site.worker.take_model(conversation.model)
+        cache = site.worker.take_cache(f"{talk.id} {conversation.model}")
+        place = (question, site.recipe, cache, begin, write, task.is_stopped, replaces)
+        remember = site.answers.remember(generate_shown, site.worker.loads, conversation.model)
+        turn = answer_turn(loaded, index, conversation, *place, exam=exam is not None, generate=remember)
+        if turn.cited.answer.finish_reason == "stopped" and task.is_left():
+            cited = replace(turn.cited, answer=replace(turn.cited.answer, finish_reason=CUT))
+            turn = conversation.turns[-1] = replace(turn, cited=cited)
+        if exam is not None:
+            log_answer(exam, turn.cited, talk.id)
+        elif replaces is None:
+            note_unfound(site.course, turn.cited)
+        return turn
 
 
 def compare_site(site: Site, session: Session, prompt: str) -> Task:
@@ -230,42 +258,43 @@ def compare_site(site: Site, session: Session, prompt: str) -> Task:
     return session.comparison
 
 
-def tell_exam(site: Site, session: Session, name: str, detail: str = "") -> None:
+def tell_exam(site: Site, talk: Talk, name: str, detail: str = "") -> None:
     """Record what is neither question nor answer."""
     if site.exam is not None:
-        log_event(site.exam, name, detail, session.key)
+        log_event(site.exam, name, detail, talk.id)
 
 
-def judge_turn(site: Site, session: Session, place: int, liked: bool | None) -> None:
+def judge_turn(site: Site, talk: Talk, place: int, liked: bool | None) -> None:
     """Keep thumbs up or down for a turn in the journal; None takes it back."""
-    turn = session.conversation.turns[place]
+    turn = talk.conversation.turns[place]
     if site.trial is not None:
         value = None if liked is None else 1 if liked else -1
-        store_mark(site.course, site.trial, session.conversation.key, "thumb", place, value)
-    known = session.thumbs.get(place)
+        store_mark(site.course, site.trial, talk.conversation.key, "thumb", place, value)
+    known = talk.thumbs.get(place)
     number = known[1] if known is not None and known[0] is turn else None
     if liked is None:
         if number is not None:
             remove_thumb(site.course, number)
-            del session.thumbs[place]
-        session.judged = None
+            del talk.thumbs[place]
+        talk.judged = None
         return
     if number is None or not change_thumb(site.course, number, liked):
         number = write_thumb(site.course, turn.model or site.label, turn.cited.question, turn.cited.answer.text, liked)
-    session.thumbs[place] = (turn, number, liked)
-    session.judged = number
+    save_thumb(site.course, talk.id, place, number)
+    talk.thumbs[place] = (turn, number, liked)
+    talk.judged = number
 
 
-def note_turn(site: Site, session: Session, note: str) -> None:
+def note_turn(site: Site, talk: Talk, note: str) -> None:
     """Add a note to the newest judgement."""
-    if session.judged is None or not write_note(site.course, session.judged, clean_text(note).strip()):
+    if talk.judged is None or not write_note(site.course, talk.judged, clean_text(note).strip()):
         raise ServeError("Press thumbs up or down first.")
 
 
-def list_thumbs(session: Session) -> list[str | None]:
+def list_thumbs(talk: Talk) -> list[str | None]:
     """What the page shows at each turn: Like, Dislike or nothing."""
-    turns = session.conversation.turns
-    known = [session.thumbs.get(place) for place in range(len(turns))]
+    turns = talk.conversation.turns
+    known = [talk.thumbs.get(place) for place in range(len(turns))]
     return [
         ("Like" if thumb[2] else "Dislike") if thumb is not None and thumb[0] is turn else None
         for thumb, turn in zip(known, turns, strict=True)

@@ -6,14 +6,14 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.study.monitor.trial import store_mark
 from mlx_tutor.study.web.compare_tab import EVENT, find_session
 from mlx_tutor.study.web.markup import draw_note, escape_text
-from mlx_tutor.study.web.site import Site
+from mlx_tutor.study.web.site import Site, describe_model
 
 SCORES = tuple(range(1, 6))
 
 
 def describe_who(site: Site) -> str:
     """Who answers, as the page says it: while two runs are compared, neither is named."""
-    return "one of two runs, by chance" if site.trial is not None else site.label
+    return "one of two runs, by chance" if site.trial is not None else describe_model(site.label)
 
 
 def add_trial(site: Site) -> None:
@@ -37,11 +37,11 @@ def add_trial(site: Site) -> None:
 
 def rate_conversation(site: Site, score: int, request: gr.Request) -> str:
     """Keep the rating of the conversation that the page shows; a later one replaces it."""
-    conversation = find_session(site, request).conversation
-    if site.trial is None or not conversation.turns:
+    talk = site.talks.live.get(find_session(site, request).shown)
+    if site.trial is None or talk is None or not talk.conversation.turns:
         return "Ask something first."
     try:
-        store_mark(site.course, site.trial, conversation.key, "rating", 0, int(score))
+        store_mark(site.course, site.trial, talk.conversation.key, "rating", 0, int(score))
     except TutorError as err:
         return draw_note("problem", str(err))
     return escape_text(f"Kept: {score} for this conversation.")

@@ -14,7 +14,7 @@ def test_they_are_counted_by_topic_and_nobody_is_named(tmp_path: Path, tiny_mode
     site = make_site(tmp_path, tiny_model)
     try:
         for page, question in (("a", "What is the mode?"), ("b", "what is  the mode?"), ("c", "Who is Zzyzx?")):
-            turn = ask_site(site, site.find_session(page), question).take()
+            turn = ask_site(site, site.find_talk(page), question).take()
             # Random weights say nothing that the course supports.
             assert turn.cited.supported is False
         found = list_unfound(site.course)

@@ -23,7 +23,7 @@ from mlx_tutor.study.chat.thumbs import SCHEMA
 from mlx_tutor.study.exam.mode import Exam, add_entry, end_exam
 from mlx_tutor.study.exam.record import FORMAT, read_lines, verify_lines
 from mlx_tutor.study.search.index import open_index
-from mlx_tutor.study.web.chat_tab import ChatHandlers
+from mlx_tutor.study.web.chat_handlers import ChatHandlers, ListHandlers
 from mlx_tutor.study.web.rate_tab import RateHandlers
 from mlx_tutor.study.web.site import Rating, Site, list_thumbs
 from mlx_tutor.workspace import Course
@@ -104,12 +104,12 @@ def collect(shown: AsyncIterator[Any]) -> list[Any]:
 
 def ask(site: Site, question: str) -> str:
     """What the page says at the end."""
-    return str(collect(ChatHandlers(site).ask(question, REQUEST))[-1][2])
+    return str(collect(ChatHandlers(site).ask(question, "a", REQUEST))[-1][2])
 
 
 def judge(site: Site, liked: Any) -> str:
     event: Any = SimpleNamespace(index=(1, 0), liked=liked)
-    return str(ChatHandlers(site).judge(REQUEST, event)[-1])
+    return str(ChatHandlers(site).judge("a", REQUEST, event)[-1])
 
 
 def is_told(said: Any, fault: str) -> bool:
@@ -118,21 +118,21 @@ def is_told(said: Any, fault: str) -> bool:
 
 @every_fault
 def test_thumbs(site: Site, fault: str) -> None:
-    assert "tokens" in ask(site, "What is the mode?")
+    assert "Answered" in ask(site, "What is the mode?")
     assert "Kept" in judge(site, "Like")
-    session = site.find_session("a")
+    talk = site.find_talk("a")
     with break_journal(site.course, fault):
         for liked in ("Dislike", None):
             assert is_told(judge(site, liked), fault)
-        assert is_told(ChatHandlers(site).keep_note("Because.", REQUEST)[-1], fault)
-        assert list_thumbs(session) == ["Like"]
-        assert "tokens" in ask(site, "Why?")
+        assert is_told(ChatHandlers(site).keep_note("Because.", "a", REQUEST)[-1], fault)
+        assert list_thumbs(talk) == ["Like"]
+        assert "Answered" in ask(site, "Why?")
     assert "Kept" in judge(site, "Dislike")
-    assert "kept" in ChatHandlers(site).keep_note("Because.", REQUEST)[-1]
+    assert "kept" in ChatHandlers(site).keep_note("Because.", "a", REQUEST)[-1]
     with open_journal(site.course, SCHEMA) as connection:
         rows = [tuple(row) for row in connection.execute("SELECT question, liked, note FROM thumbs")]
     assert rows == [("What is the mode?", 0, "Because.")]
-    assert list_thumbs(session) == ["Dislike", None] and "tokens" in ask(site, "And?")
+    assert list_thumbs(talk) == ["Dislike", None] and "Answered" in ask(site, "And?")
 
 
 @pytest.mark.parametrize("fault", ["damaged"])
@@ -141,7 +141,7 @@ def test_a_note_to_a_judgement_that_is_gone(site: Site, fault: str) -> None:
     judge(site, "Like")
     with break_journal(site.course, fault):
         pass
-    assert "thumbs up or down first" in ChatHandlers(site).keep_note("Because.", REQUEST)[-1]
+    assert "thumbs up or down first" in ChatHandlers(site).keep_note("Because.", "a", REQUEST)[-1]
 
 
 @every_fault
@@ -158,7 +158,7 @@ def test_ratings(site: Site, fault: str) -> None:
         # A full disk can still be read.
         for said in (handlers.follow(REQUEST)[0], collect(handlers.begin("ada", REQUEST))[-1][0]):
             assert is_told(said, fault) or (fault == "full" and "0 of" in said)
-        assert "tokens" in ask(site, "What is the mode?")
+        assert "Answered" in ask(site, "What is the mode?")
     assert "of" in collect(handlers.begin("ada", REQUEST))[-1][0]
     assert handlers.keep(0, "4", REQUEST).startswith("Kept")
 
@@ -192,10 +192,10 @@ def test_an_exam(site: Site, fault: str) -> None:
         for question in ("What is the mode?", "Why?"):
             said = ask(site, question)
             assert is_told(said, fault) and "NOT complete on disk" in said
-        ChatHandlers(site).clear(REQUEST)
+        ListHandlers(site).begin("a", REQUEST)
         assert len(exam.waiting) == 5
     said = ask(site, "What is the median?")
-    assert "tokens" in said and "NOT complete" not in said and exam.waiting == []
+    assert "Answered" in said and "NOT complete" not in said and exam.waiting == []
     assert end_exam(exam) == ""
     verdict = verify_lines(read_lines(site.course)[1], [])
     assert any("could not be written at their time" in remark for remark in verdict.remarks)

@@ -23,12 +23,12 @@ from mlx_tutor.journal import open_journal
 from mlx_tutor.models import LoadedModel, load_model
 from mlx_tutor.records import ModelSpec
 from mlx_tutor.study.chat.thumbs import SCHEMA
-from mlx_tutor.study.web.chat_tab import ChatHandlers
+from mlx_tutor.study.web.chat_handlers import ChatHandlers, ListHandlers
 from mlx_tutor.study.web.middleware import MAX_BODY, AccessRules, is_loopback, is_served
-from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task
+from mlx_tutor.study.web.model_worker import KEPT_CACHES, MAX_WAITING, ModelWorker, Task, is_busy
 from mlx_tutor.study.web.overview import draw_course, list_examples
 from mlx_tutor.study.web.server import check_exposure, open_socket, write_address
-from mlx_tutor.study.web.site import Site, ask_site, compare_site, is_busy, judge_turn, list_thumbs, note_turn
+from mlx_tutor.study.web.site import Site, ask_site, compare_site, judge_turn, list_thumbs, note_turn
 from tests.programs import MIXED, write_program
 from tests.study.web.serving import Serving, make_site, serve_site
 
@@ -174,10 +174,10 @@ def test_a_taken_port_is_named() -> None:
     assert write_address("::1", 8) == "http://[::1]:8" and write_address("0.0.0.0", 8) == "http://127.0.0.1:8"
 
 
-def test_a_page_that_is_closed_is_forgotten_and_frees_its_turn(serving: Serving) -> None:
+def test_a_comparison_of_a_page_that_is_closed_frees_its_turn(serving: Serving) -> None:
     gate, worker = threading.Event(), serving.site.worker
     worker.submit(lambda task: gate.wait(20))
-    task = ask_site(serving.site, serving.site.find_session("closing"), MODE)
+    task = compare_site(serving.site, serving.site.find_session("closing"), MODE)
     assert task.count_ahead() == 1
     with httpx.stream("GET", f"{serving.address}/gradio_api/heartbeat/closing") as reply:
         next(reply.iter_raw())
@@ -335,43 +335,37 @@ def test_few_prompt_caches_are_kept(worker: ModelWorker) -> None:
 
 
 def ask(site: Site, key: str, question: str, *, again: bool = False) -> None:
-    wait_for(ask_site(site, site.find_session(key), question, again=again))
+    wait_for(ask_site(site, site.find_talk(key), question, again=again))
 
 
 def test_each_page_has_its_own_conversation(site: Site) -> None:
     ask(site, "a", MODE)
     ask(site, "b", "What is the median?")
     ask(site, "a", "Why?")
-    turns = {key: [t.cited.question for t in site.find_session(key).conversation.turns] for key in "ab"}
+    turns = {key: [t.cited.question for t in site.find_talk(key).conversation.turns] for key in "ab"}
     assert turns == {"a": [MODE, "Why?"], "b": ["What is the median?"]}
-    assert site.find_session("a").conversation.turns[1].cited.answer.cached_tokens > 0
+    assert site.find_talk("a").conversation.turns[1].cited.answer.cached_tokens > 0
     ask(site, "a", "", again=True)
-    assert [turn.tries for turn in site.find_session("a").conversation.turns] == [0, 1]
-    site.close_session("a")
-    assert not site.find_session("a").conversation.turns
+    assert [turn.tries for turn in site.find_talk("a").conversation.turns] == [0, 1]
 
 
-def test_a_page_too_many_drops_no_conversation(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlx_tutor.study.web.site.MAX_SESSIONS", 2)
+def test_conversations_that_are_not_in_memory_are_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlx_tutor.study.web.talks.MAX_TALKS", 1)
     ask(site, "a", MODE)
-    site.find_session("empty")
-    ask(site, "b", MODE)
-    assert list(site.sessions) == ["a", "b"]
-    with pytest.raises(ServeError, match="2 pages with conversations"):
-        site.find_session("c")
-    assert [len(site.find_session(key).conversation.turns) for key in "ab"] == [1, 1]
-    site.close_session("a")
-    site.find_session("c")
+    first = site.find_talk("a").conversation.turns
+    ask(site, "b", "What is the median?")
+    assert list(site.talks.live) == ["b"]
+    assert site.find_talk("a").conversation.turns == first
 
 
 def test_one_question_at_a_time_for_each_page(site: Site) -> None:
     gate = threading.Event()
     site.worker.submit(lambda task: gate.wait(10))
-    session = site.find_session("a")
-    task = ask_site(site, session, MODE)
+    talk = site.find_talk("a")
+    task = ask_site(site, talk, MODE)
     with pytest.raises(ServeError, match="still being answered"):
-        ask_site(site, session, MODE)
-    site.close_session("a")
+        ask_site(site, talk, MODE)
+    task.stop()
     gate.set()
     assert wait_for(task) is None and not is_busy(task)
 
@@ -381,7 +375,7 @@ def test_a_question_that_cannot_be_answered_leaves_the_conversation(site: Site, 
     ask(site, "a", MODE)
     with pytest.raises(TutorError, match=said):
         ask(site, "a", question)
-    assert len(site.find_session("a").conversation.turns) == 1
+    assert len(site.find_talk("a").conversation.turns) == 1
     ask(site, "a", "Why?")
 
 
@@ -411,20 +405,20 @@ def test_a_stopped_comparison_has_what_was_said(site: Site) -> None:
 
 def test_thumbs_are_kept_turned_around_and_taken_back(site: Site) -> None:
     ask(site, "a", MODE)
-    session = site.find_session("a")
+    talk = site.find_talk("a")
     with pytest.raises(ServeError, match="thumbs"):
-        note_turn(site, session, "Good.")
-    judge_turn(site, session, 0, True)
-    note_turn(site, session, "Good.\x1b")
-    judge_turn(site, session, 0, False)
+        note_turn(site, talk, "Good.")
+    judge_turn(site, talk, 0, True)
+    note_turn(site, talk, "Good.\x1b")
+    judge_turn(site, talk, 0, False)
     with open_journal(site.course, SCHEMA) as journal:
         rows = [dict(row) for row in journal.execute("SELECT model, question, liked, note FROM thumbs")]
     assert rows == [{"model": "demo", "question": MODE, "liked": 0, "note": "Good."}]
-    assert list_thumbs(session) == ["Dislike"]
+    assert list_thumbs(talk) == ["Dislike"]
     ask(site, "a", "", again=True)
-    assert list_thumbs(session) == [None]
-    judge_turn(site, session, 0, True)
-    judge_turn(site, session, 0, None)
+    assert list_thumbs(talk) == [None]
+    judge_turn(site, talk, 0, True)
+    judge_turn(site, talk, 0, None)
     with open_journal(site.course, SCHEMA) as journal:
         assert journal.execute("SELECT count(*) FROM thumbs").fetchone()[0] == 1
 
@@ -443,7 +437,7 @@ def test_the_page_says_when_the_starter_answers(tmp_path: Path, tiny_model: Path
     site = replace(make_site(tmp_path, tiny_model), is_starter=is_starter)
     with serve_site(site) as serving:
         page = httpx.get(serving.address).text
-    assert "answered by demo" in page and ("a model for tests" in page) is is_starter
+    assert "Answers come from the model of run demo" in page and ("a model for tests" in page) is is_starter
 
 
 def test_a_comparison_of_a_course_without_code_shows_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,11 +450,11 @@ def test_a_comparison_of_a_course_without_code_shows_none(site: Site, monkeypatc
 
 def test_the_page_keeps_a_level_and_a_style_over_a_new_conversation(site: Site) -> None:
     handlers = ChatHandlers(site)
-    request: Any = SimpleNamespace(session_hash="a")
-    assert "inquiry" in handlers.set_style("inquiry", request)
-    assert "high school" in handlers.set_level("high school", request)
-    assert "A level is a few words" in handlers.set_level("<1>", request)
-    handlers.clear(request)
-    kept = site.find_session("a").conversation
+    request: Any = SimpleNamespace(session_hash="page")
+    assert "inquiry" in handlers.set_style("inquiry", "a", request)
+    assert "high school" in handlers.set_level("high school", "a", request)
+    assert "A level is a few words" in handlers.set_level("<1>", "a", request)
+    ListHandlers(site).begin("a", request)
+    kept = site.find_talk(site.find_session("page").shown).conversation
     assert (kept.style, kept.level, kept.turns) == ("inquiry", "high school", [])
-    assert site.find_session("b").conversation.level is None
+    assert site.find_talk("b").conversation.level is None

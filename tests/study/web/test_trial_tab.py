@@ -37,7 +37,7 @@ def take_path(site: Site, arm: str, task: Task) -> Path:
 
 
 def ask(site: Site, page: str, question: str) -> Any:
-    return ask_site(site, site.find_session(page), question).take(60)
+    return ask_site(site, site.find_talk(page), question).take(60)
 
 
 def test_each_conversation_has_one_run_and_its_judgements_go_there(site: Site) -> None:
@@ -45,7 +45,7 @@ def test_each_conversation_has_one_run_and_its_judgements_go_there(site: Site) -
     arms: dict[str, str] = {}
     for number in range(30):
         page = f"page{number}"
-        arms[page] = find_arm(site.course, site.trial, site.find_session(page).conversation.key)
+        arms[page] = find_arm(site.course, site.trial, site.find_talk(page).conversation.key)
         if set(arms.values()) == {"mild", "hot"}:
             break
     first, second = next(iter(arms)), page
@@ -55,8 +55,9 @@ def test_each_conversation_has_one_run_and_its_judgements_go_there(site: Site) -
     # Two models, really.
     paths = [site.worker.submit(partial(take_path, site, arm)).take(60) for arm in arms.values()]
     assert len(set(paths)) == 2
-    judge_turn(site, site.find_session(first), 0, True)
+    judge_turn(site, site.find_talk(first), 0, True)
     request: Any = SimpleNamespace(session_hash=second)
+    site.find_session(second).shown = second
     assert "Kept: 2" in rate_conversation(site, 2, request)
     found = read_trials(site.course)[0]
     assert found["runs"][arms[first]]["good"] == 1 and found["runs"][arms[second]]["ratings"] == [2]
