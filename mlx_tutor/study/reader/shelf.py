@@ -5,8 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.extract import find_changes, read_documents, read_failures
+from mlx_tutor.extract.extract import read_documents, read_failures
 from mlx_tutor.extract.sources import list_sources
+from mlx_tutor.files import hash_file
 from mlx_tutor.records import Document
 from mlx_tutor.study.reader.pictures import Picture, read_pictures
 from mlx_tutor.text import strip_controls
@@ -42,8 +43,22 @@ def open_source(course: Course, name: str) -> Opened:
         return Opened(name, None, None, False, str(err))
     path = find_source(course, name)
     if document is not None:
-        return Opened(name, document, path, path is not None and name not in find_changes(course))
+        return Opened(name, document, path, path is not None and _is_unchanged(path, document))
     return Opened(name, None, path, False, _explain_missing(course, name, path))
+
+
+def _is_unchanged(path: Path, document: Document) -> bool:
+    """Whether a file has the bytes that were read, by whichever version of the reader."""
+    try:
+        stat = path.stat()
+        return _hash(path, stat.st_mtime_ns, stat.st_size) == document.sha256
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, changed: int, size: int) -> str:
+    return hash_file(path)
 
 
 def _explain_missing(course: Course, name: str, path: Path | None) -> str:
