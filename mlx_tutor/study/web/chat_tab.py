@@ -136,7 +136,6 @@ def _connect(site: Site, page: gr.Blocks, parts: dict[str, Any], made: dict[str,
     for event in (parts["ask"].click, question.submit):
         event(handlers.ask, [question, talk], view, **ONCE)
     figures = made["figures"]
-    figures.input(None, figures, None, js="wanted => { window.tutor.showFigures(wanted); }", api_visibility="private")
     page.load(None, None, figures, js="() => window.tutor.readFigures()", api_visibility="private")
     question.change(None, question, parts["ask"], js=OFFER_ASK, api_visibility="private")
     parts["chat"].example_select(handlers.ask_example, talk, view, **ONCE)

@@ -42,6 +42,10 @@ window.tutor = (() => {
     timer = setTimeout(keep, WAIT, false);
   });
 
+  document.addEventListener("change", (event) => {
+    if (event.target.closest("#figures")) showFigures(event.target.checked);
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     const asking = event.target === box();
