@@ -107,8 +107,13 @@ def read_type(resource: Any, scale: float) -> Type:
     def read_names() -> dict[int, str]:
         return {} if "/Encoding" in resource else _read_program(resource)
 
+    # pypdf lets the codes of the font's program go before those of the page's encoding. ISO 32000-2, 9.6.5.2.
+    differences = {} if has_map else _read_differences(encoding)
+
     def correct(code: str, character: str) -> str:
         mapped = font.character_map.get(character)
+        if len(code) == 1 and ord(code) in differences and mapped is not None:
+            mapped = f"/{differences[ord(code)]}"
         if mapped is None and len(code) == 1 and ord(code) in read_names():
             # Maps leave out signs such as sums, and pypdf does not know all names.
             mapped = f"/{read_names()[ord(code)]}"
@@ -131,6 +136,21 @@ def read_type(resource: Any, scale: float) -> Type:
         return clean_glyph(text)
 
     return Type(font, scale, bool(BOLD.search(name)), bool(MONO.search(name)), {}, correct)
+
+
+def _read_differences(encoding: Any) -> dict[int, str]:
+    """The glyph names by code that an encoding names itself."""
+    items = encoding.get("/Differences") if hasattr(encoding, "get") else None
+    items = items.get_object() if items is not None else ()
+    found: dict[int, str] = {}
+    place = 0
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, int):
+            place = item
+        else:
+            found[place] = str(item).removeprefix("/")
+            place += 1
+    return found
 
 
 def _read_program(resource: Any) -> dict[int, str]:

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from mlx_tutor.extract.content import Run
 from mlx_tutor.extract.drawings import Box
-from mlx_tutor.extract.matrices import PIECES, SIGNS, compose_matrices
+from mlx_tutor.extract.matrices import OPERATORS, PIECES, SIGNS, compose_matrices
 from mlx_tutor.extract.scripts import join_runs
 
-OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
 INTEGRALS = "∫∬∭∮"
 NAMES = frozenset(("lim", "max", "min", "sup", "inf", "arg max", "arg min"))
 WORD = re.compile(r"[^\W\d_]{4,}")

@@ -16,6 +16,8 @@ from mlx_tutor.extract.scripts import join_runs
 LEFT = {**dict.fromkeys("(⎛⎜⎝", "("), **dict.fromkeys("[⎡⎢⎣", "["), **dict.fromkeys("{⎧⎨⎩", "{"), "⌊": "⌊", "⌈": "⌈"}
 RIGHT = {**dict.fromkeys(")⎞⎟⎠", ")"), **dict.fromkeys("]⎤⎥⎦", "]"), **dict.fromkeys("}⎫⎬⎭", "}"), "⌋": "⌋", "⌉": "⌉"}
 BARS, BRACE_PIECE = {"⏐": "|", "‖": "‖", "∥": "‖"}, "⎪"
+# Signs that stand in front of what they run over.
+OPERATORS = frozenset("∑∏∐⋃⋂⨁⨂⋁⋀∫∬∭∮")
 SIGNS = LEFT | RIGHT | BARS | {BRACE_PIECE: BRACE_PIECE}
 PIECES = frozenset("⎛⎜⎝⎡⎢⎣⎧⎨⎩⎞⎟⎠⎤⎥⎦⎫⎬⎭⏐⎪‖∥")
 # Heights of TeX's one-piece signs, of a piece that ends a stack, and of a piece of a bar, in type sizes.
@@ -174,6 +176,9 @@ def _compose(runs: list[Run], left: Bracket, right: Bracket | None) -> list[Run]
     ]
     for height in [height for height in heights if left.top - height > max(below, default=-float("inf"))]:
         rows = _find_rows(others, left, right, left.top - height)
+        if any(all(run.text[:1] in OPERATORS for run in row) for row in rows):
+            # A sum, drawn from its upper end, and no row of its own.
+            continue
         is_open = any(run.text.strip() in SIGNS and _hangs(run, others) for row in rows for run in row)
         if is_open or len(rows) < (1 if right else 2) or left.top - _find_baseline(rows[0]) < 0.3 * left.size:
             continue

@@ -59,5 +59,18 @@ def test_a_sign_that_the_map_of_a_font_leaves_out(tmp_path: Path) -> None:
     assert read_pdf(path)[1][0].text == "Take the ∑ of values ⩾"
 
 
+def test_an_encoding_goes_before_that_of_the_font_program(tmp_path: Path) -> None:
+    from pypdf.generic import DecodedStreamObject
+
+    program = DecodedStreamObject()
+    program.set_data(b"%!PS\n/Encoding 256 array\ndup 33 /parenleftBigg put\nreadonly def\ncurrentfile eexec\n")
+    font = {"/Subtype": "/Type1", "/BaseFont": "/ABCDEF+CMEX10", "/FontDescriptor": {
+        "/Type": "/FontDescriptor", "/FontName": "/ABCDEF+CMEX10", "/Flags": 4, "/FontFile": program},
+        "/Encoding": {"/Differences": [32, "/parenleftBigg", "/parenrightBigg"]}}  # fmt: skip
+    stream = "BT /F1 11 Tf 72 700 Td (The chance P) Tj /F2 11 Tf ( ) Tj /F1 11 Tf (A) Tj /F2 11 Tf (!) Tj ET"
+    path = write_pdf(tmp_path / "a.pdf", [stream], fonts={"F2": font})
+    assert read_pdf(path)[1][0].text.replace(" ", "") == "ThechanceP(A)"
+
+
 def test_a_stroke_through_a_sign() -> None:
     assert clean_characters("a ⁄= b, x \u0338∈ S, 1⁄2") == "a ≠ b, x ∉ S, 1⁄2"
