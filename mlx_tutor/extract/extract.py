@@ -177,6 +177,8 @@ def _find_lost(entry: dict[str, Any]) -> list[int]:
 def read_source(path: Path, source: str, ocr: str = "") -> Result:
     """Read one file: its line in the manifest, and the document unless it could not be read."""
     entry = _begin_entry(path, source, ocr)
+    # A suffix that no reader has is a bug of the caller, and no fault of the file.
+    read = READERS[path.suffix.lower()]
 
     def note_page(page: int, state: str) -> None:
         entry[state].append(page)
