@@ -118,7 +118,8 @@ def _leave_unanswered(
     if table is None or "passages_lack" not in table.questions:
         return None
     qa, wordings, seed = row.qa_pair, table.questions, recipe.dataset.seed
-    term = find_term(qa.question)
+    # "What is the reason that ...?" asks for no term.
+    term = find_term(qa.question) if row.origin.method.startswith("definition") else None
     lacks = wordings["passages_lack_term" if term else "passages_lack"]
     for passages in reversed(list(_list_fitting(row, [], near, recipe, lambda messages: True))):
         topics = list(dict.fromkeys(passage.topic for passage in passages if passage.topic))[:TOPICS]

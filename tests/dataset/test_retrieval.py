@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from mlx_tutor.dataset.build import build_dataset, read_rows
-from mlx_tutor.dataset.retrieval import Found
+from mlx_tutor.dataset.messages import write_messages
+from mlx_tutor.dataset.retrieval import Found, quote_found
 from mlx_tutor.extract.extract import extract_course, read_documents
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.recipe import Recipe
-from mlx_tutor.records import Message
+from mlx_tutor.records import Example, Message, Origin, QaPair
 from mlx_tutor.settings import CourseSettings
 from mlx_tutor.study.chat.ask import quote_passage, write_question
 from mlx_tutor.study.search.index import open_index
@@ -120,6 +121,25 @@ def test_without_the_right_passage_the_answer_says_what_is_missing(course: Cours
     none = replace(recipe, dataset=replace(recipe.dataset, unanswerable=0.0))
     methods = {row["origin"]["method"] for split in build(course, none).values() for row in split}
     assert "not in the passages" not in methods
+
+
+def test_only_a_question_for_a_definition_lacks_a_term() -> None:
+    passage = "Crews reef early because gusts tear old canvas."
+    qa = QaPair(
+        "What is the reason that crews reef early?", (), "Because gusts tear old canvas.", "reason", (), passage
+    )
+    origin = Origin("sails.md", 0, None, None, ("Reefing",), "reason in passage", passage)
+    row = Example(write_messages(qa, RECIPE.course, "sails.md"), origin, qa, {}, "en")
+    recipe = replace(RECIPE, dataset=replace(RECIPE.dataset, unanswerable=0.5))
+    near = [Found("sails.md", 4, "Knots", "sails.md, Knots", "A bowline holds a loop that never slips.")]
+    answers = set()
+    for seed in range(12):
+        seeded = replace(recipe, dataset=replace(recipe.dataset, seed=seed))
+        [told] = quote_found({"train": [row], "valid": [], "test": []}, lambda q: near, seeded, count_words)["train"]
+        if told.origin.method == "not in the passages":
+            answers.add(told.qa_pair.answer)
+    assert answers and not any("reason that" in answer for answer in answers)
+    assert all(answer.endswith("They are about: Knots.") for answer in answers)
 
 
 def test_rows_stay_within_the_longest_row(course: Course) -> None:
