@@ -123,7 +123,10 @@ def _add_composer(site: Site, parts: dict[str, Any]) -> dict[str, Any]:
                 container=False,
                 filterable=False,
             )
-        made["figures"] = gr.Checkbox(label="Figures", elem_id="figures", container=False, min_width=90)
+        # Nothing reads it on the server, so Gradio would show it as fixed.
+        made["figures"] = gr.Checkbox(
+            label="Figures", elem_id="figures", container=False, min_width=90, interactive=True
+        )
     return made
 
 

@@ -100,7 +100,8 @@ window.tutor = (() => {
   setInterval(name, 100);
 
   function showFigures(wanted) {
-    document.documentElement.classList.toggle("figured", wanted);
+    // Gradio puts its own container before every selector of the style sheet, so the class has to be inside it.
+    find("#chat-row")?.classList.toggle("figured", wanted);
     localStorage.setItem("mlx-tutor figures", wanted ? "yes" : "");
     return wanted;
   }
