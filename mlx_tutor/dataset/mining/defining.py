@@ -27,6 +27,7 @@ SPACED = re.compile(r"(?<=[\u3400-\u9fff，（“])[ ]+(?=\*\*)|(?<=\*\*)[ ]+(?=
 # "Tidal range – The tidal range of a port is …": the label that the sentence names again.
 RELABELLED = re.compile(r"^\**(?P<label>[^\W\d_][^–—:.*]{1,40}?)\**\s+[–—-]\s+(?=[^\W\d_a-z].*\b(?i:(?P=label))\b)")
 IN_BRACKETS, ENDS_BRACKETS = re.compile(r"[(（][^()（）]*$"), re.compile(r"[^()（）]*[)）][.。]?$")
+PART = re.compile(r"[^\W\d_]{3,}")
 CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 # A capital, a letter of a script without them, or code.
 BEGINS = re.compile(r"[^\W\d_a-zà-öø-ÿ]|[a-z]\w*[(_.]")
@@ -251,6 +252,9 @@ def cut_tail(answer: str, term: str, table: DefinitionTable) -> str:
     tail = table.rules["tail"].search(behind) if "tail" in table.rules else None
     if tail is None or _refuses("open", behind[: tail.start()], table):
         return answer
+    # "that comes from Lisp, is made of pairs, and is a list": the last of three cannot go alone.
+    if _refuses("series", behind[: tail.start()], table):
+        return answer
     return f"{answer[: len(before) + len(term) + tail.start()]}{'。' if NO_BLANKS.search(answer) else '.'}"
 
 
@@ -268,7 +272,10 @@ def is_distinct(answer: str, term: str, table: DefinitionTable) -> bool:
     refused = table.rules["no_kind"].match(behind) or table.rules["no_subject"].match(before)
     # "Rooms hold goods and also sand (called ballast).": the sentence says what rooms hold.
     refused = refused or (IN_BRACKETS.search(before) and ENDS_BRACKETS.match(behind))
-    return not (refused or names_class_only(answer, term, table))
+    # "A strategy found by minimax is called minimax strategy."
+    words, rest = PART.findall(term.lower()), {*PART.findall(f"{before} {behind}".lower())}
+    circular = len(words) > 1 and all(word in rest for word in words)
+    return not (refused or circular or names_class_only(answer, term, table))
 
 
 def _cut_at(answer: str, term: str) -> tuple[str, str]:

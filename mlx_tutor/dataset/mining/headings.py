@@ -33,6 +33,10 @@ MARKUP = re.compile(
 NO_NAME = re.compile(r"[_=<>{}\\|;!?¿¡…\"“”„«»@#,。，？！；、]|\w\(|\(\)|\w{2}\.\w|->|::|\$[^$]{4,}\$|\d\s.*\s\d+\b")
 SPLIT = re.compile(r"\s*:\s+|\s+[–—-]+\s+|—|：")
 DATE = re.compile(r"^(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?\s+(?:\d{1,2},?\s+)?(?:19|20)\d\d$")
+# What a task is worth: "(2 points)".
+WORTH = re.compile(
+    r"[(\[]\d+(?:[.,]\d+)?\s?(?:p|pkt|punkte?|points?|pts?|marks?|puntos?|punt[io]|pontos?|punten|分)\.?[)\]]", re.I
+)
 LETTERS = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff]")
 MOST_WORDS, MOST_LETTERS = 8, 60
 # Of the words of a heading, how many the text below has to use.
@@ -154,7 +158,7 @@ def read_heading(heading: str, language: str = "en") -> Heading:
     text = clean_heading(heading)
     tables = _list_tables(language)
     # "1. to 7.", "8."
-    if not LETTERS.search(text) or RANGE.match(heading.strip(" *#")):
+    if not LETTERS.search(text) or RANGE.match(heading.strip(" *#")) or WORTH.search(heading):
         return Heading("exercise" if any(c.isdigit() for c in heading) else "generic")
     if any(table.patterns["heading_asks"].search(text) for table in tables) or text.endswith(("?", "？")):
         return Heading("question")

@@ -11,8 +11,8 @@ from mlx_tutor.records import Block
 LONGEST_CODE, LONGEST_OUTPUT = 30, 12
 # Output that changes from run to run, or that nobody can work out.
 UNSTABLE = re.compile(
-    r"0x[0-9a-f]{6,}|\b(?:random|time|datetime|uuid|perf_counter|getpid|environ|open|input|urllib|requests|default_rng"
-    r"|hashlib|sha\d+|md5|crc32|hash|id|dir|help|globals|locals|__file__)\b"
+    r"0x[0-9a-f]{6,}|__version__|\b(?:platform|random|time|datetime|uuid|perf_counter|getpid|environ|open|input|urllib"
+    r"|requests|default_rng|hashlib|sha\d+|md5|crc32|hash|id|dir|help|globals|locals|__file__)\b"
 )
 # What a reader can do in the head or by hand; NumPy only where it gives few and short numbers.
 MODULES = frozenset(

@@ -13,11 +13,14 @@ from mlx_tutor.dataset.mining.language import (
     is_whole_sentence,
     list_sentences,
     pick,
+    points_back,
 )
+from mlx_tutor.dataset.mining.prose import LOST
 from mlx_tutor.dataset.passage import LEAST_WORDS, MOST_WORDS, is_passage
-from mlx_tutor.languages.table import read_language
+from mlx_tutor.dataset.pointers import is_unfit
+from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
-from mlx_tutor.text import count_words, strip_bold
+from mlx_tutor.text import count_words, split_sentences, strip_bold
 
 
 def make_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
@@ -27,7 +30,7 @@ def make_readings(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple
         return
     blocks = _find_passage(chunk, topic)
     passage = "\n\n".join(strip_bold(block.text) for block in blocks)
-    if blocks and uses_words(passage, topic, chunk.language, least=1.0):
+    if blocks and _is_complete(passage, table) and uses_words(passage, topic, chunk.language, least=1.0):
         question = pick(table.questions["title"], seed, passage)
         yield QaPair(question, (), topic, "title", (), passage), "title", blocks[0].text
 
@@ -47,6 +50,13 @@ def _find_passage(chunk: Chunk, topic: str) -> Sequence[Block]:
         if words >= LEAST_WORDS:
             return chunk.blocks[:number] if words <= MOST_WORDS else ()
     return ()
+
+
+def _is_complete(passage: str, table: Language) -> bool:
+    """Whether a passage names no listing, link or example that is not in it, and ends what it begins."""
+    first = split_sentences(passage, table.code)[0]
+    lost = LOST.search(passage) or is_unfit(passage, table) or points_back(first, table.code)
+    return not lost and not passage.endswith((":", "："))
 
 
 def _goes_on(block: Block, language: str) -> bool:

@@ -27,6 +27,8 @@ NUMBER = re.compile(r"^\s*\d{1,2}[.)] ")
 # A part of an exercise, a choice by its letter, and fractions that lost their line.
 PART = re.compile(r"^\W*(?:[a-z]|[ivx]+)[.)]\s|^[a-z]")
 OPTION = re.compile(r"\W*(?:\w|\d+|true|false)\W*", re.IGNORECASE)
+# The key of a whole set of questions: "(1:D, 2:A)".
+KEY = re.compile(r"(?:\d+\s*[.:)]?\s*[A-Ea-e]\b[\s,;]*){2,}")
 LOST = re.compile(r"(?<![\d,.])(?!\d{1,3}(?: \d{3})+(?![\d]))\d[\d.,]* \d|\) \d |\* \* \*")
 # Letters that stand for something, as an event or a variable.
 NAMELESS = re.compile(r"(?<![\w.'’])[B-HJ-Z](?![\w'’.+#-])")
@@ -74,6 +76,7 @@ def make_worked_row(task: Task, code: str, concepts: Concepts) -> QaPair | None:
         or BLANK.search(said)
         or OPTION.fullmatch(solution)
         or LOST.search(solution)
+        or KEY.search(solution)
         or 0 < len(COUNTED.findall(solution)) < len(COUNTED.findall(question))
         or question.endswith(":")
         or solution.endswith((":", ","))

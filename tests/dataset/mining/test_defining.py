@@ -359,6 +359,14 @@ def test_what_a_thing_does_and_half_a_sentence_define_nothing(sentence: str) -> 
             "A hawser is a rope that ties a ship to a quay.",
         ),
         (
+            "A hawser is a rope that ties a ship to a quay, and a `warp` is a rope that moves it along the quay.",
+            "A hawser is a rope that ties a ship to a quay.",
+        ),
+        (
+            "A hawser is a rope that comes from the ship’s locker, is made of hemp, and is as thick as an arm.",
+            "A hawser is a rope that comes from the ship’s locker, is made of hemp, and is as thick as an arm.",
+        ),
+        (
             "Slack water is a state in which the tide has turned, and the flow is near zero.",
             "Slack water is a state in which the tide has turned, and the flow is near zero.",
         ),
@@ -376,6 +384,12 @@ def test_a_definition_ends_where_another_thing_begins(sentence: str, said: str) 
     ("language", "sentence"),
     [
         ("de", "Häufig sind die Taue der Schiffe aus Hanf oder aus Stahl."),
+        ("de", "Gesucht ist eine Möglichkeit, alle Boote über den Fluss zu bringen."),
+        ("de", "Eine mit dem Lotsen-Verfahren berechnete Route wird auch **Lotsen-Route** genannt."),
+        ("de", "Die Hafenrundfahrt ist der Ort, wo das Staunen beginnt."),
+        ("pt", "Um porto é uma excelente alternativa a uma praia, já que protege os barcos das ondas."),
+        ("pt", "A amarração é uma maneira de falar com quem está no cais."),
+        ("pt", "Um cabo é uma corda em Lisboa."),
         ("de", "Ein Gegenbeispiel ist der Kran, der nur bei Ebbe an der Kaimauer steht."),
         ("de", "Der **Umschlag** dient der Versorgung der Stadt mit Waren aus Übersee."),
         ("de", "Der Entwurf wird auch als **Seeriss** bezeichnet."),

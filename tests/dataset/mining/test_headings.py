@@ -50,6 +50,21 @@ def test_tasks_solutions_and_matter_of_the_course_are_no_topics(language: str) -
 
 
 @pytest.mark.parametrize(
+    ("heading", "language"),
+    [
+        ("📊 Grading Rubric", "en"), ("Exam Preparation", "en"), ("Report structure", "en"), ("Deadlines", "en"),
+        ("Prüfungsleistungen", "de"), ("Criterios de evaluación", "es"), ("Barème", "fr"), ("Modalità d'esame", "it"),
+        ("Critérios de avaliação", "pt"), ("Beoordeling", "nl"), ("评分标准", "zh"),
+    ],
+)  # fmt: skip
+def test_how_a_course_is_run_is_no_topic(heading: str, language: str) -> None:
+    assert read_heading(heading, language).role in ("outside", "exercise")
+    # What a task is worth.
+    assert read_heading("Own data (2 points)", "en").role == "exercise"
+    assert read_heading("Grading of diamonds", "en").role == "topic"
+
+
+@pytest.mark.parametrize(
     ("heading", "language", "name"),
     [
         ("Exercise physiology", "en", "Exercise physiology"), ("Assignment problem", "en", "Assignment problem"),

@@ -51,6 +51,10 @@ def test_a_passage_is_asked_for_its_title() -> None:
         ("## Spring tides", "## Moon phases"),
         ("A **spring tide** is a", "This is a"),
         ("seven days", "the days of the table below, seven"),
+        # A listing that is not quoted, a sentence without its end, and a first one that takes up what stood before.
+        ("seven days", "the seven days of Listing 4-2"),
+        ("A **spring tide** is a", "The inverse of this is a **spring tide**, a"),
+        ("to the next.", "to the next:"),
     ],
 )
 def test_passages_that_give_no_title(old: str, new: str) -> None:

@@ -200,3 +200,9 @@ def test_every_language_with_exercises_has_all_that_they_need() -> None:
         assert language is not None
         if "worked_solution" in language.patterns:
             assert {f"worked_{kind}" for kind in kinds} <= set(language.patterns)
+
+
+def test_the_key_of_a_whole_set_is_no_answer() -> None:
+    options = "\n\n1. More of it.\n2. Less of it.\n3. None of it.\n"
+    asked = f"### Exercise 1\n\nWhat does a bank pay to those who lend it money for a year?{options}"
+    assert pair(f"{asked}\n#### Solution\n\n(1:D, 2:A, 3:B, 4:A)") == []

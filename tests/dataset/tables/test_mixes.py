@@ -63,7 +63,8 @@ def test_refusals_say_what_the_tutor_is_for(course: Course) -> None:
     rows = build(course, refusals=0.2)
     refusals = [row for split in SPLITS for row in find(rows[split], "not in the course")]
     others = sum(map(len, rows.values())) - len(refusals)
-    assert len(refusals) == round(0.2 * others)
+    # A row may be dropped as the twin of another afterwards.
+    assert abs(len(refusals) - 0.2 * others) <= 1
     assert all(find(rows[split], "not in the course") for split in SPLITS)
     asked = [row["qa_pair"]["question"] for row in refusals]
     assert len(set(asked)) == len(asked)
