@@ -48,6 +48,7 @@ LETTERS = frozenset("abiqsu")
 TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)((?:\s[^<>]*|/)?)>")
 # Links between a footnote and its mark, and from a heading to itself.
 BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|[↑↩¶#§*†‡]\ufe0e?|")
+PART = re.compile(r"\(?[a-h][.)]\s+\S")
 CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w-]{2,30})", re.IGNORECASE)
 LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|brush:\s*)([\w+#.-]+)")
 
@@ -264,7 +265,9 @@ class _Walker:
             return
         current = self.lists[-1]
         self.is_contents = self.is_contents and is_anchored(marked)
-        self.lines.append("  " * (len(self.lists) - 1) + (current.marker or "  ") + text)
+        # A part of an exercise, "a) ...", has its own mark.
+        marker = "" if current.marker == "- " and PART.match(text) else current.marker or "  "
+        self.lines.append("  " * (len(self.lists) - 1) + marker + text)
         current.marker = ""
 
     def flush(self) -> None:

@@ -10,7 +10,7 @@ LABEL = re.compile(r"^(?P<bar>[ \t>]*)(?P<label>\(?(?P<letter>[a-h])[.)])(?=[ \t
 
 
 def write_plain(text: str) -> str:
-    """Prose without JavaScript, its tables drawn with bars, and labelled parts as items of a list."""
+    """Prose without JavaScript, its tables drawn with bars, and parts as items whose mark is their label."""
     text = draw_bars(jsx.drop_statements(text))
     letters: dict[str, list[str]] = {}
     for match in LABEL.finditer(text):

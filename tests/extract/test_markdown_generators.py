@@ -90,8 +90,9 @@ def _write(tmp_path: Path, text: str, name: str) -> Path:
 
 def test_labelled_parts_are_a_list(tmp_path: Path) -> None:
     assert texts(tmp_path, "1. Of a cube,\n   a) find the edge,\n   b) find the face.\n") == [
-        "1. Of a cube,\n  - a) find the edge,\n  - b) find the face."
+        "1. Of a cube,\n  a) find the edge,\n  b) find the face."
     ]
+    assert texts(tmp_path, "- (a) Add\n- (b) Divide\n\n- plain\n") == ["(a) Add\n(b) Divide\n- plain"]
     assert texts(tmp_path, "Plan\na. is good, says\nthe author") == ["Plan a. is good, says the author"]
 
 

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from mlx_tutor.records import Block
 from mlx_tutor.study.reader.inline import Spans, write_inline, write_text
 
-ITEM = re.compile(r"(?P<indent> *)(?P<marker>[-•*–]|\d{1,4}[.)]) +(?=\S)")
+# A part of an exercise, "a) ...", is an item that shows its own mark.
+ITEM = re.compile(r"(?P<indent> *)(?:(?P<marker>[-•*–]|\d{1,4}[.)]) +(?=\S)|(?=\(?[a-h][.)] +\S))")
 RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+\s*")
 EDGE = re.compile(r"(?<!\\)\|")
 # Highlighting more takes longer than it helps.
@@ -109,7 +110,7 @@ def write_lines(text: str, spans: Spans = ()) -> Markup:
                 parts.append(Markup("<p>{}</p>").format(shown))
             continue
         item = _Item(
-            len(found["indent"]), found["marker"], [write_inline(line[found.end() :], spans, at + found.end())]
+            len(found["indent"]), found["marker"] or "", [write_inline(line[found.end() :], spans, at + found.end())]
         )
         while open_items and open_items[-1].indent >= item.indent:
             open_items.pop()
@@ -124,14 +125,15 @@ def write_lines(text: str, spans: Spans = ()) -> Markup:
 
 
 def _write_list(items: list[_Item]) -> Markup:
-    """Items as a list; one of numbers keeps them."""
-    is_numbered = items[0].marker[0].isdigit()
+    """Items as a list; one of numbers keeps them, and parts of an exercise have the mark that they begin with."""
+    is_numbered = items[0].marker[:1].isdigit()
     rows = Markup("").join(
         Markup("<li{}>{}{}</li>").format(
-            Markup(' value="{}"').format(item.marker[:-1]) if item.marker[0].isdigit() and is_numbered else "",
+            Markup(' value="{}"').format(item.marker[:-1]) if item.marker[:1].isdigit() and is_numbered else "",
             Markup("<br>").join(item.lines),
             _write_list(item.items) if item.items else "",
         )
         for item in items
     )
-    return Markup("<ol>{}</ol>" if is_numbered else "<ul>{}</ul>").format(rows)
+    kind = "<ol>{}</ol>" if is_numbered else "<ul>{}</ul>" if items[0].marker else '<ul class="parts">{}</ul>'
+    return Markup(kind).format(rows)

@@ -62,6 +62,9 @@ def test_lists_have_their_numbers_and_levels() -> None:
     shown = write_lines("Before:\n3. three\n  - below\n    goes on\n4. four\nAfter.")
     inner = '<li value="3">three<ul><li>below<br>goes on</li></ul></li><li value="4">four</li>'
     assert shown == f"<p>Before:</p><ol>{inner}</ol><p>After.</p>"
+    parts = '<ul class="parts"><li>a) Add.</li><li>(b) Divide.</li></ul>'
+    assert write_lines("a) Add.\n(b) Divide.") == parts
+    assert write_lines("1. Now\n  a) Add.\n  (b) Divide.") == f'<ol><li value="1">Now{parts}</li></ol>'
 
 
 def test_a_table_has_its_cells_and_their_marks() -> None:
