@@ -26,13 +26,14 @@ def command(options: Options) -> None:
 
     Words and pages of each file; rows by method, kind and style; their lengths in tokens; sections that have few or no
     rows; the most frequent concepts; text that occurs twice; and, for the lecturer, questions of the web page that
-    nothing in the course answered, by topic, without who asked.
+    nothing in the course answered, by topic, and answers with a thumb down, with the note on it, without who it was.
 
     Reads corpora/COURSE/dataset, writes explore.html there: the same with pictures, one file that needs no network.
 
     Example: mlx-tutor explore -c statistics
     """
     from mlx_tutor.dataset.explore import explore_course
+    from mlx_tutor.study.chat.thumbs import list_disliked
     from mlx_tutor.study.chat.unfound import list_unfound
     from mlx_tutor.study.web.explore import write_exploration
 
@@ -42,11 +43,13 @@ def command(options: Options) -> None:
     path = write_exploration(job.course, found)
     warn_changes(job, "Not counted yet")
     if options.json:
-        unfound = [asdict(topic) for topic in list_unfound(job.course)]
-        job.screen.give_json(asdict(found) | {"unfound": unfound, "page": str(path)})
+        told = {"unfound": list_unfound(job.course), "disliked": list_disliked(job.course)}
+        listed = {name: [asdict(entry) for entry in entries] for name, entries in told.items()}
+        job.screen.give_json(asdict(found) | listed | {"page": str(path)})
         return
     show_exploration(job, found)
     show_unfound(job)
+    show_disliked(job)
     job.screen.show(f"With pictures: {path}")
 
 
@@ -205,3 +208,18 @@ def show_unfound(job: Job) -> None:
         rows.append((cut_text(found.topic), f"{found.times:,}", cut_text(asked)))
     title = "Questions on the page that nothing in the course answered"
     job.screen.show(draw_rows(("near", "times", "asked"), [*rows, *_tell_rest(topics, 2)], title=title))
+
+
+def show_disliked(job: Job) -> None:
+    """Answers that readers found bad, and why."""
+    from mlx_tutor.display import draw_rows
+    from mlx_tutor.study.chat.thumbs import list_disliked
+    from mlx_tutor.study.web.explore import cut_text
+
+    rows = [
+        (cut_text(found.note) or "-", cut_text(found.question), cut_text(found.answer))
+        for found in list_disliked(job.course)
+    ]
+    if rows:
+        shown = [*rows[:MOST_SHOWN], *_tell_rest(rows, 2)]
+        job.screen.show(draw_rows(("note", "question", "answer"), shown, title="Answers with a thumb down"))

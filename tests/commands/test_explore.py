@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mlx_tutor.journal import open_journal
+from mlx_tutor.study.chat.thumbs import change_thumb, write_note, write_thumb
 from mlx_tutor.study.chat.unfound import SCHEMA
 from mlx_tutor.workspace import Course
 from tests.commands.conftest import Invoke
@@ -76,3 +77,20 @@ def test_questions_that_found_nothing_are_listed_for_the_lecturer(finished: Path
     (topic,) = json.loads(invoke("explore", "--json").stdout)["unfound"]
     assert (topic["topic"], topic["times"]) == ("week1.md > Week 1", 3)
     assert topic["questions"][0] == ["What is a violin plot?", 2]
+
+
+def test_notes_on_bad_answers_are_listed_for_the_lecturer(finished: Path, invoke: Invoke) -> None:
+    assert "thumb down" not in invoke("explore").stdout
+    course = Course(finished, "demo")
+    numbers = [write_thumb(course, "demo", f"What is box {n}?", f"Answer {n}.", n == 1) for n in range(4)]
+    write_note(course, numbers[0], "That is \x1bthe range.")
+    write_note(course, numbers[1], "Well said.")
+    write_note(course, numbers[2], "Taken back later.")
+    change_thumb(course, numbers[2], True)
+    shown = invoke("explore").stdout
+    assert "Answers with a thumb down" in shown and "That is the range." in shown and "\x1b" not in shown
+    assert "Well said." not in shown and "Taken back" not in shown
+    assert json.loads(invoke("explore", "--json").stdout)["disliked"] == [
+        {"question": "What is box 0?", "answer": "Answer 0.", "note": "That is \x1bthe range."},
+        {"question": "What is box 3?", "answer": "Answer 3.", "note": ""},
+    ]

@@ -1,8 +1,9 @@
 """Thumbs up and down on answers, with a note, in the journal of the course."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlx_tutor.journal import open_journal
+from mlx_tutor.journal import find_journal, open_journal
 from mlx_tutor.workspace import Course
 
 SCHEMA = """
@@ -12,6 +13,15 @@ CREATE TABLE IF NOT EXISTS thumbs (
 );
 """
 MAX_NOTE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Disliked:
+    """An answer with a thumb down, and what its reader wrote about it ("": nothing); who that was is not kept."""
+
+    question: str
+    answer: str
+    note: str
 
 
 def write_thumb(course: Course, model: str, question: str, answer: str, liked: bool) -> int:
@@ -40,3 +50,14 @@ def remove_thumb(course: Course, number: int) -> None:
     """Remove a judgement."""
     with open_journal(course, SCHEMA) as journal:
         journal.execute("DELETE FROM thumbs WHERE id = ?", (number,))
+
+
+def list_disliked(course: Course) -> list[Disliked]:
+    """Answers with a thumb down, for the lecturer: those with a note first, then the newest first."""
+    if not find_journal(course).is_file():
+        return []
+    with open_journal(course, SCHEMA) as journal:
+        rows = journal.execute(
+            "SELECT question, answer, note FROM thumbs WHERE NOT liked ORDER BY note = '', id DESC"
+        ).fetchall()
+    return [Disliked(row["question"], row["answer"], row["note"]) for row in rows]
