@@ -5,7 +5,6 @@ turn to turn; a passage that the model still has before it is not given again.
 """
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,16 +93,12 @@ class Plan:
 
 @dataclass(slots=True)
 class Conversation:
-    """All turns so far, the style of those to come, the level of the student (None: the recipe's), and who answers.
-
-    `key` is drawn, and names nobody.
-    """
+    """All turns so far, the style of those to come, the level of the student (None: the recipe's), and who answers."""
 
     style: str | None = None
     level: str | None = None
     turns: list[Turn] = field(default_factory=list)
     model: str = ""
-    key: str = field(default_factory=partial(secrets.token_hex, 8))
 
     def set_style(self, name: str) -> None:
         """Take a style of STYLES, or "off"; raises TutorError when there is no such style."""

@@ -91,11 +91,12 @@ def save_turns(
     start: int,
     thumbs: Mapping[int, int],
     draft: str | None = None,
+    manner: Conversation | None = None,
 ) -> None:
     """Write what a conversation has become: all of its turns, of which those before `start` are written already.
 
     `thumbs` has the number of the judgement by the place of a turn; `draft` is what stands in the box for the next
-    question, None leaves it as it is.
+    question, None leaves it as it is. `manner` has style and level to keep.
 
     Raises:
         CorpusError: the journal cannot be written.
@@ -103,6 +104,8 @@ def save_turns(
     now = _write_time()
     with _open(course) as journal:
         _insert(journal, holder, name, now)
+        if manner is not None:
+            _update_manner(journal, name, manner)
         title = shorten_title(turns[0].cited.question) if turns else ""
         journal.execute(
             "UPDATE conversations SET changed = ?, draft = coalesce(?, draft), "
@@ -129,7 +132,13 @@ def save_manner(course: Course, holder: Holder, name: str, of: Conversation) -> 
     """Keep style and level of a conversation."""
     with _open(course) as journal:
         _insert(journal, holder, name, _write_time())
-        journal.execute("UPDATE conversations SET style = ?, level = ? WHERE id = ?", (of.style, of.level, name))
+        _update_manner(journal, name, of)
+
+
+def _update_manner(journal: sqlite3.Connection, name: str, of: Conversation) -> None:
+    # Empty: none; NULL: nothing is said yet, and the recipe's style counts.
+    manner = (of.style or "", of.level or "", name)
+    journal.execute("UPDATE conversations SET style = ?, level = ? WHERE id = ?", manner)
 
 
 def save_draft(course: Course, holder: Holder, name: str, text: str) -> bool:
@@ -159,8 +168,11 @@ def is_known(course: Course, name: str) -> bool:
         return journal.execute("SELECT 1 FROM conversations WHERE id = ?", (name,)).fetchone() is not None
 
 
-def read_saved(course: Course, holder: Holder, name: str) -> Saved | None:
-    """A conversation; None where there is none of that name, or it is somebody else's or deleted."""
+def read_saved(course: Course, holder: Holder, name: str, style: str | None = None) -> Saved | None:
+    """A conversation; None where there is none of that name, or it is somebody else's or deleted.
+
+    `style` is that of a conversation for which nobody chose one.
+    """
     with _open(course) as journal:
         row = journal.execute(
             "SELECT * FROM conversations WHERE id = ? AND owner = ? AND exam = ? AND deleted IS NULL",
@@ -172,7 +184,8 @@ def read_saved(course: Course, holder: Holder, name: str) -> Saved | None:
             "SELECT * FROM conversation_turns WHERE conversation = ? ORDER BY number", (name,)
         ).fetchall()
         judged = _read_thumbs(journal, name)
-    conversation = Conversation(row["style"], row["level"], [_read_turn(each) for each in rows])
+    style = style if row["style"] is None else row["style"] or None
+    conversation = Conversation(style, row["level"] or None, [_read_turn(each) for each in rows])
     return Saved(name, row["title"], row["draft"], conversation, judged)
 
 

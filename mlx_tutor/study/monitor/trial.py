@@ -46,7 +46,7 @@ class Trial:
 def find_arm(course: Course, trial: Trial, conversation: str) -> str:
     """The run that answers a conversation: drawn by chance for a new one, and kept. Raises CorpusError.
 
-    `conversation` is its number, which names nobody.
+    `conversation` is its name in the journal, the same after a reload; it names nobody.
     """
     drawn = secrets.choice((trial.first, trial.second))
     with open_journal(course, SCHEMA) as journal:
@@ -54,8 +54,12 @@ def find_arm(course: Course, trial: Trial, conversation: str) -> str:
         return _read_arm(journal, trial, conversation)
 
 
-def store_mark(course: Course, trial: Trial, conversation: str, kind: str, turn: int, value: int | None) -> None:
+def store_mark(
+    course: Course, trial: Trial, conversation: str, kind: str, turn: int, value: int | None, answered: str = ""
+) -> None:
     """Keep a thumb (1 or -1) on a turn, or a rating (1 to 5) of the conversation; None takes it back.
+
+    `answered` names who gave the turn: one from before the comparison may be another model's, and is no part of it.
 
     Raises:
         CorpusError: the journal cannot be written.
@@ -66,9 +70,18 @@ def store_mark(course: Course, trial: Trial, conversation: str, kind: str, turn:
             journal.execute(
                 "DELETE FROM trial_marks WHERE trial = ? AND conversation = ? AND kind = ? AND turn = ?", key
             )
-        # One that was answered before the comparison began is not part of it.
-        elif model := _read_arm(journal, trial, conversation):
+        elif (model := _read_arm(journal, trial, conversation)) and answered in ("", model):
             _write(journal, trial, conversation, model, kind, turn, value, "REPLACE")
+
+
+def read_rating(course: Course, trial: Trial, conversation: str) -> int | None:
+    """How a conversation was rated, 1 to 5; None: not yet. Raises CorpusError."""
+    with open_journal(course, SCHEMA) as journal:
+        row = journal.execute(
+            "SELECT value FROM trial_marks WHERE trial = ? AND conversation = ? AND kind = 'rating'",
+            (trial.name, conversation),
+        ).fetchone()
+    return None if row is None else int(row["value"])
 
 
 def _write(

@@ -48,13 +48,12 @@ class ChatHandlers(TalkFinder):
     async def open(self, name: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Show the conversation that this page showed before it was loaded, or the newest; go on with its answer."""
         talk = await asyncio.to_thread(self.find_first, name, request)
-        manner = (talk.conversation.style or "off", talk.conversation.level or "off")
         session = find_session(self.site, request)
         said = draw_state(self.site, talk)
-        yield (*await asyncio.to_thread(show_talk, self.site, talk, question=talk.draft, status=said), *manner)
+        yield await asyncio.to_thread(show_talk, self.site, talk, question=talk.draft, status=said)
         if is_busy(talk.chat) and talk.chat is not None:
             async for shown in self.follow(session, talk, talk.chat):
-                yield (*shown, gr.skip(), gr.skip())
+                yield shown
 
     def find_first(self, name: str | None, request: gr.Request) -> Talk:
         """The conversation of that name, else the newest, else a new one."""

@@ -18,11 +18,14 @@ ONCE: dict[str, Any] = {**EVENT, "trigger_mode": "once"}
 OFFER_ASK = "text => ({__type__: 'update', interactive: text.trim() !== ''})"
 
 
-def add_chat(site: Site, page: gr.Blocks) -> None:
-    """The tab: conversations at the left, the open one with its composer, sources at the right; below when narrow."""
+def add_chat(site: Site, page: gr.Blocks) -> gr.Textbox:
+    """The tab: conversations at the left, the open one with its composer, sources at the right; below when narrow.
+
+    Returns what names the conversation that the page shows.
+    """
     parts: dict[str, Any] = {}
     # What the page's script presses when keys or other windows ask for it, and which conversation is shown.
-    parts["talk"] = gr.Textbox(elem_id="talk", visible="hidden", label="Conversation")
+    parts["talk"] = talk = gr.Textbox(elem_id="talk", visible="hidden", label="Conversation")
     recall = gr.Button("Last question", elem_id="recall", visible="hidden")
     refresh = gr.Button("Look again", elem_id="refresh", visible="hidden")
     gr.Button("Conversations", elem_id="talks-toggle", size="sm")
@@ -37,6 +40,7 @@ def add_chat(site: Site, page: gr.Blocks) -> None:
             parts["sources"] = gr.HTML(NO_SOURCES, elem_id="sources", apply_default_css=False)
     _connect(site, page, parts, composed | {"recall": recall, "refresh": refresh})
     _connect_list(site, parts, listed)
+    return talk
 
 
 def _add_list(parts: dict[str, Any], *, in_exam: bool) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _add_composer(site: Site, parts: dict[str, Any]) -> dict[str, Any]:
         style = find_style(site.recipe.course.teaching_style) or "off"
         for name, choices, value in (("style", STYLES, style), ("level", LEVELS, "off")):
             title = name.capitalize()
-            made[name] = gr.Dropdown(
+            parts[name] = gr.Dropdown(
                 [(f"{title}: as the recipe", "off"), *((f"{title}: {choice}", choice) for choice in choices)],
                 value=value,
                 label=f"{title} of the answers",
@@ -134,8 +138,7 @@ def _connect(site: Site, page: gr.Blocks, parts: dict[str, Any], made: dict[str,
     handlers = ChatHandlers(site)
     view = [parts[name] for name in PARTS]
     question, talk, status = parts["question"], parts["talk"], parts["status"]
-    manner = [made["style"], made["level"]]
-    page.load(handlers.open, talk, [*view, *manner], js="() => window.tutor.readTalk()", **EVENT)
+    page.load(handlers.open, talk, view, js="() => window.tutor.readTalk()", **EVENT)
     for event in (parts["ask"].click, question.submit):
         event(handlers.ask, [question, talk], view, **ONCE)
     figures = made["figures"]
@@ -148,7 +151,7 @@ def _connect(site: Site, page: gr.Blocks, parts: dict[str, Any], made: dict[str,
     made["recall"].click(handlers.recall, talk, question, **EVENT)
     made["refresh"].click(handlers.refresh, talk, view, **ONCE)
     for name, handler in (("style", handlers.set_style), ("level", handlers.set_level)):
-        made[name].input(handler, [made[name], talk], status, **EVENT)
+        parts[name].input(handler, [parts[name], talk], status, **EVENT)
     parts["chat"].select(handlers.show_turn, talk, parts["sources"], **EVENT)
     noted = [made["note_row"], made["note"], status]
     parts["chat"].like(handlers.judge, talk, noted, **EVENT)

@@ -25,7 +25,10 @@ from mlx_tutor.study.web.talks import Talk
 
 NO_SOURCES = draw_note("hint", "What supports an answer stands here, word for word from your course.")
 # The parts of the tab that change together, in the order in which handlers give them.
-PARTS = ("chat", "sources", "status", "question", "talk", "ask", "stop", "retry", "undo", "list", "export")
+PARTS = (
+    *("chat", "sources", "status", "question", "talk", "ask", "stop", "retry", "undo", "list", "export"),
+    *("style", "level"),
+)
 
 
 def show(**parts: Any) -> tuple[Any, ...]:
@@ -41,6 +44,8 @@ def show_talk(site: Site, talk: Talk, **parts: Any) -> tuple[Any, ...]:
         "sources": draw_turn_sources(site, turns[-1]) if turns else NO_SOURCES,
         "talk": talk.id,
         "list": draw_list(site, talk),
+        "style": talk.conversation.style or "off",
+        "level": talk.conversation.level or "off",
         **draw_buttons(talk),
     }
     return show(**(shown | parts))

@@ -25,8 +25,7 @@ def build_page(site: Site) -> gr.Blocks:
         header = draw("header", site.course.name, describe_who(site), site.is_starter, site.exam)
         gr.HTML(header, apply_default_css=False)
         with gr.Tab("Chat"):
-            add_chat(site, page)
-            add_trial(site)
+            add_trial(site, add_chat(site, page))
         # What these answer would not be in the record.
         if site.exam is None:
             with gr.Tab("Quiz") as quiz:

@@ -211,7 +211,7 @@ def answer_talk(
         # Opened here: it belongs to this thread, and the course may have been renewed.
         index = stack.enter_context(open_index(site.course)) if site.search else None
         if site.trial is not None:
-            conversation.model = find_arm(site.course, site.trial, conversation.key)
+            conversation.model = find_arm(site.course, site.trial, talk.id)
         loaded = site.worker.take_model(conversation.model)
         cache = site.worker.take_cache(f"{talk.id} {conversation.model}")
         place = (question, site.recipe, cache, begin, write, task.is_stopped, replaces)
@@ -269,7 +269,7 @@ def judge_turn(site: Site, talk: Talk, place: int, liked: bool | None) -> None:
     turn = talk.conversation.turns[place]
     if site.trial is not None:
         value = None if liked is None else 1 if liked else -1
-        store_mark(site.course, site.trial, talk.conversation.key, "thumb", place, value)
+        store_mark(site.course, site.trial, talk.id, "thumb", place, value, turn.model)
     known = talk.thumbs.get(place)
     number = known[1] if known is not None and known[0] is turn else None
     if liked is None:

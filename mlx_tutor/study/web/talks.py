@@ -58,7 +58,7 @@ class Talk:
         judged = self.thumbs.items()
         thumbs = {place: number for place, (turn, number, _) in judged if turn in turns[place : place + 1]}
         try:
-            save_turns(self.course, self.holder, self.id, turns, start, thumbs, draft)
+            save_turns(self.course, self.holder, self.id, turns, start, thumbs, draft, self.conversation)
         except CorpusError as err:
             self.problem = f"This conversation is not kept. {err}"
         else:
@@ -122,8 +122,7 @@ class Talks:
             talk = self.live.get(name)
             if talk is None or talk.holder != holder:
                 talk = self._read(course, holder, name, Conversation(style))
-                # Two runs that are compared are told by the name: it is the same after a reload.
-                talk.conversation.model, talk.conversation.key = model, talk.id
+                talk.conversation.model = model
             self.live[talk.id] = talk
             self.live.move_to_end(talk.id)
             idle = [key for key, each in self.live.items() if not (is_busy(each.chat) or each.problem)]
@@ -136,7 +135,7 @@ class Talks:
         if not NAME.fullmatch(name):
             return new
         try:
-            saved = read_saved(course, holder, name)
+            saved = read_saved(course, holder, name, fresh.style)
             if saved is None:
                 return new if name in self.live or is_known(course, name) else Talk(name, course, holder, fresh)
         except CorpusError as err:

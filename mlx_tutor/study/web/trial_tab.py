@@ -3,7 +3,7 @@
 import gradio as gr
 
 from mlx_tutor.errors import TutorError
-from mlx_tutor.study.monitor.trial import store_mark
+from mlx_tutor.study.monitor.trial import read_rating, store_mark
 from mlx_tutor.study.web.compare_tab import EVENT, find_session
 from mlx_tutor.study.web.markup import draw_note, escape_text
 from mlx_tutor.study.web.site import Site, describe_model
@@ -16,8 +16,8 @@ def describe_who(site: Site) -> str:
     return "one of two runs, by chance" if site.trial is not None else describe_model(site.label)
 
 
-def add_trial(site: Site) -> None:
-    """A row of scores for the conversation; nothing where no runs are compared."""
+def add_trial(site: Site, shown: gr.Textbox) -> None:
+    """A row of scores for the conversation that `shown` names; nothing where no runs are compared."""
     if site.trial is None:
         return
     with gr.Row(elem_id="trial-row"):
@@ -33,6 +33,15 @@ def add_trial(site: Site) -> None:
         return rate_conversation(site, score, request)
 
     rating.input(keep, rating, said, **EVENT)
+    shown.change(lambda name: (find_rating(site, name), ""), shown, [rating, said], **EVENT)
+
+
+def find_rating(site: Site, name: str) -> int | None:
+    """How the conversation of that name was rated, if it was."""
+    try:
+        return read_rating(site.course, site.trial, name) if site.trial is not None else None
+    except TutorError:
+        return None
 
 
 def rate_conversation(site: Site, score: int, request: gr.Request) -> str:
@@ -41,7 +50,7 @@ def rate_conversation(site: Site, score: int, request: gr.Request) -> str:
     if site.trial is None or talk is None or not talk.conversation.turns:
         return "Ask something first."
     try:
-        store_mark(site.course, site.trial, talk.conversation.key, "rating", 0, int(score))
+        store_mark(site.course, site.trial, talk.id, "rating", 0, int(score))
     except TutorError as err:
         return draw_note("problem", str(err))
     return escape_text(f"Kept: {score} for this conversation.")

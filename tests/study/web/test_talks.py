@@ -225,3 +225,23 @@ def test_drafts_and_exports_by_their_addresses(site: Site) -> None:
         assert "set-cookie" not in httpx.get(serving.address).headers
     back = read_saved(site.course, site.name_holder(), "a")
     assert back is not None and back.draft == "typed 🤔 and not sent"
+
+
+def test_style_and_level_stay_with_a_conversation(site: Site) -> None:
+    recipe = replace(site.recipe, course=replace(site.recipe.course, teaching_style="socratic"))
+    site = replace(site, recipe=recipe)
+    handlers = ChatHandlers(site)
+    ask(site, "default", MODE)
+    handlers.set_style("off", "none", HERE)
+    ask(site, "none", MODE)
+    handlers.set_style("analogy", "chosen", HERE)
+    handlers.set_level("graduate", "chosen", HERE)
+    ask(site, "chosen", MODE)
+    # Begun from the one before, and never touched.
+    new = dict(zip(PARTS, ListHandlers(site).begin("chosen", HERE), strict=True))["talk"]
+    ask(site, new, MEDIAN)
+    manners = {"default": ("socratic", "off"), "none": ("off", "off"), "chosen": ("analogy", "graduate")}
+    for name, manner in (manners | {new: ("analogy", "graduate")}).items():
+        for served in (site, restart(site)):
+            opened = dict(zip(PARTS, ListHandlers(served).switch(name, HERE), strict=True))
+            assert (opened["style"], opened["level"]) == manner

@@ -17,7 +17,8 @@ from mlx_tutor.study.web.model_worker import ModelWorker, Task
 from mlx_tutor.study.web.monitor_tab import draw_monitor
 from mlx_tutor.study.web.page import build_page
 from mlx_tutor.study.web.site import Site, ask_site, judge_turn
-from mlx_tutor.study.web.trial_tab import describe_who, rate_conversation
+from mlx_tutor.study.web.talks import Talks
+from mlx_tutor.study.web.trial_tab import describe_who, find_rating, rate_conversation
 from tests.model_factory import make_model
 from tests.study.web.serving import make_site
 
@@ -45,7 +46,7 @@ def test_each_conversation_has_one_run_and_its_judgements_go_there(site: Site) -
     arms: dict[str, str] = {}
     for number in range(30):
         page = f"page{number}"
-        arms[page] = find_arm(site.course, site.trial, site.find_talk(page).conversation.key)
+        arms[page] = find_arm(site.course, site.trial, site.find_talk(page).id)
         if set(arms.values()) == {"mild", "hot"}:
             break
     first, second = next(iter(arms)), page
@@ -82,3 +83,25 @@ def test_the_page_can_be_built(site: Site) -> None:
 def test_a_conversation_without_a_turn_is_not_rated(site: Site) -> None:
     request: Any = SimpleNamespace(session_hash="new")
     assert "Ask something first" in rate_conversation(site, 5, request)
+
+
+def test_a_conversation_that_is_opened_again_keeps_its_run_and_its_rating(site: Site) -> None:
+    assert site.trial is not None
+    names = [f"page{number}" for number in range(6)]
+    before = {name: ask(site, name, "What is the mode?").model for name in names}
+    site.find_session("window").shown = names[0]
+    rate_conversation(site, 4, SimpleNamespace(session_hash="window"))  # type: ignore[arg-type]
+    anew = replace(site, talks=Talks())
+    assert {name: ask(anew, name, "And the median?").model for name in names} == before
+    assert [find_rating(anew, name) for name in names[:2]] == [4, None]
+    assert sum(of["conversations"] for of in read_trials(site.course)[0]["runs"].values()) == len(names)
+
+
+def test_a_thumb_on_an_answer_from_before_the_comparison_is_no_part_of_it(site: Site) -> None:
+    alone = replace(site, trial=None, label="old")
+    ask(alone, "page", "What is the mode?")
+    compared = replace(site, talks=Talks())
+    ask(compared, "page", "And the median?")
+    for place in (0, 1):
+        judge_turn(compared, compared.find_talk("page"), place, True)
+    assert sum(of["up"] for of in read_trials(site.course)[0]["runs"].values()) == 1
