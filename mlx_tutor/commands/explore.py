@@ -43,9 +43,11 @@ def command(options: Options) -> None:
     path = write_exploration(job.course, found)
     warn_changes(job, "Not counted yet")
     if options.json:
-        told = {"unfound": list_unfound(job.course), "disliked": list_disliked(job.course)}
-        listed = {name: [asdict(entry) for entry in entries] for name, entries in told.items()}
-        job.screen.give_json(asdict(found) | listed | {"page": str(path)})
+        told = {
+            "unfound": [asdict(topic) for topic in list_unfound(job.course)],
+            "disliked": [asdict(answer) for answer in list_disliked(job.course)],
+        }
+        job.screen.give_json(asdict(found) | told | {"page": str(path)})
         return
     show_exploration(job, found)
     show_unfound(job)

@@ -90,7 +90,8 @@ def test_a_conversation_that_is_opened_again_keeps_its_run_and_its_rating(site: 
     names = [f"page{number}" for number in range(6)]
     before = {name: ask(site, name, "What is the mode?").model for name in names}
     site.find_session("window").shown = names[0]
-    rate_conversation(site, 4, SimpleNamespace(session_hash="window"))  # type: ignore[arg-type]
+    request: Any = SimpleNamespace(session_hash="window")
+    rate_conversation(site, 4, request)
     anew = replace(site, talks=Talks())
     assert {name: ask(anew, name, "And the median?").model for name in names} == before
     assert [find_rating(anew, name) for name in names[:2]] == [4, None]
