@@ -142,6 +142,22 @@ def test_only_a_question_for_a_definition_lacks_a_term() -> None:
     assert all(answer.endswith("They are about: Knots.") for answer in answers)
 
 
+def test_a_term_that_another_passage_explains_too_is_not_called_missing() -> None:
+    passage = "A reef is the part of a sail that is rolled up in a gale."
+    qa = QaPair("What is a reef?", (), passage, "concept", (), passage)
+    origin = Origin("sails.md", 0, None, None, ("Gales",), "definition in passage", passage)
+    row = Example(write_messages(qa, RECIPE.course, "sails.md"), origin, qa, {}, "en")
+    recipe = replace(RECIPE, dataset=replace(RECIPE.dataset, unanswerable=1.0))
+    other = Found("rocks.md", 4, "Rocks", "rocks.md, Rocks", "Ships fear rocks. A reef is a line of rocks under water.")
+    headed = Found("rocks.md", 5, "The reef", "rocks.md, The reef", "Pilots know where it lies.")
+    mere = Found("rocks.md", 6, "Crews", "rocks.md, Crews", "Crews take in a reef early.")
+    lacking = "not in the passages"
+    for near, method in ((other, origin.method), (headed, origin.method), (mere, lacking)):
+        found = [near]
+        splits = quote_found({"train": [row], "valid": [], "test": []}, lambda _: found, recipe, count_words)  # noqa: B023
+        assert [told.origin.method for told in splits["train"]] == [method]
+
+
 def test_rows_stay_within_the_longest_row(course: Course) -> None:
     recipe = replace(RECIPE, train=replace(RECIPE.train, max_seq_length=160))
     rows = [row for split in build(course, recipe).values() for row in split]
