@@ -39,6 +39,16 @@ class Course:
     def dataset(self) -> Path:
         return self.root / "dataset"
 
+    @property
+    def bundle(self) -> Path:
+        """What `mlx-tutor open` notes of the bundle that the course came from."""
+        return self.root / "bundle.json"
+
+    @property
+    def lacks_sources(self) -> bool:
+        """Whether the course was opened from a bundle without the files that were read."""
+        return self.bundle.is_file() and not read_json(self.bundle)["manifest"]["sources"]
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -28,6 +28,8 @@ COMMANDS = (
     "cards",
     "guide",
     "learned",
+    "pack",
+    "open",
     "run",
     "pull",
     "doctor",

@@ -83,6 +83,11 @@ def extract_course(
     """
     found = list_sources(course)
     paths = found.known
+    if course.lacks_sources:
+        raise CorpusError(
+            f"Course {course.name!r} was opened without its files, and reading others would replace what it has. Put "
+            "yours into a course of their own: mlx-tutor init NAME"
+        )
     if not paths and not may_be_empty:
         reasons = "".join(f" {failure.source}: {failure.reason}." for failure in found.refused)
         suffixes = ", ".join(READERS)
@@ -247,7 +252,12 @@ def _read_manifest(course: Course) -> dict[str, dict[str, Any]]:
 
 
 def find_changes(course: Course) -> tuple[str, ...]:
-    """Sources that were changed, added or removed since the last extraction; all of them before the first."""
+    """Sources that were changed, added or removed since the last extraction; all of them before the first.
+
+    None where a course was opened without its sources: there is nothing to compare.
+    """
+    if course.lacks_sources:
+        return ()
     entries = _read_manifest(course)
     known = list_sources(course).known
     changed = [

@@ -29,6 +29,7 @@ READER_HEADERS = {
 NOT_THERE = "The passage does not stand in this file word for word: the file was read anew since."
 CHANGED = "This file changed since it was read. Below is what was read; run mlx-tutor extract to read it anew."
 GONE = "This file is no longer among the sources. Below is what was read of it."
+NOT_HANDED_OUT = "This course was handed out without its files. Below is what was read of this one."
 NOT_DRAWN = {
     "exam": "In an exam no other program is started, so the page is not drawn here. The file itself shows it.",
     "failed": "The page could not be drawn. The file itself shows it.",
@@ -101,7 +102,8 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         return show_problem(f"Of {opened.name}, no page {part.page} was read.", opened.name if opened.path else "")
     notices = [NOT_THERE] if text and passage is None else []
     if not opened.is_current:
-        notices.append(GONE if opened.path is None else CHANGED)
+        gone = NOT_HANDED_OUT if site.course.lacks_sources else GONE
+        notices.append(gone if opened.path is None else CHANGED)
     pictures = list_pictures(opened.path) if opened.path is not None and opened.is_current else []
     values = {
         # What a PDF calls itself is often the name of a template.

@@ -1,0 +1,1 @@
+"""A course in one file: what a lecturer hands out and a student opens offline."""
