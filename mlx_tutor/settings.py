@@ -288,6 +288,15 @@ class ServeSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    semantic: bool = setting(
+        True,
+        "find what is asked in other words than the course's, in English courses, where the package wordllama is "
+        "installed (the extra `semantic`)",
+    )
+
+
 TEACHER_KINDS = (
     "what", "why", "how", "compare", "apply", "what-if", "misconception", "code", "relation", "explain"
 )  # fmt: skip

@@ -56,6 +56,7 @@ def list_facts(found: "Diagnosis") -> list[tuple[str, str]]:
         ("packages", ", ".join(f"{name} {number}" for name, number in found.packages.items())),
         ("cached models", "\n".join(models) or "none"),
         ("recipe that fits", recipe),
+        ("search in other words", found.semantic_search),
         ("workspace", found.workspace),
         ("courses", ", ".join(found.courses) or "none"),
     ]

@@ -158,7 +158,8 @@ def open_search(job: Job) -> "Iterator[Search | None]":
     if job.recipe.dataset.passages < 2 or not read_documents(job.course):
         yield None
         return
-    with open_index(job.course) as index:
+    # By words alone: rows must not depend on a package that a machine may lack.
+    with open_index(job.course, semantic=False) as index:
 
         def search(question: str) -> list[Found]:
             found = index.search(question, SEARCHED)

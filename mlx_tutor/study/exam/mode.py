@@ -56,13 +56,14 @@ class Exam:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def check_ready(course: Course, *, fused: bool = True, search: bool = True) -> None:
+def check_ready(course: Course, *, fused: bool = True, search: bool = True, semantic: bool = True) -> None:
     """Check that everything the exam needs is on disk.
 
     Args:
         course: Whose exam.
         fused: A fused model is to answer, not the base or an adapter.
         search: The course is to be searched.
+        semantic: In other words too.
 
     Raises:
         TutorError: all that is missing, each with the command that makes it.
@@ -74,7 +75,7 @@ def check_ready(course: Course, *, fused: bool = True, search: bool = True) -> N
         missing.append(f"no {'fused model' if runs else 'finished run'} (make it with: {hint})")
     if search and not (course.dataset / "documents.jsonl").is_file():
         missing.append(f"the course is not extracted (do it with: mlx-tutor extract -c {course.name})")
-    elif search and not is_index_current(course):
+    elif search and not is_index_current(course, semantic=semantic):
         hint = f'mlx-tutor ask -c {course.name} "any question"'
         missing.append(f"no search index that fits the course (make it with: {hint})")
     if missing:

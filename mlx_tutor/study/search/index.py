@@ -1,7 +1,7 @@
-"""The search index of a course: passages in SQLite FTS5, ranked by BM25.
+"""The search index of a course: passages in SQLite FTS5, ranked by BM25, and their vectors.
 
-`corpora/<course>/index.sqlite` follows from documents.jsonl alone. It is made on first use, renewed when that file
-changes, and made again when it is damaged.
+`corpora/<course>/index.sqlite` follows from documents.jsonl and the encoder. It is made on first use, renewed when one
+of them changes, and made again when it is damaged.
 """
 
 import json
@@ -12,22 +12,36 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mlx_tutor.dataset.repeats import cut_runs, is_held
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_file, hash_value, write_file
 from mlx_tutor.study.search.passages import Passage, list_passages, weigh_text
-from mlx_tutor.study.search.words import fold, list_trigrams, pick_tokenizer, read_question
+from mlx_tutor.study.search.vectors import (
+    LANGUAGES,
+    LEAST_COSINE,
+    Encoder,
+    Vectors,
+    find_encoder,
+    fuse_ranks,
+    rank_nearest,
+)
+from mlx_tutor.study.search.words import fold, list_stems, list_trigrams, pick_tokenizer, read_question
 from mlx_tutor.workspace import Course, find_language
 
 # Raise it when passages, tables or tokens change: then every index is made again.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 # BM25 weights of the columns heading, terms (what stands in bold: mostly what is defined there) and text.
 WEIGHTS = (2.0, 8.0, 1.0)
 # Share of a word's trigrams that a word of the course must have to count as another spelling of it.
 LIKENESS = 0.6
+# Share of the content words of a question that one of the first TRUSTED passages must have for words alone to decide.
+COVERED, TRUSTED = 0.6, 5
 SCHEMA = """
-CREATE TABLE meta (key TEXT, language TEXT);
+CREATE TABLE meta (key TEXT, language TEXT, encoder TEXT);
+CREATE TABLE vectors (float16 BLOB);
 CREATE TABLE passages (id INTEGER PRIMARY KEY, source TEXT, section INTEGER, heading TEXT, text TEXT, places TEXT);
 CREATE VIRTUAL TABLE words USING fts5 (heading, terms, text, content='', tokenize='{tokenizer}');
 CREATE VIRTUAL TABLE spellings USING fts5 (word, tokenize='trigram');
@@ -43,8 +57,11 @@ def quote_term(text: str) -> str:
 class Index:
     """An open index; close it, or use it in a `with`."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, encoder: Encoder | None = None) -> None:
         self.course = course
+        self._encoder = encoder
+        # Read when a question needs them.
+        self._vectors: Vectors | None = None
         self._connection = _connect(course)
         # That most of the course is in; "" where it is not known.
         self.language = str(self._connection.execute("SELECT language FROM meta").fetchone()[0])
@@ -60,10 +77,11 @@ class Index:
         self._connection.close()
 
     def search(self, question: str, limit: int = 5, *, distinct: bool = False) -> list[Passage]:
-        """The best passages for a question, best first; none when no content word of it stands in the course.
+        """The best passages for a question, best first; none when nothing in the course has to do with it.
 
         Of those that say the same, as slides and their handout do, only the best. A word that the course does not have
-        stands for those of the course that are spelled much like it.
+        stands for those of the course that are spelled much like it. Where no passage has most words of the question,
+        those of a similar meaning come too, when the index has vectors.
 
         Args:
             question: Any text.
@@ -75,27 +93,19 @@ class Index:
         except sqlite3.DatabaseError:
             # Damaged where opening it did not look.
             self.close()
-            build_index(self.course)
+            build_index(self.course, self._encoder)
             self._connection = _connect(self.course)
             return self._search(question, limit, distinct)
 
     def _search(self, question: str, limit: int, distinct: bool) -> list[Passage]:
         words, subject = read_question(question, self.language)
-        known = [term for word in words for term in self._find_spellings(word)]
-        if not known:
-            return []
-        phrases = [subject] if subject else []
-        query = " OR ".join(quote_term(term) for term in [*dict.fromkeys(known), *phrases])
-        rows = self._connection.execute(
-            f"SELECT rowid, -bm25(words, {', '.join(map(str, WEIGHTS))}) AS score FROM words WHERE words MATCH ? "
-            "ORDER BY score DESC LIMIT ?",
-            (query, limit * (10 if distinct else 3)),
-        )
-        found = [self._read_passage(number, score) for number, score in rows]
-        weighed = [replace(passage, score=passage.score * weigh_text(passage.text)) for passage in found]
+        spellings = [self._find_spellings(word) for word in words]
+        ranked = self._rank_words(spellings, subject, limit * (10 if distinct else 3))
+        if self._encoder is not None and not self._is_covered(spellings, ranked):
+            ranked = self._add_nearest(self._encoder, question, ranked, limit * (10 if distinct else 5))
         passages: list[Passage] = []
         runs: list[set[int]] = []
-        for passage in sorted(weighed, key=lambda passage: -passage.score):
+        for _, passage in ranked:
             if distinct and any((p.source, p.section) == (passage.source, passage.section) for p in passages):
                 continue
             # Slides and their handout say the same.
@@ -106,6 +116,54 @@ class Index:
             if len(passages) == limit:
                 break
         return passages
+
+    def _rank_words(self, spellings: list[list[str]], subject: str, limit: int) -> list[tuple[int, Passage]]:
+        """Passages with their numbers, the best by BM25 first."""
+        known = [term for terms in spellings for term in terms]
+        if not known:
+            return []
+        phrases = [subject] if subject else []
+        query = " OR ".join(quote_term(term) for term in [*dict.fromkeys(known), *phrases])
+        rows = self._connection.execute(
+            f"SELECT rowid, -bm25(words, {', '.join(map(str, WEIGHTS))}) AS score FROM words WHERE words MATCH ? "
+            "ORDER BY score DESC LIMIT ?",
+            (query, limit),
+        )
+        found = [(number, self._read_passage(number, score)) for number, score in rows]
+        weighed = [(number, replace(p, score=p.score * weigh_text(p.text))) for number, p in found]
+        return sorted(weighed, key=lambda item: -item[1].score)
+
+    def _is_covered(self, spellings: list[list[str]], ranked: list[tuple[int, Passage]]) -> bool:
+        """Whether words alone find what is asked: one of the first passages has most of them, however spelled."""
+        texts = [f"{' / '.join(passage.heading)}\n{passage.text}" for _, passage in ranked[:TRUSTED]]
+        stems = list_stems([*map(" ".join, spellings), *texts], self.language)
+        asked = stems[: len(spellings)]
+        return any(
+            sum(bool(terms & held) for terms in asked) >= COVERED * len(asked) for held in stems[len(spellings) :]
+        )
+
+    def _add_nearest(
+        self, encoder: Encoder, question: str, ranked: list[tuple[int, Passage]], limit: int
+    ) -> list[tuple[int, Passage]]:
+        """What `ranked` and the passages nearest in meaning give together, each scored by its ranks in both."""
+        least = 0.0 if ranked else LEAST_COSINE
+        nearest = rank_nearest(encoder.encode([question])[0], self._read_vectors(encoder), limit, least)
+        passages = dict(ranked)
+        fused = fuse_ranks([number for number, _ in ranked], [place + 1 for place in nearest])
+        return [
+            (number, replace(passages.get(number) or self._read_passage(number, 0.0), score=score))
+            for number, score in fused
+        ]
+
+    def _read_vectors(self, encoder: Encoder) -> Vectors:
+        """Those of all passages in order (passages, width); raises sqlite3.DatabaseError where they do not fit."""
+        if self._vectors is None:
+            (stored,) = self._connection.execute("SELECT float16 FROM vectors").fetchone() or (b"",)
+            (passages,) = self._connection.execute("SELECT count(*) FROM passages").fetchone()
+            if len(stored) != 2 * passages * encoder.width:
+                raise sqlite3.DatabaseError(f"{len(stored)} bytes of vectors for {passages} passages")
+            self._vectors = np.frombuffer(stored, dtype=np.float16).reshape(passages, -1).astype(np.float32)
+        return self._vectors
 
     def _find_spellings(self, word: str) -> list[str]:
         """The word itself when the course has it, else words of the course that look much like it."""
@@ -130,15 +188,25 @@ class Index:
         )
 
 
-def open_index(course: Course) -> Index:
-    """The index of a course, made or renewed first where it does not fit documents.jsonl.
+def open_index(course: Course, *, semantic: bool = True) -> Index:
+    """The index of a course, made or renewed first where it does not fit documents.jsonl or the encoder.
+
+    Args:
+        course: Whose.
+        semantic: Find what is said in other words too, where the encoder is installed and knows the language.
 
     Raises:
         CorpusError: not extracted yet, or the index cannot be written.
     """
-    if not is_index_current(course):
-        build_index(course)
-    return Index(course)
+    encoder = pick_encoder(course) if semantic else None
+    if not _is_current(course, encoder):
+        build_index(course, encoder)
+    return Index(course, encoder)
+
+
+def pick_encoder(course: Course) -> Encoder | None:
+    """The encoder for a course; None where it is not installed, is broken, or does not know the course's language."""
+    return find_encoder() if find_language(course) in LANGUAGES else None
 
 
 def find_index(course: Course) -> Path:
@@ -146,13 +214,23 @@ def find_index(course: Course) -> Path:
     return course.root / "index.sqlite"
 
 
-def is_index_current(course: Course) -> bool:
-    """Whether there is an index that fits documents.jsonl; raises CorpusError where there are no documents."""
-    return _read_key(find_index(course)) == _make_key(course)
+def is_index_current(course: Course, *, semantic: bool = True) -> bool:
+    """Whether there is an index that fits documents.jsonl and the encoder; raises CorpusError without documents."""
+    return _is_current(course, pick_encoder(course) if semantic else None)
 
 
-def build_index(course: Course) -> None:
-    """Write the index anew, in one step; raises CorpusError when it cannot be written."""
+def _is_current(course: Course, encoder: Encoder | None) -> bool:
+    key, name = _read_key(find_index(course))
+    # Vectors that nobody reads do no harm.
+    return key == _make_key(course) and (encoder is None or name == encoder.name)
+
+
+def build_index(course: Course, encoder: Encoder | None = None) -> None:
+    """Write the index anew, in one step, with vectors where there is an encoder.
+
+    Raises:
+        CorpusError: not extracted yet, or the index cannot be written.
+    """
     path = find_index(course)
     documents = read_documents(course)
     key, language = _make_key(course), find_language(course)
@@ -164,7 +242,9 @@ def build_index(course: Course) -> None:
             connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
             connection.executescript(SCHEMA.format(tokenizer=pick_tokenizer(language)))
             _fill(connection, list_passages(documents), language)
-            connection.execute("INSERT INTO meta VALUES (?, ?)", (key, language))
+            if encoder is not None:
+                _fill_vectors(connection, encoder)
+            connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, language, encoder.name if encoder else ""))
             connection.commit()
 
     try:
@@ -173,6 +253,13 @@ def build_index(course: Course) -> None:
         raise CorpusError(
             f"The search index {path} cannot be written ({err}). See whether the disk is full or the folder protected."
         ) from err
+
+
+def _fill_vectors(connection: sqlite3.Connection, encoder: Encoder) -> None:
+    rows = connection.execute("SELECT heading, text FROM passages ORDER BY id")
+    texts = [f"{' / '.join(json.loads(heading))}\n{text}" for heading, text in rows]
+    vectors = encoder.encode(texts).astype(np.float16)
+    connection.execute("INSERT INTO vectors VALUES (?)", (vectors.tobytes(),))
 
 
 def _fill(connection: sqlite3.Connection, passages: Iterable[Passage], language: str) -> None:
@@ -207,12 +294,13 @@ def _make_key(course: Course) -> str:
     return hash_value([INDEX_VERSION, hash_file(path)])
 
 
-def _read_key(path: Path) -> str | None:
+def _read_key(path: Path) -> tuple[str, str]:
+    """The key and the encoder's name of an index; "" for what it does not tell."""
     if not path.is_file():
-        return None
+        return "", ""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            row = connection.execute("SELECT key FROM meta").fetchone()
+            row = connection.execute("SELECT key, encoder FROM meta").fetchone()
     except sqlite3.DatabaseError:
-        return None
-    return str(row[0]) if row else None
+        return "", ""
+    return (str(row[0]), str(row[1])) if row else ("", "")

@@ -23,7 +23,7 @@ class Passage:
     """A run of neighbouring blocks, or a part of a long one. `text` stands in its section's text as it is.
 
     `section` is the index of the section in its document; `places` says at which offset of `text` which page and
-    cell begin; `score` is BM25's, the higher the better.
+    cell begin; `score` is the search's, the higher the better.
     """
 
     source: str

@@ -20,7 +20,7 @@ from mlx_tutor.study.chat.ask import (
     write_system,
 )
 from mlx_tutor.study.chat.conversation import refers_back
-from mlx_tutor.study.search.index import Index, open_index
+from mlx_tutor.study.search.index import Index
 from mlx_tutor.study.search.passages import Passage
 from mlx_tutor.study.web.api_request import ChatRequest
 from mlx_tutor.study.web.model_worker import Task
@@ -45,7 +45,7 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
     Each takes the next seed, so that they differ at a temperature above 0.
     """
     with ExitStack() as stack:
-        index = stack.enter_context(open_index(site.course)) if wanted.from_course else None
+        index = stack.enter_context(site.open_index()) if wanted.from_course else None
         loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
         prompt = plan_request(loaded, index, wanted, site.recipe.course.language)
         generate = site.answers.remember(stop_at(wanted.stops, generate_shown), site.worker.loads, wanted.stops)

@@ -23,7 +23,7 @@ from mlx_tutor.study.quiz.mock import (
 )
 from mlx_tutor.study.quiz.papers import SHORT_MINUTES, Paper, draw_paper, read_paper
 from mlx_tutor.study.quiz.topics import Topic, find_topic
-from mlx_tutor.study.search.index import Index, open_index
+from mlx_tutor.study.search.index import Index
 from mlx_tutor.study.web.compare_tab import EVENT
 from mlx_tutor.study.web.markup import LATEX, draw_note, escape_text, write_safe_markdown
 from mlx_tutor.study.web.mock_report import describe_exam, write_report
@@ -161,7 +161,7 @@ class MockHandlers:
         document = next((document for document in documents if document.source == name), None)
         if document is None:
             return None
-        with open_index(self.site.course) as index:
+        with self.site.open_index() as index:
             return read_paper(document, documents, lambda text: self.find_chapter(index, text))
 
     def find_chapter(self, index: Index, text: str) -> Topic | None:

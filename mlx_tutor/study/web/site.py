@@ -20,7 +20,7 @@ from mlx_tutor.study.chat.unfound import note_unfound
 from mlx_tutor.study.exam.mode import Exam, log_answer, log_event, record_turn
 from mlx_tutor.study.monitor.counts import Count, count_answers, count_error, store_count
 from mlx_tutor.study.monitor.trial import Trial, find_arm, store_mark
-from mlx_tutor.study.search.index import open_index
+from mlx_tutor.study.search.index import Index, open_index
 from mlx_tutor.study.web.model_worker import ModelWorker, Task, is_busy
 from mlx_tutor.study.web.talks import PartSaver, Talk, Talks
 from mlx_tutor.workspace import Course
@@ -80,6 +80,10 @@ class Site:
     def __post_init__(self) -> None:
         # An exam's record is of answers that the model gave.
         object.__setattr__(self, "answers", AnswerCache(0 if self.exam else self.recipe.serve.cached_answers))
+
+    def open_index(self) -> Index:
+        """The search index, renewed where it must be; close it."""
+        return open_index(self.course, semantic=self.recipe.search.semantic)
 
     def submit(self, place: str, work: Callable[[Task], Any], **options: Any) -> Task:
         """Queue a question; its answer, or that there is none, is counted, but not in an exam.
@@ -209,7 +213,7 @@ def answer_talk(
                 part.plan = plan
 
         # Opened here: it belongs to this thread, and the course may have been renewed.
-        index = stack.enter_context(open_index(site.course)) if site.search else None
+        index = stack.enter_context(site.open_index()) if site.search else None
         if site.trial is not None:
             conversation.model = find_arm(site.course, site.trial, talk.id)
         loaded = site.worker.take_model(conversation.model)
