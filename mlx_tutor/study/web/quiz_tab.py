@@ -101,10 +101,13 @@ def add_quiz(site: Site, tab: gr.Tab) -> None:
 
 
 def write_request(view: QuizView) -> str:
-    """The question for the chat's box; after a wrong answer, with the wish for a simpler explanation."""
+    """The question for the chat's box; after a wrong answer, with the wish for a simpler explanation.
+
+    A card that was turned without an answer is not wrong: nobody said what they think.
+    """
     if view.question is None:
         return ""
-    wrong = view.grade is not None and view.grade.verdict == "wrong"
+    wrong = view.grade is not None and view.grade.verdict == "wrong" and bool(view.answer.strip())
     return read_frame(view.question.language)["simpler"].format(view.question.text) if wrong else view.question.text
 
 

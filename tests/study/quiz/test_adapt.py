@@ -70,5 +70,6 @@ def test_after_a_wrong_answer_the_chat_is_asked_for_a_simple_explanation(tmp_pat
     assert write_request(QuizView(question)) == question.text
     right = grade_answer(question, "A residual is observed less predicted.")
     assert write_request(QuizView(question, grade=right)) == question.text
-    wrong = write_request(QuizView(question, grade=grade_answer(question, "A fish.")))
+    assert write_request(QuizView(question, grade=grade_answer(question, ""))) == question.text
+    wrong = write_request(QuizView(question, "A fish.", grade_answer(question, "A fish.")))
     assert wrong == f"Explain simply, in small steps and with an example: {question.text}"
