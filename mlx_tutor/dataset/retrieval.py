@@ -4,7 +4,6 @@ After RAFT (Zhang et al., 2024, arXiv 2403.10131): a model that is to answer fro
 beside passages that do not help, and some rows lack the one that does.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -123,7 +122,7 @@ def _leave_unanswered(
     term = find_term(qa.question) if row.origin.method.startswith("definition") else None
     lacks = wordings["passages_lack_term" if term else "passages_lack"]
     # The course may say in another place, in other words, what the term means.
-    near = [passage for passage in near if not (term and _is_about(passage, term))]
+    near = [passage for passage in near if not (term and _names(passage, term, row.language))]
     for passages in reversed(list(_list_fitting(row, [], near, recipe, lambda messages: True))):
         topics = list(dict.fromkeys(passage.topic for passage in passages if passage.topic))[:TOPICS]
         about = wordings["passages_have"][0].format(topics=", ".join(topics)) if topics else ""
@@ -160,10 +159,11 @@ def _holds(found: Found, row: Example) -> bool:
     return same and strip_bold(row.origin.evidence) in found.text
 
 
-def _is_about(found: Found, term: str) -> bool:
-    """Whether a passage is headed by a term, or one of its sentences begins with it, after an article or none."""
-    begins = rf"(?:^|[.!?:。！？：]\s*|\n)\W*(?:[^\W\d_]{{1,4}}[’' ]\s?)?{re.escape(term)}"
-    return term.lower() in found.topic.lower() or re.search(begins, found.text, re.IGNORECASE) is not None
+def _names(found: Found, term: str, language: str) -> bool:
+    """Whether a passage or its heading has all the words of a term: it may say what that is, in words of its own."""
+    words = list_stems(term, language) or {term.lower()}
+    said = f"{found.topic}\n{found.text}"
+    return term.lower() in said.lower() or words <= list_stems(said, language)
 
 
 def _may_answer(found: Found, row: Example) -> bool:

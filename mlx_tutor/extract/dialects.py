@@ -25,6 +25,8 @@ OPENER = re.compile(
     r"|^(?P<bar>[ \t>]*):{3,}(?P<container>[^:\n].*|)$|:{3,}$",
     re.MULTILINE,
 )
+# What HTML has and TeX has not.
+TAGGED = re.compile(r"</?[a-z]+>")
 # Between \( and \), which otherwise are brackets that Markdown should not read.
 MATHEMATICAL = re.compile(r"[\\^_={}<>+*/|]|^\s*.{1,3}\s*$")
 TITLE = re.compile(r"title=\"([^\"]*)\"|^[\w-]+\[([^\]\n]+)\]|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
@@ -61,6 +63,7 @@ END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
 INSIDE = re.compile(
     r"^([ \t]*<[a-z]+\s(?:[^>\n]*\s)?markdown=[\"'](?:1|block)[\"'][^>\n]*>)[ \t]*\n(?=[ \t]*[^<\s])", re.MULTILINE
 )
+BEHIND = re.compile(r"^([ \t]*</[a-z]+>)[ \t]*\n(?=[ \t]*[^<\s])", re.MULTILINE)
 # Elements that hold no Markdown: a blank line in them would make code of what is indented behind it.
 ELEMENT = re.compile(r"<(math|table|dl|ul|ol|svg)\b[^>]*>", re.IGNORECASE)
 # A sentence goes on behind its formula, whatever the lines between.
@@ -154,6 +157,8 @@ class _Scanner:
     """Goes through prose once, from opener to opener."""
 
     def __init__(self, text: str, prepared: Prepared, *, is_raw: bool = False) -> None:
+        if "markdown=" in text:
+            text = BEHIND.sub(r"\1\n\n", text)
         self.text = BULLET.sub(r"\1- ", INSIDE.sub(r"\1\n\n", OPTION.sub("", close_gaps(text))))
         # Between tags that say that braces are text.
         self.is_raw = is_raw
@@ -304,7 +309,8 @@ class _Scanner:
         if tex.MACROS.fullmatch(inside):
             return end, GONE
         display = opener == "\\[" and self._begins_line(start) and not self.text[end:].partition("\n")[0].strip(" .,;")
-        if opener in ("\\(", "\\[") and not display and not MATHEMATICAL.search(inside):
+        is_text = not display and not MATHEMATICAL.search(inside)
+        if opener in ("\\(", "\\[") and (is_text or TAGGED.search(inside)):
             return match.end(), opener
         if not inside.strip():
             return match.end(), opener

@@ -150,7 +150,7 @@ def test_a_term_that_another_passage_explains_too_is_not_called_missing() -> Non
     recipe = replace(RECIPE, dataset=replace(RECIPE.dataset, unanswerable=1.0))
     other = Found("rocks.md", 4, "Rocks", "rocks.md, Rocks", "Ships fear rocks. A reef is a line of rocks under water.")
     headed = Found("rocks.md", 5, "The reef", "rocks.md, The reef", "Pilots know where it lies.")
-    mere = Found("rocks.md", 6, "Crews", "rocks.md, Crews", "Crews take in a reef early.")
+    mere = Found("rocks.md", 6, "Crews", "rocks.md, Crews", "Crews shorten sail early.")
     lacking = "not in the passages"
     for near, method in ((other, origin.method), (headed, origin.method), (mere, lacking)):
         found = [near]

@@ -154,6 +154,13 @@ def test_markdown_right_behind_a_tag_that_asks_for_it(tmp_path: Path) -> None:
     assert texts(tmp_path, text) == ["1.50 kHz, that is much", "- one\n- two"]
 
 
+def test_markdown_behind_a_closing_tag_and_brackets_that_hold_html(tmp_path: Path) -> None:
+    note = '<div class="note" markdown="1">\n<div class="title">\nAnswer:\n</div>\n151\\.16 amu\n\n</div>'
+    assert texts(tmp_path, note)[-1] == "151.16 amu"
+    found = texts(tmp_path, "The ion \\[Ag(CN)<sub>2</sub>\\]<sup>-</sup> plates silver.")
+    assert found == ["The ion [Ag(CN)_2]^- plates silver."]
+
+
 def test_a_blank_line_inside_a_table_of_html_ends_nothing(tmp_path: Path) -> None:
     cell = '<td>\n\n      <math display="block">\n\n        <mrow>\n\n          <mi>x</mi></mrow></math></td>'
     table = f"<table>\n  <tr><th>Name</th><th>Sign</th></tr>\n\n  <tr>\n\n    <td>width</td>{cell}</tr>\n</table>"

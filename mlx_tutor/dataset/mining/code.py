@@ -64,7 +64,8 @@ def _describe(described: Described, table: Language) -> str:
     text = split_sentences(described.text, table.code)[0]
     about = table.patterns["code_about"].match(text)
     text = about["does"] if about is not None else text
-    agrees = all(number in described.bare for number in re.findall(r"\d+", text))
+    # Numbers, and names that only code has.
+    agrees = all(name in described.bare for name in re.findall(r"\d+|[A-Za-z]\w*_\w+", text))
     is_inner = described.in_body and text.split()[0].lower() in table.words["code_verbs"]
     if not agrees or is_inner or not _is_told(text, table):
         return ""

@@ -194,6 +194,9 @@ def unify(text: str, table: DefinitionTable) -> str:
 def begin(text: str) -> str:
     """A text with a capital; the first letter may stand behind the mark of bold type."""
     start = len(text) - len(text.lstrip("*"))
+    # A Greek letter is a symbol.
+    if "α" <= text[start : start + 1] <= "ω" and not text[start + 1 : start + 2].isalpha():
+        return text
     return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
 
 
@@ -253,6 +256,7 @@ def cut_tail(answer: str, term: str, table: DefinitionTable) -> str:
     if tail is None or _refuses("open", behind[: tail.start()], table):
         return answer
     # "that comes from Lisp, is made of pairs, and is a list": the last of three cannot go alone.
+    # "a God who created, but left": the verb shares what follows.
     if _refuses("series", behind[: tail.start()], table):
         return answer
     return f"{answer[: len(before) + len(term) + tail.start()]}{'。' if NO_BLANKS.search(answer) else '.'}"

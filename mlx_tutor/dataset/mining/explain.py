@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name_topic
-from mlx_tutor.dataset.mining.language import pick, tells_story
+from mlx_tutor.dataset.mining.language import ends_subject, pick, tells_story
 from mlx_tutor.dataset.mining.prose import (
     cut_run,
     list_paragraph,
@@ -80,8 +80,11 @@ def _is_enough(run: Sequence[str]) -> bool:
 
 def _begins_with(sentence: str, topic: str, table: Language) -> bool:
     """Whether the first words of a sentence that mean something are those of a topic."""
-    words = stem_content(topic, table.code)
-    return bool(words) and set(words) == set(stem_content(strip_bold(sentence), table.code)[: len(words)])
+    words, plain = stem_content(topic, table.code), strip_bold(sentence)
+    # "The loss function of style transfer", "The Lost Generation writer": about a part of the topic, or another thing.
+    named = re.search(rf"{re.escape(topic)}\w{{0,2}}(?P<after> [^ ]+)", plain, re.IGNORECASE)
+    narrower = named is not None and not ends_subject(named["after"].strip(), table.code)
+    return bool(words) and not narrower and set(words) == set(stem_content(plain, table.code)[: len(words)])
 
 
 def _opens_with(sentence: str, name: str) -> bool:

@@ -32,6 +32,7 @@ MOST_NUMBERS = 2
 # Letters that nothing explains.
 MOST_SYMBOLS = 3
 GREEK = "alpha|beta|gamma|delta|epsilon|z?eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
+OPEN = re.compile(r",\s*(?:\$\$|\\end\{[a-z]+\*?\})$")
 # Of so few words, "a vector" names no formula.
 FEWEST_WORDS = 4
 
@@ -60,13 +61,13 @@ def make_formula_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
         return
     topic = name_context(chunk)
     for formula in find_formulas(chunk.blocks, language, concepts):
+        # With a comma at its end, what it needs follows, and that was not read.
+        if not formula.where and (OPEN.search(formula.text) or len(_list_symbols(formula)) > MOST_SYMBOLS):
+            continue
         question = _ask("formula", language, seed, formula)
         if topic is None and not _is_known(formula.name, concepts):
             continue
         if topic and not formula.condition and not uses_words(formula.name, topic, chunk.language):
-            # The model of one text has symbols of its own.
-            if not formula.where and len(_list_symbols(formula)) > MOST_SYMBOLS:
-                continue
             question = language.questions["formula_of"][0].format(topic=concepts.lower(topic), question=question)
         related = concepts.relate(f"{formula.intro} {formula.where}", formula.name)
         answer = "\n".join(part for part in (formula.text, formula.where) if part)

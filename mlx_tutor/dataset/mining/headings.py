@@ -33,12 +33,18 @@ MARKUP = re.compile(
 NO_NAME = re.compile(r"[_=<>{}\\|;!?¿¡…\"“”„«»@#,。，？！；、]|\w\(|\(\)|\w{2}\.\w|->|::|\$[^$]{4,}\$|\d\s.*\s\d+\b")
 SPLIT = re.compile(r"\s*:\s+|\s+[–—-]+\s+|—|：")
 DATE = re.compile(r"^(?:\d{1,2}\.?\s+)?[^\W\d_]+\.?\s+(?:\d{1,2},?\s+)?(?:19|20)\d\d$")
+# Files that come with a course and are no part of it.
+ABOUT_FILES = re.compile(
+    r"(?:^|[/_])(?:licen[sc]e|copying|contributing|code[-_ ]of[-_ ]conduct|changelog|security)\W", re.I
+)
 # What a task is worth: "(2 points)".
 WORTH = re.compile(
     r"[(\[]\d+(?:[.,]\d+)?\s?(?:p|pkt|punkte?|points?|pts?|marks?|puntos?|punt[io]|pontos?|punten|分)\.?[)\]]", re.I
 )
 LETTERS = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff]")
 MOST_WORDS, MOST_LETTERS = 8, 60
+# Letters from which on a word in capitals is no abbreviation.
+SHOUTED = 7
 # Of the words of a heading, how many the text below has to use.
 LEAST_SHARED = 0.5
 WORD = re.compile(r"[^\W\d_]{2,}")
@@ -89,7 +95,7 @@ def name_question(chunk: Chunk) -> str | None:
 
 def has_prose(chunk: Chunk) -> bool:
     """Whether a chunk is course text: not below exercises, solutions, objectives, references and the like."""
-    return has_prose_below(chunk.heading, chunk.language)
+    return not ABOUT_FILES.search(chunk.source) and has_prose_below(chunk.heading, chunk.language)
 
 
 def has_prose_below(path: Sequence[str], language: str) -> bool:
@@ -141,6 +147,9 @@ def list_pairs(name: str, language: str) -> set[str]:
 def clean_heading(heading: str) -> str:
     """A heading without its number, markup, signs and closing colon."""
     text = MARKUP.sub("", strip_bold(heading)).strip()
+    # Set in capitals: THE LOST GENERATION.
+    if text.isupper() and any(len(word) >= SHOUTED for word in text.split()):
+        text = text.capitalize()
     text = text[1:-1] if re.fullmatch(r"\[[^\[\]]*\]|\([^()]*\)", text) else text
     for table in _list_tables(""):
         text = re.sub(

@@ -187,7 +187,9 @@ def _part_steps(solution: Sequence[Piece], language: Language) -> tuple[tuple[st
     lines = [NUMBER.sub("", line) for line in lines]
     computes = COMPUTES.search(last) and sum(COMPUTES.search(line) is not None for line in lines) > 1
     concludes = computes or language.patterns["worked_conclusion"].match(last)
-    return (tuple(lines[:-1]), last) if concludes else ((), "")
+    # The last point of several is no conclusion.
+    is_point = "worked_point" in language.patterns and language.patterns["worked_point"].match(last)
+    return (tuple(lines[:-1]), last) if concludes and not is_point else ((), "")
 
 
 def _cut_steps(text: str, language: Language) -> list[str]:

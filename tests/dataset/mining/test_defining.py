@@ -435,3 +435,24 @@ def test_rows_of_a_table_of_terms_are_definitions(language: str, head: str, term
     assert [found.text for found in find_definitions(chunk)] == [f"{term}: {said}."]
     other = replace(chunk, blocks=(Block("table", table.replace(head, "A | B")),))
     assert find_definitions(other) == ()
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A breakwater is a familiar way of keeping waves out of a harbour.",
+        "Hemp is a constituent of many ropes and is needed on every ship.",
+        "A **pilot boat** is a light craft that became the standard for exactly those richer ports.",
+        "Harbours in which this is allowed are called **free ports**.",
+    ],
+)
+def test_what_says_too_little_without_its_text_defines_nothing(sentence: str) -> None:
+    assert find(sentence) == {}
+
+
+def test_a_definition_is_not_cut_in_a_name_or_between_verb_and_object() -> None:
+    assert list(find("- **Lovo**: the island west of St. Olaf that the pilots reach first").values()) == [
+        "Lovo: the island west of St. Olaf that the pilots reach first."
+    ]
+    sentence = "Salvage is a claim of a crew that saved, but does not own, the goods of a ship."
+    assert list(find(sentence).values()) == [sentence]

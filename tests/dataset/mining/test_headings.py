@@ -130,3 +130,7 @@ def test_what_stands_below_exercises_gives_no_row_of_course_text() -> None:
     assert make_rows(text)
     assert make_rows(text.replace("## Pulleys", "## Homework\n\n### Pulleys")) == []
     assert not has_prose(replace(PULLEYS, heading=("Simple machines", "Lösungen"), language="de"))
+
+
+def test_a_heading_in_capitals_is_read_as_words() -> None:
+    assert read_heading("THE LOST GENERATION").name == "The lost generation" and read_heading("SQL").name == "SQL"

@@ -206,3 +206,11 @@ def test_the_key_of_a_whole_set_is_no_answer() -> None:
     options = "\n\n1. More of it.\n2. Less of it.\n3. None of it.\n"
     asked = f"### Exercise 1\n\nWhat does a bank pay to those who lend it money for a year?{options}"
     assert pair(f"{asked}\n#### Solution\n\n(1:D, 2:A, 3:B, 4:A)") == []
+
+
+def test_the_last_point_of_several_is_no_conclusion() -> None:
+    points = "Banks keep money safe. They lend it to others. Finally, they count the interest of each year."
+    [(_, steps, answer)] = pair(
+        f"### Exercise 1\n\nWhat are the three tasks of a bank in a town?\n\n#### Solution\n\n{points}"
+    )
+    assert steps == () and answer == points
