@@ -28,6 +28,10 @@ MOST_MANIFEST_BYTES = 1 << 24
 ENCRYPTED = 1
 # Bytes of a file's header in a ZIP file, without its name.
 HEADER = 30
+# What it has more for a file of four gigabytes.
+HEADER_64 = 20
+# The last record of a ZIP file, here without a comment.
+END, END_BYTES = b"PK\x05\x06", 22
 NAMED = 3
 BROKEN = (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, UnicodeError, RuntimeError)
 
@@ -88,23 +92,27 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     try:
         with path.open("rb") as file:
             start = file.read(HEADER + len(MANIFEST))
-        size = path.stat().st_size
+            file.seek(max(0, path.stat().st_size - END_BYTES))
+            end = file.read()
     except OSError as err:
         raise TutorError(f"{path} cannot be read: {err.strerror}. Name the file that `mlx-tutor pack` wrote.") from err
     if start[:4] != b"PK\x03\x04" or start[HEADER:] != MANIFEST.encode():
         raise TutorError(f"{path} is no bundle of a course. Name the file that `mlx-tutor pack` wrote.")
+    broken = refuse(path, ["it is cut off, or something was added at its end"])
+    if not end.startswith(END) or not end.endswith(b"\0\0"):
+        raise broken
     try:
         archive = zipfile.ZipFile(path)
     except BROKEN as err:
-        raise refuse(path, ["it is cut off, its end is missing or broken"]) from err
+        raise broken from err
     with archive:
-        manifest, signed_by = _check(path, archive, size)
+        manifest, signed_by = _check(path, archive)
         yield Bundle(path, manifest, signed_by, archive)
 
 
-def _check(path: Path, archive: zipfile.ZipFile, size: int) -> tuple[Manifest, str | None]:
+def _check(path: Path, archive: zipfile.ZipFile) -> tuple[Manifest, str | None]:
     found = archive.infolist()
-    if problems := list(_list_problems(found, size)):
+    if problems := list(_list_problems(found, archive.start_dir)):
         raise refuse(path, problems)
     infos = {info.filename: info for info in found}
     try:
@@ -131,8 +139,11 @@ def _check(path: Path, archive: zipfile.ZipFile, size: int) -> tuple[Manifest, s
     return manifest, signed_by
 
 
-def _list_problems(infos: Sequence[zipfile.ZipInfo], size: int) -> Iterator[str]:
-    """What no bundle has, whatever its manifest says: seen before a byte of its files is read."""
+def _list_problems(infos: Sequence[zipfile.ZipInfo], listing: int) -> Iterator[str]:
+    """What no bundle has, whatever its manifest says: seen before a byte of its files is read.
+
+    `listing` is where the list of files begins, right behind the last of them.
+    """
     if len(infos) > MOST_FILES:
         yield f"{len(infos):,} files, of which a bundle has {MOST_FILES:,} at most"
         return
@@ -140,6 +151,7 @@ def _list_problems(infos: Sequence[zipfile.ZipInfo], size: int) -> Iterator[str]
     for name in (MANIFEST, SIGNATURE):
         if sum(info.filename == name for info in infos) > 1:
             yield f"{name}: a name that is there twice"
+    # Files neither lie on the same bytes, which would take up more than the bundle does, nor have some between them.
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         name, kind = show_name(info.filename), stat.S_IFMT(info.external_attr >> 16)
@@ -151,9 +163,8 @@ def _list_problems(infos: Sequence[zipfile.ZipInfo], size: int) -> Iterator[str]
             yield f"{name}: encrypted"
         if info.filename in (MANIFEST, SIGNATURE) and info.file_size > MOST_MANIFEST_BYTES:
             yield f"{name}: too large"
-        # Two files on the same bytes would take up more than the bundle does.
-        if info.header_offset < end:
-            yield f"{name}: inside another file"
+        if info.header_offset - end not in (0, HEADER_64):
+            yield f"{name}: not right behind the file before it"
         end = info.header_offset + HEADER + len(info.filename.encode("utf-8", "surrogatepass")) + info.file_size
-    if end > size:
-        yield "it is cut off, its end is missing"
+    if listing - end not in (0, HEADER_64):
+        yield "its list of files is not right behind them"

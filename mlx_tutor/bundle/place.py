@@ -31,7 +31,7 @@ class Target:
 
     def list_folders(self) -> dict[str, Path]:
         """The folder of each part of a bundle."""
-        return {"fused": self.run.fused, "adapter": self.run.adapter, "course": self.course.root}
+        return {"course": self.course.root, "adapter": self.run.adapter, "fused": self.run.fused}
 
 
 def read_record(course: Course) -> dict[str, Any] | None:
@@ -137,7 +137,10 @@ def _settle(bundle: Bundle, target: Target, parts: dict[str, Path]) -> None:
 
 
 def _list_moves(target: Target, stages: dict[str, Path], *, renew: bool) -> Iterator[tuple[Path, Path, Path]]:
-    """What is to be moved where, and where what is there goes meanwhile; the course last, which makes it visible."""
+    """What is to be moved where, and where what is there goes meanwhile.
+
+    The course first: it has `bundle.json`, so that --replace can complete what was killed half-way.
+    """
     for part, folder in target.list_folders().items():
         new, aside = stages[part] / part, stages[part] / ASIDE
         if part != "course" or not renew:

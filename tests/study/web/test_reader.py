@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from mlx_tutor.extract.extract import read_documents
-from mlx_tutor.files import write_jsonl
+from mlx_tutor.files import write_json, write_jsonl
 from mlx_tutor.models import load_model
 from mlx_tutor.study.exam.mode import Exam
 from mlx_tutor.study.web.model_worker import ModelWorker
@@ -145,6 +145,9 @@ def test_a_file_that_changed_or_went_is_shown_as_it_was_read(tmp_path: Path, tin
         (course.sources / NAME).unlink()
         page = read(serving, NAME, page=2).text
         assert "no longer among the sources" in page and WIRE in page
+        write_json(course.bundle, {"manifest": {"sources": False}})
+        page = read(serving, NAME, page=2).text
+        assert "handed out without its files" in page and "no longer among" not in page and WIRE in page
         assert "<image" not in page and "Open the file" not in page
         shutil.rmtree(course.dataset)
         reply = read(serving, "springs.md")
