@@ -63,7 +63,7 @@ def test_a_student_opens_what_a_lecturer_packed(
 def test_an_adapter_alone_says_which_base_it_needs(
     finished: Path, student: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
-    result = invoke("pack", "--no-fused", "--to", str(student / "stats.tutor"))
+    result = invoke("pack", "--no-fused", "--with-sources", "--to", str(student / "stats.tutor"))
     assert result.exit_code == 0 and f"the base {tiny_model.name} is needed" in result.stdout
     monkeypatch.chdir(student)
     opened = invoke("open", "stats.tutor")
@@ -71,7 +71,9 @@ def test_an_adapter_alone_says_which_base_it_needs(
     line = next(line for line in opened.stdout.splitlines() if "The adapter alone" in line)
     assert f"its base, {tiny_model.name}, is not on this machine" in line and "--set model.base=FOLDER" in line
     asked = invoke("ask", QUESTION, "--adapter", "demo", "--set", f"model.base={tiny_model}", "--json")
-    assert asked.exit_code == 0, asked.output
+    # The sources came along and are what was read, whatever time their copies have.
+    assert asked.exit_code == 0 and asked.stderr == "", asked.output
+    assert "up to date" in invoke("extract").stderr
     assert "No model folder" in expect_problem(invoke, "ask", QUESTION, "--adapter", "demo")
 
 
