@@ -154,7 +154,9 @@ def _connect(site: Site, page: gr.Blocks, parts: dict[str, Any], made: dict[str,
         parts[name].input(handler, [parts[name], talk], status, **EVENT)
     parts["chat"].select(handlers.show_turn, talk, parts["sources"], **EVENT)
     noted = [made["note_row"], made["note"], status]
-    parts["chat"].like(handlers.judge, talk, noted, **EVENT)
+    # An exam is judged by others; without a handler Gradio shows no thumbs.
+    if site.exam is None:
+        parts["chat"].like(handlers.judge, talk, noted, **EVENT)
     for event in (made["keep"].click, made["note"].submit):
         event(handlers.keep_note, [made["note"], talk], [made["note_row"], status], **EVENT)
 

@@ -20,6 +20,7 @@ from mlx_tutor.study.web import model_worker
 from mlx_tutor.study.web.chat_handlers import ChatHandlers, ListHandlers
 from mlx_tutor.study.web.chat_view import PARTS
 from mlx_tutor.study.web.owners import COOKIE, hash_cookie
+from mlx_tutor.study.web.page import build_page
 from mlx_tutor.study.web.site import Site, ask_site
 from mlx_tutor.study.web.talks import Talks
 from tests.study.web.serving import make_site, serve_site
@@ -207,6 +208,16 @@ def test_an_exam_and_what_is_none_see_nothing_of_each_other(site: Site) -> None:
     # The same exam, after a crash of the page, has its own; the next one and what is no exam do not.
     assert len(list_saved(site.course, sitting.name_holder())) == 2
     assert [entry.title for entry in list_saved(site.course, site.name_holder())] == ["Where are my notes?"]
+
+
+def test_an_exam_has_no_thumbs(site: Site) -> None:
+    async def list_events(shown: Site) -> set[str]:
+        config = build_page(shown).get_config_file()
+        return {event for each in config["dependencies"] for _, event in each["targets"]}
+
+    assert "like" in asyncio.run(list_events(site))
+    sitting = replace(site, exam=Exam(site.course, "20260101-090000-ab12", "demo"))
+    assert "like" not in asyncio.run(list_events(sitting)) >= {"select", "submit"}
 
 
 def test_drafts_and_exports_by_their_addresses(site: Site) -> None:
