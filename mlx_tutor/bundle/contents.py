@@ -17,7 +17,7 @@ from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file, read_json, write_json, write_text
 from mlx_tutor.recipe import Recipe, write_value
 from mlx_tutor.settings import ServeSettings, SweepSettings, TeacherSettings
-from mlx_tutor.study.search.index import build_index, find_index
+from mlx_tutor.study.search.index import build_index, find_index, pick_encoder
 from mlx_tutor.workspace import Course, Run
 
 RECIPE, DOCUMENTS_MANIFEST, DOCUMENTS, ADAPTER_CONFIG, ADAPTER, RUN = NEEDED
@@ -81,7 +81,7 @@ def gather_contents(course: Course, run: Run, recipe: Recipe, folder: Path, *, f
     contents = Contents({})
     names = _stage_documents(course, staged, held, contents)
     _stage_rows(course, staged, held, contents)
-    build_index(staged)
+    build_index(staged, pick_encoder(staged) if recipe.search.semantic else None)
     contents.files |= {"course/index.sqlite": find_index(staged), RECIPE: staged.recipe}
     write_text(staged.recipe, write_recipe(reduce_recipe(recipe)))
     _stage_adapter(run, Run(folder, run.name), contents)
