@@ -89,6 +89,8 @@ def test_a_stale_fused_model_is_named(invoke: Invoke, finished: Path) -> None:
 
 def test_without_the_course(invoke: Invoke, finished: Path) -> None:
     shutil.rmtree(finished / "corpora" / "demo" / "dataset")
+    # build searches too, for the passages of its rows.
+    (finished / "corpora" / "demo" / "index.sqlite").unlink(missing_ok=True)
     result = invoke("ask", QUESTION, "--no-search")
     assert result.exit_code == 0, result.stderr
     assert "The course was not searched" in result.stdout
