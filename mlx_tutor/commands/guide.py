@@ -19,7 +19,7 @@ from mlx_tutor.stages.job import Options, open_job
 @click.option("--source", metavar="NAME", default="", help="Only of this file of the course.")
 @common_options("course", "overrides")
 def command(options: Options, output: Path | None, source: str) -> None:
-    """Write a study guide: key terms, formulas, common mistakes, questions.
+    """Write a study guide: key terms, formulas, mistakes, questions.
 
     Everything is taken from the rows of the course, with file and page or cell; no model writes it. Past exams
     (dataset.holdout) are left out. The Guide tab of the web page shows the same and prints it.

@@ -16,7 +16,7 @@ LEVELS = ("known", "recited", "not yet")
 @click.option("--source", metavar="NAME", default="", help="Only of this file of the course.")
 @common_options("course", "run", "json")
 def command(options: Options, level: str | None, source: str) -> None:
-    """List which facts of the course the tuned model knows, with their pages.
+    """List which facts of the course the tuned model knows, and where.
 
     Known: right in words that no row has, and in kinds of questions that no row has. Recited only: right in new words
     of what rows ask, and not in other kinds of questions. Not yet: read those pages yourself. The Progress tab of the
