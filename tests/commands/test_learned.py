@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.commands.conftest import Invoke
-from tests.study.quiz.test_progress import LEARNED
+from tests.study.quiz.rows import LEARNED
 
 
 def test_what_the_model_knows_is_listed_with_its_place(finished: Path, invoke: Invoke) -> None:

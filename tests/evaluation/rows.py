@@ -22,3 +22,17 @@ def make_row(question: str, answer: str, kind: str = "concept", **more: Any) -> 
 def make_rows() -> dict[str, list[dict[str, Any]]]:
     rows = [make_row(f"What is {term}?", answer) for term, answer in DEFINED.items()]
     return {"train": rows[:4], "valid": [], "test": rows[4:]}
+
+
+RIVERS = {
+    "a meander": "A meander is a winding bend that slow water carves through soft valley floors.",
+    "an estuary": "An estuary is a tidal mouth where fresh current mixes with salty ocean tide.",
+    "a cataract": "A cataract is a steep plunge over hard granite ledges after heavy rainfall.",
+    "a levee": "A levee is an earthen bank that villages raise against yearly spring flooding.",
+    "an oxbow": "An oxbow is a curved lake left behind when erosion cuts away narrow necks.",
+}
+
+
+def make_river_rows() -> dict[str, list[dict[str, Any]]]:
+    rows = [make_row(f"What is {term}?", answer) for term, answer in RIVERS.items()]
+    return {"train": rows, "valid": [], "test": []}

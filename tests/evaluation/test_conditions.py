@@ -10,8 +10,7 @@ from mlx_tutor.evaluation.learned import Knowledge, list_facts
 from mlx_tutor.evaluation.teaching import CourseText
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.study.chat.support import is_compatible
-from tests.evaluation.rows import make_row
-from tests.evaluation.test_kinds import RIVERS, make_rows
+from tests.evaluation.rows import RIVERS, make_river_rows, make_row
 
 
 def agrees(sentence: str, reference: str) -> bool:
@@ -29,7 +28,7 @@ def test_an_answer_is_right_that_names_the_facts_and_contradicts_none() -> None:
 
 
 def test_half_of_what_is_asked_was_held_out() -> None:
-    rows = make_rows()
+    rows = make_river_rows()
     rows["test"] = [rows["train"].pop()]
     facts = list_facts(rows)
     asked = choose_asked(facts, [], ["rivers"], 0)
@@ -44,7 +43,7 @@ def test_half_of_what_is_asked_was_held_out() -> None:
 
 
 def test_the_table_counts_each_condition() -> None:
-    facts = tuple(list_facts(make_rows()))
+    facts = tuple(list_facts(make_river_rows()))
     asked = Asked(facts, (Guard("unanswerable", "Who paid for the levee?"),), ())
     count = len(facts) + 1
     right = [Reply(fact.answer, 9, "stop") for fact in facts]

@@ -18,24 +18,11 @@ from mlx_tutor.evaluation.kinds import (
 from mlx_tutor.evaluation.learned import Knowledge, list_facts
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.models import load_model
-from tests.evaluation.rows import make_row
-
-RIVERS = {
-    "a meander": "A meander is a winding bend that slow water carves through soft valley floors.",
-    "an estuary": "An estuary is a tidal mouth where fresh current mixes with salty ocean tide.",
-    "a cataract": "A cataract is a steep plunge over hard granite ledges after heavy rainfall.",
-    "a levee": "A levee is an earthen bank that villages raise against yearly spring flooding.",
-    "an oxbow": "An oxbow is a curved lake left behind when erosion cuts away narrow necks.",
-}
-
-
-def make_rows() -> dict[str, list[dict[str, object]]]:
-    rows = [make_row(f"What is {term}?", answer) for term, answer in RIVERS.items()]
-    return {"train": rows, "valid": [], "test": []}
+from tests.evaluation.rows import RIVERS, make_river_rows, make_row
 
 
 def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> None:
-    facts = list_facts(make_rows())
+    facts = list_facts(make_river_rows())
     probes = list_probes(facts, [0, 2], [], "en")
     assert [(probe.fact, probe.kind) for probe in probes] == [(i, kind) for i in (0, 2) for kind in CHANCE]
     for probe in probes:
@@ -59,7 +46,7 @@ def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> N
 
 
 def test_a_kind_that_a_row_trained_is_not_asked() -> None:
-    rows = make_rows()
+    rows = make_river_rows()
     facts = list_facts(rows)
     back = make_row("Which word means a winding bend?", f"{facts[0].term.upper()}.")
     asked = make_row(f"Is it true that {facts[0].answer.lower()}", "Yes, it is.")
@@ -72,7 +59,7 @@ def test_a_kind_that_a_row_trained_is_not_asked() -> None:
 def test_every_language_has_the_wordings(language: str) -> None:
     table = read_language(language)
     assert table is not None
-    facts = list_facts(make_rows())
+    facts = list_facts(make_river_rows())
     for probe in list_probes(facts, [1], [], language):
         assert all("{" not in question for question, _ in probe.asked)
     assert {
@@ -87,7 +74,7 @@ def test_every_language_has_the_wordings(language: str) -> None:
 
 
 def test_a_model_that_calls_everything_true_is_at_chance() -> None:
-    facts = list_facts(make_rows())
+    facts = list_facts(make_river_rows())
     probes = [probe for probe in list_probes(facts, [0, 1], [], "en") if probe.kind == TRUE_FALSE]
     # Losses of "true" and "false": true is likelier of all four statements, of the first fact's right one most.
     losses = [np.array(pair) for pair in ([1.0, 3.0], [1.0, 2.0], [1.0, 2.0], [0.5, 3.0])]
@@ -107,7 +94,7 @@ def test_known_is_more_than_recited() -> None:
 
 def test_probes_are_read_in_the_order_they_were_written(tiny_model: object) -> None:
     loaded = load_model(tiny_model)  # type: ignore[arg-type]
-    facts = list_facts(make_rows())
+    facts = list_facts(make_river_rows())
     probes = list_probes(facts, range(len(facts)), [], "en")
     choices = write_probes(loaded.tokenizer, facts, probes)
     found = read_probes(probes, measure_choices(loaded, choices))

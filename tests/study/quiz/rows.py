@@ -28,3 +28,26 @@ def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Course:
     for split, found in (("train", list(rows)), ("valid", []), ("test", [])):
         write_jsonl(course.dataset / f"{split}.jsonl", found)
     return course
+
+
+def make_state(question: str, section: int | None, margins: list[float], said: float, **kinds: float) -> dict[str, Any]:
+    place = {"source": "a.md", "section": section, "page": 3, "cell": None, "place": "a.md, page 3"}
+    return {"question": question, "answer": "A.", "tuned": {"margins": margins, "said": said, "kinds": kinds}, **place}
+
+
+# What `evaluate --learned` writes.
+LEARNED = {
+    "available": 9,
+    "finished": "2026-03-01T09:00:00",
+    "lists": {
+        "known before": [make_state("What is a spar?", 0, [0.4, 0.1], 0.0)],
+        # Said, but a near answer is likelier in one of two wordings.
+        "learned": [make_state("What is a reel?", 1, [0.4, -0.1], 0.9)],
+        "not learned": [
+            make_state("What is wind?", 1, [-0.4, 0.1], 0.1, gap=1.0),
+            # By heart: not right when it is asked the other way round.
+            make_state("What is a gaff?", 1, [0.4, 0.1], 0.9, gap=1.0, back=-0.2),
+        ],
+        "unlearned": [make_state("Of a section that is gone?", 9, [0.3], 0.0)],
+    },
+}

@@ -11,7 +11,7 @@ from mlx_tutor.records import Document, Section
 from mlx_tutor.study.quiz.progress import check_learned, measure_topics, read_learned
 from mlx_tutor.study.quiz.questions import list_questions
 from mlx_tutor.workspace import Course
-from tests.study.quiz.rows import make_row, write_rows
+from tests.study.quiz.rows import LEARNED, make_row, write_rows
 
 SECTIONS = tuple(Section(("Kites", name), ()) for name in ("Frame", "Lines", "Wind"))
 DOCUMENTS = [Document("a.md", "", "Kites", SECTIONS)]
@@ -23,28 +23,6 @@ def write_run(course: Course, name: str, finished: str, learned: dict[str, Any] 
     record = {"course": course.name, "finished": finished, "result": {"best_loss": 1.0}}
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "evaluation.json").write_text(json.dumps({"learned": learned} if learned else {"losses": {}}))
-
-
-def state(question: str, section: int | None, margins: list[float], said: float, **kinds: float) -> dict[str, Any]:
-    place = {"source": "a.md", "section": section, "page": 3, "cell": None, "place": "a.md, page 3"}
-    return {"question": question, "answer": "A.", "tuned": {"margins": margins, "said": said, "kinds": kinds}, **place}
-
-
-LEARNED = {
-    "available": 9,
-    "finished": "2026-03-01T09:00:00",
-    "lists": {
-        "known before": [state("What is a spar?", 0, [0.4, 0.1], 0.0)],
-        # Said, but a near answer is likelier in one of two wordings.
-        "learned": [state("What is a reel?", 1, [0.4, -0.1], 0.9)],
-        "not learned": [
-            state("What is wind?", 1, [-0.4, 0.1], 0.1, gap=1.0),
-            # By heart: not right when it is asked the other way round.
-            state("What is a gaff?", 1, [0.4, 0.1], 0.9, gap=1.0, back=-0.2),
-        ],
-        "unlearned": [state("Of a section that is gone?", 9, [0.3], 0.0)],
-    },
-}
 
 
 def test_the_newest_run_that_was_asked_counts(tmp_path: Path) -> None:
