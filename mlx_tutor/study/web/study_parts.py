@@ -24,8 +24,9 @@ LEAD_TO_CHAT = """(text) => {
     const box = document.querySelector('#question textarea');
     if (!box || !box.offsetParent) { if (tries) setTimeout(() => fill(tries - 1), 50); return; }
     // What was typed stays above it; another question of the quiz takes the place of the one before.
-    box.value = box.value.trim() && box.value !== box.dataset.handed ? `${box.value}\n${text}` : text;
-    box.dataset.handed = box.value;
+    const own = box.value === box.dataset.handed ? box.dataset.own : box.value;
+    box.value = own.trim() ? `${own}\n${text}` : text;
+    [box.dataset.own, box.dataset.handed] = [own, box.value];
     box.dispatchEvent(new Event('input', {bubbles: true}));
     box.focus();
   };
