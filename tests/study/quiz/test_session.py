@@ -36,7 +36,7 @@ def ask(folder: Path, *rows: dict[str, Any]) -> StudyQuestion:
 def test_wordings_and_sources_of_one_term_are_one_question(tmp_path: Path) -> None:
     question = ask(
         tmp_path,
-        make_row("How would you explain a metric tree to a classmate?", METRIC),
+        make_row("Give a short definition of a metric tree.", METRIC),
         make_row("What is meant by the metric tree?", METRIC),
         make_row("Define metric tree.", "A metric tree is a chart of causes.", source="b.ipynb", page=None, cell=7),
     )
