@@ -90,9 +90,8 @@ def test_rejected_replies_are_shown_with_their_reason(teacher: Path, script: Scr
     script.answer = lambda body: write_items(body).replace("FROM: ", "FROM: 9")
     assert invoke("build").exit_code == 0
     dropped = json.loads(invoke("show", "--split", "dropped", "-n", "50", "--json").stdout)
-    assert [reason for row in dropped for reason in row["dropped"]] == [
-        "teacher: it cites a number that is not there"
-    ] * 16
+    reasons = [reason for row in dropped for reason in row["dropped"] if reason.startswith("teacher: ")]
+    assert reasons == ["teacher: it cites a number that is not there"] * 16
 
 
 def test_a_build_asks_again_where_a_reply_is_missing(teacher: Path, script: Script, invoke: Invoke) -> None:
