@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -217,3 +218,19 @@ def ask(page: Browsing, question: str) -> None:
 
 def list_answers(page: Browsing) -> list[str]:
     return read_all(page, "#chat .bot.message")
+
+
+@contextmanager
+def keep_busy(page: Browsing) -> Iterator[None]:
+    """The model answers others until the end of the block."""
+    with ExitStack() as stack:
+        # Kept: a stream ends when nobody holds it.
+        streams = []
+        # Drawn, and several answers each: what was asked before is answered from the cache, without waiting.
+        for seed in range(0, 64, 8):
+            body = {"model": "demo", "messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 900}
+            drawn = body | {"temperature": 1.5, "seed": seed, "n": 8}
+            reply = stack.enter_context(httpx.stream("POST", f"{page.address}/v1/chat/completions", json=drawn))
+            streams.append(reply.iter_raw())
+            next(streams[-1])
+        yield

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.commands.browsing import (
     browsing,
     click,
     find_all,
+    keep_busy,
     list_answers,
     open_tab,
     page,
@@ -91,18 +91,7 @@ def test_an_example_retry_undo_and_a_new_conversation(page: Browsing) -> None:
 
 
 def test_the_queue_is_seen_and_left(page: Browsing) -> None:
-    body = {"model": "demo", "messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 900}
-    # Kept: a stream ends when nobody holds it.
-    streams = []
-    with ExitStack() as stack:
-        # Drawn, and several answers each: what was asked before is answered from the cache, without waiting.
-        for seed in range(0, 64, 8):
-            url = f"{page.address}/v1/chat/completions"
-            reply = stack.enter_context(
-                httpx.stream("POST", url, json=body | {"temperature": 1.5, "seed": seed, "n": 8})
-            )
-            streams.append(reply.iter_raw())
-            next(streams[-1])
+    with keep_busy(page):
         type_text(page, "#question", MODE)
         click(page, "#ask")
         wait_for(lambda: re.search(r"Waiting: \d+ before you\.", read(page, "#status")))

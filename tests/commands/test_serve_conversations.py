@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.commands.browsing import (
     check_page,
     click,
     find_all,
+    keep_busy,
     list_answers,
     open_chromium,
     open_page,
@@ -114,21 +115,6 @@ def read_draft(page: Browsing) -> str:
     return saved.draft if saved is not None else ""
 
 
-@contextmanager
-def keep_busy(page: Browsing) -> Iterator[None]:
-    """The model answers somebody else until the end of the block."""
-    with ExitStack() as stack:
-        # Kept: a stream ends when nobody holds it.
-        streams = []
-        for number in range(8):
-            message = {"role": "user", "content": f"Question {number}"}
-            body = {"model": "demo", "messages": [message], "stream": True, "max_tokens": 900}
-            reply = stack.enter_context(httpx.stream("POST", f"{page.address}/v1/chat/completions", json=body))
-            streams.append(reply.iter_raw())
-            next(streams[-1])
-        yield
-
-
 def test_a_reload_and_a_second_window_show_the_same(page: Browsing) -> None:
     ask(page, MODE)
     type_text(page, "#question", "half a quest")
@@ -150,13 +136,15 @@ def test_a_reload_and_a_second_window_show_the_same(page: Browsing) -> None:
 
 
 def test_an_answer_goes_on_over_a_reload(page: Browsing, program: Program) -> None:
+    # None that the cache knows.
+    asked = "What is a mode good for?"
     with keep_busy(page):
-        type_text(page, "#question", MODE)
+        type_text(page, "#question", asked)
         press(page, Keys.ENTER)
         wait_for(lambda: "before you." in read(page, "#status"))
         assert find_all(page, "#stop") and not find_all(page, "#ask")
         load_again(page)
-        wait_for(lambda: read_all(page, "#chat .user.message") == [MODE])
+        wait_for(lambda: read_all(page, "#chat .user.message") == [asked])
     wait_for(lambda: len(list_answers(page)) == 1 and find_all(page, "#ask") and not find_all(page, "#stop"))
     assert "cut off" not in list_answers(page)[0]
 
@@ -229,13 +217,14 @@ def test_keys_of_the_composer(page: Browsing) -> None:
 
 
 def test_escape_stops(page: Browsing) -> None:
+    asked = "What is a mode, in short?"
     with keep_busy(page):
-        type_text(page, "#question", MODE)
+        type_text(page, "#question", asked)
         press(page, Keys.ENTER)
         wait_for(lambda: "before you." in read(page, "#status"))
         press(page, Keys.ESCAPE)
         wait_for(lambda: "Stopped before it began." in read(page, "#status"))
-    assert read_box(page, "#question") == MODE
+    assert read_box(page, "#question") == asked
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1440, 900)])
