@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from mlx_tutor.study.chat.saved import make_id
+from mlx_tutor.study.web.chat_view import PARTS
 from tests.commands.conftest import start_program
 
 CLIENTS, SECONDS = 20, 120.0
@@ -37,9 +39,9 @@ async def keep_alive(client: httpx.AsyncClient, session: str) -> None:
             pass
 
 
-async def ask(client: httpx.AsyncClient, event: int, session: str, question: str) -> str:
-    """Ask as the page does; returns what the status line says at the end."""
-    body = {"data": [question], "fn_index": event, "session_hash": session, "trigger_id": 1}
+async def ask(client: httpx.AsyncClient, event: int, session: str, question: str, conversation: str) -> str:
+    """Ask as the page does; returns all that the status line said."""
+    body = {"data": [question, conversation], "fn_index": event, "session_hash": session, "trigger_id": 1}
     (await client.post("/gradio_api/queue/join", json=body)).raise_for_status()
     status = ""
     async with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as reply:
@@ -47,7 +49,7 @@ async def ask(client: httpx.AsyncClient, event: int, session: str, question: str
             message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
             if message.get("msg") == "process_generating":
                 # The first says everything, later ones what has changed.
-                status = str(message["output"]["data"][2]) or status
+                status += str(message["output"]["data"][PARTS.index("status")])
             if message.get("msg") == "process_completed":
                 assert message["success"], message
             if message.get("msg") == "close_stream":
@@ -60,11 +62,11 @@ async def visit(address: str, event: int, end: float) -> int:
     answered = 0
     async with httpx.AsyncClient(base_url=address, timeout=120) as client:
         while time.monotonic() < end:
-            session = uuid.uuid4().hex[:12]
+            session, conversation = uuid.uuid4().hex[:12], make_id()
             page = asyncio.create_task(keep_alive(client, session))
             for question in QUESTIONS:
-                status = await ask(client, event, session, question)
-                assert "tokens" in status, status
+                status = await ask(client, event, session, question, conversation)
+                assert "Answered by" in status, status
                 answered += 1
             page.cancel()
             await asyncio.gather(page, return_exceptions=True)
@@ -86,7 +88,7 @@ async def load_server(address: str, pid: int) -> tuple[list[int], list[float]]:
 
 @pytest.mark.slow
 def test_twenty_pages_for_two_minutes(finished: Path) -> None:
-    process = start_program("serve", "--port", "0", PYTHONUNBUFFERED="1")
+    process = start_program("serve", "--port", "0", "--set", "serve.cached_answers=0", PYTHONUNBUFFERED="1")
     try:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]
