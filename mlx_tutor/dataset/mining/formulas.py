@@ -16,9 +16,6 @@ SYMBOL = r"(?<!\$)\$[^$]+\$(?!\$)|\$\$[^$]+\$\$"
 INLINE = re.compile(SYMBOL)
 # A symbol of a sentence, in TeX or a single letter.
 ONE = rf"(?:{SYMBOL}|(?<![\w$\\])[A-Za-zα-ωΑ-Ω](?:_\w+)?(?![\w$]))"
-RELATION = re.compile(
-    r"[=≈≤≥<>∝∼]|\\(?:approx|sim|propto|leq?|geq?|equiv|triangleq|leftarrow|gets|to|rightarrow|mapsto)(?![a-z])"
-)
 # Powers and fractions that lost their places: "b 2 - 4ac 2a".
 TORN = re.compile(r"[A-Za-z0-9)] [\dA-Za-z](?![A-Za-z])")
 # A formula in words: "Total revenue = price × quantity".

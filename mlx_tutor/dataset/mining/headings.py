@@ -118,11 +118,6 @@ def is_topic(heading: str, language: str = "en") -> bool:
     return read_heading(heading, language).whole
 
 
-def is_example(heading: str, language: str = "en") -> bool:
-    """Whether a worked example stands below a heading: "Example 2: A loan"."""
-    return read_heading(heading, language).role == "example"
-
-
 def uses_words(text: str, name: str, language: str, least: float = LEAST_SHARED) -> bool:
     """Whether a text uses a share of the words of a name, in any form."""
     if NO_BLANKS.search(name):
