@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from mlx_tutor.dataset.messages import add_grounding, defuse_marks, write_passages
 from mlx_tutor.errors import TutorError
@@ -87,45 +86,40 @@ def answer_question(
     messages, given = fit_passages(loaded, question, found, recipe)
     on_passages(found, given)
     searched = time.perf_counter() - begun
-    place = (messages, given, found, recipe.generate, searched, on_text)
-    return cite_answer(loaded, index, question, *place, without_code=recipe.hides_code())
+    request = Request(loaded, messages, recipe.generate, on_text, without_code=recipe.hides_code())
+    return cite_answer(request, index, question, given, found, searched)
 
 
-class Generate(Protocol):
-    """How an answer comes about: `generate_shown`, or what stands around it."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is to answer.
 
-    def __call__(
-        self,
-        loaded: LoadedModel,
-        messages: Sequence[Message],
-        settings: GenerateSettings,
-        on_text: Callable[[str], None],
-        cache: PromptCache | None = None,
-        is_stopped: Callable[[], bool] = lambda: False,
-        without_code: bool = False,
-    ) -> Answer:
-        """Answer a conversation; `on_text` is called with each piece as it may be shown."""
-
-
-def generate_shown(
-    loaded: LoadedModel,
-    messages: Sequence[Message],
-    settings: GenerateSettings,
-    on_text: Callable[[str], None],
-    cache: PromptCache | None = None,
-    is_stopped: Callable[[], bool] = lambda: False,
-    without_code: bool = False,
-) -> Answer:
-    """An answer as it may be shown: without control characters, and with a note in place of code if so wanted.
-
-    `on_text` is called with each piece of it; `without_code`, with whole lines.
+    `on_text` is called with each piece of the answer, as it may be shown; `without_code`: with a note in place of
+    code, in whole lines. `cache` and `is_stopped` are those of `generate_answer`.
     """
-    hider = CodeHider() if without_code else None
+
+    loaded: LoadedModel
+    messages: Sequence[Message]
+    settings: GenerateSettings
+    on_text: Callable[[str], None]
+    cache: PromptCache | None = None
+    is_stopped: Callable[[], bool] = lambda: False
+    without_code: bool = False
+
+
+# How an answer comes about: `generate_shown`, or what stands around it.
+Generate = Callable[[Request], Answer]
+
+
+def generate_shown(request: Request) -> Answer:
+    """An answer as it may be shown: without control characters, and with a note in place of code if so wanted."""
+    on_text, hider = request.on_text, CodeHider() if request.without_code else None
 
     def write(piece: str) -> None:
         on_text(clean_text(piece) if hider is None else hider.feed(clean_text(piece)))
 
-    answer = generate_answer(loaded, messages, settings, write, cache, is_stopped)
+    place = (request.loaded, request.messages, request.settings, write, request.cache, request.is_stopped)
+    answer = generate_answer(*place)
     answer = replace(answer, text=clean_text(answer.text), thoughts=clean_text(answer.thoughts))
     if hider is None:
         return answer
@@ -134,26 +128,17 @@ def generate_shown(
 
 
 def cite_answer(
-    loaded: LoadedModel,
+    request: Request,
     index: Index | None,
     question: str,
-    messages: Sequence[Message],
     given: Sequence[Passage],
     found: Sequence[Passage],
-    settings: GenerateSettings,
     search_seconds: float,
-    on_text: Callable[[str], None],
-    cache: PromptCache | None = None,
-    is_stopped: Callable[[], bool] = lambda: False,
-    without_code: bool = False,
     generate: Generate = generate_shown,
 ) -> CitedAnswer:
-    """Answer `messages`, in which the passages `given` stand, and look for support in those `found`.
-
-    `without_code`: code is neither handed to `on_text` nor kept; a note takes its place.
-    """
+    """Answer a request, in whose messages the passages `given` stand, and look for support in those `found`."""
     begun = time.perf_counter()
-    answer = generate(loaded, messages, settings, on_text, cache, is_stopped, without_code)
+    answer = generate(request)
     answered = time.perf_counter()
     sources, spans = find_support(answer.text, question, found, index.language if index else "en")
     if index is not None and sources:

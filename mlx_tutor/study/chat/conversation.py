@@ -20,6 +20,7 @@ from mlx_tutor.study.chat.ask import (
     SEARCHED,
     CitedAnswer,
     Generate,
+    Request,
     cite_answer,
     clean_question,
     clean_text,
@@ -181,8 +182,8 @@ def answer_turn(
         settings = replace(settings, temp=max(settings.temp, RETRY_TEMP), seed=settings.seed + tries)
     known = [*plan.found, *(passage for turn in turns[plan.first :] for passage in turn.given)]
     searched = time.perf_counter() - begun
-    place = (plan.messages, plan.given, known, settings, searched, on_text, cache, is_stopped, recipe.hides_code(exam))
-    cited = cite_answer(loaded, index, question, *place, generate=generate)
+    request = Request(loaded, plan.messages, settings, on_text, cache, is_stopped, recipe.hides_code(exam))
+    cited = cite_answer(request, index, question, plan.given, known, searched, generate)
     cited = replace(cited, passages=tuple(p for p in plan.found if p in plan.given + plan.recalled))
     turn = Turn(cited, plan.given, plan.topic, plan.first, tries, conversation.model)
     conversation.turns[:] = [*turns, turn]

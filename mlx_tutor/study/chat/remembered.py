@@ -1,15 +1,11 @@
 """Answers that were given before, kept in memory while a server runs: nothing of them is on disk."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from mlx_tutor.files import hash_value
-from mlx_tutor.generate import Answer, PromptCache
-from mlx_tutor.models import LoadedModel
-from mlx_tutor.records import Message
-from mlx_tutor.settings import GenerateSettings
-from mlx_tutor.study.chat.ask import Generate, generate_shown
+from mlx_tutor.generate import Answer
+from mlx_tutor.study.chat.ask import Generate, Request, generate_shown
 
 
 class AnswerCache:
@@ -39,23 +35,15 @@ class AnswerCache:
         if not self._size:
             return generate
 
-        def answer(
-            loaded: LoadedModel,
-            messages: Sequence[Message],
-            settings: GenerateSettings,
-            on_text: Callable[[str], None],
-            cache: PromptCache | None = None,
-            is_stopped: Callable[[], bool] = lambda: False,
-            without_code: bool = False,
-        ) -> Answer:
+        def answer(request: Request) -> Answer:
             # At temperature 0 nothing is drawn.
-            values = asdict(settings if settings.temp else replace(settings, seed=0))
-            name = hash_value([*key, list(messages), values, without_code])
+            settings = request.settings if request.settings.temp else replace(request.settings, seed=0)
+            name = hash_value([*key, list(request.messages), asdict(settings), request.without_code])
             if (known := self._answers.get(name)) is not None:
                 self._answers.move_to_end(name)
-                on_text(known.text)
+                request.on_text(known.text)
                 return replace(known, from_cache=True, first_token_seconds=0.0)
-            given = generate(loaded, messages, settings, on_text, cache, is_stopped, without_code)
+            given = generate(request)
             if given.finish_reason != "stopped":
                 self._answers[name] = given
                 while len(self._answers) > self._size:

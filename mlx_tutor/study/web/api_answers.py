@@ -12,6 +12,7 @@ from mlx_tutor.records import Message
 from mlx_tutor.study.chat.ask import (
     SEARCHED,
     CitedAnswer,
+    Request,
     cite_answer,
     clean_question,
     generate_shown,
@@ -53,24 +54,17 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
         for number in range(wanted.count):
             if task.is_stopped() and cited:
                 break
-            settings = replace(wanted.settings, seed=(wanted.settings.seed + number) % 2**63)
-            cited.append(
-                cite_answer(
-                    loaded,
-                    index,
-                    prompt.question,
-                    prompt.messages,
-                    prompt.given,
-                    prompt.found,
-                    settings,
-                    prompt.seconds,
-                    lambda piece, label=str(number): task.write(piece, label),  # type: ignore[misc]
-                    cache,
-                    task.is_stopped,
-                    site.recipe.hides_code(),
-                    generate,
-                )
+            request = Request(
+                loaded,
+                prompt.messages,
+                replace(wanted.settings, seed=(wanted.settings.seed + number) % 2**63),
+                lambda piece, label=str(number): task.write(piece, label),  # type: ignore[misc]
+                cache,
+                task.is_stopped,
+                site.recipe.hides_code(),
             )
+            place = (prompt.question, prompt.given, prompt.found, prompt.seconds)
+            cited.append(cite_answer(request, index, *place, generate))
     return cited
 
 

@@ -1,11 +1,10 @@
 """Ending an answer at the first of some stop sequences, wherever the pieces of it are cut."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mlx_tutor.generate import Answer
-from mlx_tutor.study.chat.ask import Generate
+from mlx_tutor.study.chat.ask import Generate, Request
 
 
 class StopFinder:
@@ -49,26 +48,19 @@ def stop_at(stops: Sequence[str], generate: Generate) -> Generate:
     if not stops:
         return generate
 
-    def generate_up_to(
-        loaded: Any,
-        messages: Any,
-        settings: Any,
-        on_text: Callable[[str], None],
-        cache: Any = None,
-        is_stopped: Callable[[], bool] = lambda: False,
-        without_code: bool = False,
-    ) -> Answer:
+    def generate_up_to(request: Request) -> Answer:
         finder = StopFinder(stops)
 
         def write(piece: str) -> None:
             if shown := finder.feed(piece):
-                on_text(shown)
+                request.on_text(shown)
 
-        answer = generate(loaded, messages, settings, write, cache, lambda: is_stopped() or finder.found, without_code)
+        is_stopped = request.is_stopped
+        answer = generate(replace(request, on_text=write, is_stopped=lambda: is_stopped() or finder.found))
         if finder.found:
             return replace(answer, text=finder.text.strip(), finish_reason="stop")
         if rest := finder.finish():
-            on_text(rest)
+            request.on_text(rest)
         return answer
 
     return generate_up_to
