@@ -19,14 +19,16 @@ LONGEST_CODE = 20_000
 
 
 def write_block(block: Block, spans: Spans = ()) -> Markup:
-    """A block as HTML, with `spans` of its text marked."""
+    """A block as HTML, with `spans` of its text marked; what may be wider than the page can be reached by keys."""
     if block.kind == "table":
         return write_table(block.text, spans)
     if block.kind == "output":
-        return Markup('<pre class="output">{}</pre>').format(write_text(block.text, spans, 0))
+        return Markup('<pre class="output" tabindex="0">{}</pre>').format(write_text(block.text, spans, 0))
     if block.kind == "code":
         named = Markup('<span class="language">{}</span>').format(block.language) if block.language else Markup("")
-        return Markup('<div class="code">{}<pre><code>{}</code></pre></div>').format(named, _write_code(block, spans))
+        return Markup('<div class="code">{}<pre tabindex="0"><code>{}</code></pre></div>').format(
+            named, _write_code(block, spans)
+        )
     return write_lines(block.text, spans)
 
 

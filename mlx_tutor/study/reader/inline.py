@@ -88,7 +88,8 @@ def write_formula(formula: str) -> Markup:
     found = convert_formula(inner.strip(), display)
     if found is None:
         return Markup('<code class="tex">{}</code>').format(_clean(formula))
-    return Markup('<span class="{}">{}</span>').format("display" if display else "math", Markup(found))
+    kind = Markup('class="display" tabindex="0"' if display else 'class="math"')
+    return Markup("<span {}>{}</span>").format(kind, Markup(found))
 
 
 @cache

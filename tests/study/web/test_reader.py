@@ -70,7 +70,10 @@ def test_the_passage_is_marked_in_its_section(serving: Serving) -> None:
 def test_a_notebook_has_its_cells_outputs_and_pictures(serving: Serving) -> None:
     page = read(serving, "lab.ipynb", passage="An error of reading").text
     assert re.findall(r'id="(cell-\d+)"', page) == ["cell-1", "cell-2", "cell-3"]
-    assert '<pre class="output">&lt;i&gt;</pre>' in page and '<mark id="cited">An error of reading</mark>' in page
+    assert (
+        '<pre class="output" tabindex="0">&lt;i&gt;</pre>' in page
+        and '<mark id="cited">An error of reading</mark>' in page
+    )
     sources = [unescape(source) for source in re.findall(r'<img src="([^"]+)"', page)]
     assert sources == ["/pictures/lab.ipynb?number=1", "/pictures/lab.ipynb?number=2"]
     assert page.index("scale is read") < page.index(sources[0]) < page.index("plot") < page.index(sources[1])
