@@ -106,31 +106,8 @@ def walk_tabs(page: Browsing) -> Iterator[str]:
     click(page, "#question textarea")
     page.driver.execute_cdp_cmd("Input.insertText", {"text": "x"})
     yield "Chat"
-    reach_tab(page, "Quiz")
-    wait_for(lambda: read(page, "#quiz-question"))
-    yield "Quiz"
-    click(page, "#quiz-reveal")
-    wait_for(lambda: "How well" in read(page, "#quiz-verdict"))
-    click(page, "#quiz-right")
-    wait_for(lambda: "Kept" in read(page, "#quiz-status"))
-    click(page, "#quiz-list button")
-    wait_for(lambda: find_all(page, "#quiz-due table"))
-    type_text(page, "#quiz-answer", "The middle")
-    click(page, "#quiz-check")
-    wait_for(lambda: read(page, "#quiz-verdict"))
-    yield "Quiz, graded"
-    reach_tab(page, "Mock exam")
-    wait_for(lambda: find_all(page, "#mock-begin"))
-    yield "Mock exam"
-    click(page, "#mock-begin")
-    wait_for(lambda: "left" in read(page, "#mock-clock"))
-    type_text(page, "#mock-answer", "The middle")
-    click(page, "#mock-end")
-    wait_for(lambda: find_all(page, "#mock-sure") and read(page, "#mock-sure"))
-    yield "Mock exam, running"
-    click(page, "#mock-sure")
-    wait_for(lambda: "points" in read(page, "#mock-report"))
-    yield "Mock exam, report"
+    yield from walk_quiz(page)
+    yield from walk_mock(page)
     reach_tab(page, "Progress")
     wait_for(lambda: find_all(page, "#progress table"))
     yield "Progress"
@@ -153,6 +130,39 @@ def walk_tabs(page: Browsing) -> Iterator[str]:
     reach_tab(page, "Course")
     wait_for(lambda: find_all(page, "#course table"))
     yield "Course"
+
+
+def walk_quiz(page: Browsing) -> Iterator[str]:
+    """A question, and one that is graded."""
+    reach_tab(page, "Quiz")
+    wait_for(lambda: read(page, "#quiz-question"))
+    yield "Quiz"
+    click(page, "#quiz-reveal")
+    wait_for(lambda: "How well" in read(page, "#quiz-verdict"))
+    click(page, "#quiz-right")
+    wait_for(lambda: "Kept" in read(page, "#quiz-status"))
+    click(page, "#quiz-list button")
+    wait_for(lambda: find_all(page, "#quiz-due table"))
+    type_text(page, "#quiz-answer", "The middle")
+    click(page, "#quiz-check")
+    wait_for(lambda: read(page, "#quiz-verdict"))
+    yield "Quiz, graded"
+
+
+def walk_mock(page: Browsing) -> Iterator[str]:
+    """What can be sat, an exam that runs, and its report."""
+    reach_tab(page, "Mock exam")
+    wait_for(lambda: find_all(page, "#mock-begin"))
+    yield "Mock exam"
+    click(page, "#mock-begin")
+    wait_for(lambda: "left" in read(page, "#mock-clock"))
+    type_text(page, "#mock-answer", "The middle")
+    click(page, "#mock-end")
+    wait_for(lambda: find_all(page, "#mock-sure") and read(page, "#mock-sure"))
+    yield "Mock exam, running"
+    click(page, "#mock-sure")
+    wait_for(lambda: "points" in read(page, "#mock-report"))
+    yield "Mock exam, report"
 
 
 def reach_tab(page: Browsing, name: str) -> None:
