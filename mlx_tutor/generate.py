@@ -220,12 +220,10 @@ def generate_batch(
     differently than for one row, which can tip a tie between two tokens.
 
     Args:
-        loaded: The model.
         prompts: Tokens, each shorter than the model's context.
         settings: Limit of tokens, sampling, repetition penalty and stop.
         on_answer: Called in the order in which they end, with the index of the prompt, the tokens written, without
             repeats, and how it ended: "stop", "length" or "repetition".
-        batch: How many at once.
     """
     from mlx_lm.generate import BatchGenerator
     from mlx_lm.sample_utils import make_sampler

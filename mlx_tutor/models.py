@@ -191,7 +191,6 @@ def load_model(
     quantized or 16-bit weights, so there they are dequantized to float32 if they fit into memory.
 
     Args:
-        path: Model folder, from `resolve_model`.
         adapter: Folder with `adapters.safetensors` and `adapter_config.json`.
         quantized: Keep the stored weights on a CPU too; fusing works on these.
         thinking: `model.thinking` of the recipe: the model thinks before it answers.

@@ -67,14 +67,9 @@ def pack_course(
 
     Args:
         course: The course, extracted.
-        run: A complete run of it.
         recipe: As it stands in the file, with overrides; not settled.
-        target: The file to write.
         fused: With the fused model, so that no base is needed.
         sources: With the files that were read.
-        key: Signs the bundle.
-        replace: `target` may be there.
-        on_progress: Told what is done of how many bytes.
 
     Raises:
         TutorError: `target` is there or cannot be written, a name that not every machine can have, or no room.

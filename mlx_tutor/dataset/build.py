@@ -160,7 +160,6 @@ def build_dataset(
 
     Args:
         course: The course, extracted.
-        recipe: Its recipe.
         count_tokens: Length of a rendered row, of the model that will be trained.
         tokenizer_hash: Fingerprint of that model's tokenizer and template.
         taught: What a teacher wrote about the course, where the recipe names one.

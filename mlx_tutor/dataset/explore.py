@@ -116,7 +116,6 @@ def explore_course(
     """Examine the documents of a course, and its rows where there are any.
 
     Args:
-        course: The course, extracted.
         recipe: For the size of chunks and the limit of training.
         count_tokens: Length of the messages of a row; None: lengths are left out.
 

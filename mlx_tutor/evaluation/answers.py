@@ -94,11 +94,9 @@ def generate_replies(
     """Answer all prompts at temperature 0, by `generate_batch`.
 
     Args:
-        loaded: The model.
         prompts: Tokens, each shorter than the model's context.
         settings: Limit of tokens, repetition penalty and stop; sampling settings are not used.
         on_reply: Called with the index of the prompt and its answer, in the order in which they end.
-        batch: How many at once.
     """
 
     def read(index: int, tokens: Sequence[int], ended: str) -> None:
@@ -140,12 +138,9 @@ def answer_questions(
     test.jsonl, question, answer, tokens, and how it ended.
 
     Args:
-        loaded: The model.
         label: base, adapter or fused.
         fingerprint: Of its weights, with the adapter's.
-        questions: What to ask.
         settings: Limit of tokens and repetition penalty.
-        path: A JSON lines file.
         on_done: Called with how many replies are there.
     """
     of_settings = [settings.max_tokens, settings.repetition_penalty, settings.stop_repetition]

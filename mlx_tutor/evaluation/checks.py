@@ -147,14 +147,10 @@ def measure_learned(
 
     Args:
         run: The run; its fused model is asked where there is one.
-        base: The base model.
         recipe: System prompt, and limits of the answers.
         rows: The rows of train, valid and test.
-        text: What is known about the course.
-        inputs: From `hash_checks`.
         on_progress: Called with the model's label, questions that are done, and questions that there will be.
         limit: Take this many facts, chosen by `seed`.
-        seed: Of that choice.
 
     Raises:
         DatasetError: too few facts.

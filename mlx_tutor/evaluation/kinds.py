@@ -45,9 +45,6 @@ def list_probes(
 
     Args:
         facts: All facts of the course, of which wrong options are taken.
-        indices: Those that are asked.
-        train: The training rows.
-        language: That of the course.
     """
     table = read_language(language) or read_language("en")
     wordings = {key: texts[0] for key, texts in table.questions.items() if key.startswith("probe_")} if table else {}

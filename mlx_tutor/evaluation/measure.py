@@ -80,13 +80,9 @@ def measure_answers(
 
     Args:
         run: The run; its fused model is measured when there is one.
-        base: The base model.
         recipe: Limits; answers are at temperature 0.
-        rows: The test rows.
-        has_format: Whether a text has the form that was trained.
         on_progress: Called with the model's label, answers that are there, and answers that there will be.
         limit: Take this many questions, chosen by `seed`.
-        seed: Of that choice and of the resamples.
         course: Its text; None leaves out how well the answers teach.
 
     Raises:

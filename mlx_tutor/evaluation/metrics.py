@@ -80,10 +80,8 @@ def make_samples(
     """The statistics of every measure for one model, by key.
 
     Args:
-        questions: What was asked, with the references.
         replies: What the model answered, in the same order.
         losses: (rows, 4) from `measure_rows`.
-        has_format: Whether a text has the form that was trained.
     """
     references = [question.reference for question in questions]
     texts = [reply.text for reply in replies]

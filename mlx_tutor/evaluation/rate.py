@@ -165,9 +165,6 @@ def prepare_pairs(
     journal only when both are there.
 
     Args:
-        course: Whose journal.
-        models: The two models.
-        prompts: What to ask.
         on_progress: Called with "answers", how many are there and how many there will be; it must not name the model.
 
     Raises:

@@ -131,7 +131,6 @@ def label_style(text: str, reference: str) -> dict[str, str]:
     focus here. None of them says that an answer is right.
 
     Args:
-        text: The answer.
         reference: The answer of the test row, for its related concepts.
     """
     related = RELATED.search(text)

@@ -73,7 +73,6 @@ def extract_course(
     Ctrl-C keeps the files that were read.
 
     Args:
-        course: The course.
         on_file: Called with the source, how many are done, and how many there are.
         ocr: Languages of tesseract ("eng+deu") for scanned pages; empty: those are left out.
         may_be_empty: The course has its rows from elsewhere, and needs no source.

@@ -38,7 +38,6 @@ def read_pdf(
     """A .pdf file, through pypdf; headings by type size and outline, page numbers on every block.
 
     Args:
-        path: The file.
         ocr: Languages of tesseract ("eng+deu") for pages without readable text; empty: leave those out.
         on_page: Called with the number of each page that is scanned, broken or has glyphs without characters, and
             what became of it.

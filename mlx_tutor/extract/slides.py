@@ -17,7 +17,6 @@ def merge_steps(pages: Sequence[Sequence[Line]], labels: Sequence[str] = ()) -> 
     Pages keep their numbers. The page of an earlier step is left empty, or with its title and what no later step shows.
 
     Args:
-        pages: The lines of each page.
         labels: The label of each page; Beamer gives all steps of a slide the same. Empty: there are none.
 
     Returns:

@@ -51,7 +51,6 @@ def read_in_workers(
         jobs: Path and source of each file; best the large ones first.
         seconds: Time limit for a file; None: long enough for a book, or for a scanned book with `ocr`.
         memory: Bytes that a process may use for it.
-        ocr: As in `read_source`.
     """
     seconds = (MOST_SECONDS_OCR if ocr else MOST_SECONDS) if seconds is None else seconds
     left = list(reversed(jobs))

@@ -86,10 +86,8 @@ def judge(
 
     Args:
         size: Its bits.
-        megabytes: Size of its weights.
         rows: How many validation rows were measured.
         sums: Those of base, adapter and fused model on these rows.
-        settings: The targets.
     """
     base, adapter, found = (average(part) for part in sums)
     retention = measure_retention(base.loss, adapter.loss, found.loss)

@@ -34,7 +34,6 @@ def convert_gguf(path: Path, on_event: Callable[[str], None] = lambda text: None
     one that is killed, leave no partial folder. `conversion.json` in it says what the weights became.
 
     Args:
-        path: The file.
         on_event: Told what is about to be done and what came of it; not called if the folder exists.
 
     Raises:

@@ -52,7 +52,6 @@ def plan_batches(rows: Sequence[TokenRow], batch_size: int, rng: np.random.Gener
     """Indices of the rows of each batch of one pass; every row once, in as many batches as `batch_size` rows make.
 
     Args:
-        rows: The rows.
         batch_size: Rows a batch, in the mean where `rng` is given: see `_balance`.
         rng: Shuffles rows and batches; None keeps plain order of length, for evaluation.
     """
@@ -163,10 +162,7 @@ def iterate_batches(
 
     Args:
         dataset: Rows, none longer than `max_seq_length`: none is cut.
-        batch_size: Rows a batch.
-        max_seq_length: Refuse longer rows.
         loop: Train (endless, shuffled) or evaluate (once).
-        seed: Order of the rows.
         comm_group: Given by mlx-lm. Each of its ranks gets a share of every batch.
         on_batch: Called before each batch with its row indices and its weight, those of all ranks together, at an
             exact step boundary; False ends the pass.

@@ -22,9 +22,7 @@ def export_dataset(course: Course, name: str, folder: Path, *, replace: bool = F
 
     Args:
         course: The course, built.
-        name: A key of FORMATS.
         folder: Where to; its parent is made.
-        replace: Take away what is in `folder`.
 
     Raises:
         DatasetError: no dataset, or a folder that is not empty.

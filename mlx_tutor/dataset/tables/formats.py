@@ -96,7 +96,6 @@ def read_conversation(row: TableRow, columns: Mapping[str, str]) -> Conversation
     """The conversation of a row, or None when there is no question with an answer in it.
 
     Args:
-        row: Values by column.
         columns: Names of columns where they are not the usual ones, as `dataset.import` has them.
     """
     if find_refusal(row, columns):

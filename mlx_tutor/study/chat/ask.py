@@ -68,13 +68,10 @@ def answer_question(
     """Answer one question from the best passages of a course, and find what supports the answer.
 
     Args:
-        loaded: The model.
         index: The course's index; None: the model answers alone, and nothing is checked.
-        question: Any text.
         recipe: System prompt and limits.
         on_passages: Called before the model begins, with the passages found (none: the course has no content word
             of the question) and those that the model is given (none: or none fits into its context).
-        on_text: Called with each piece of the answer.
 
     Raises:
         TutorError: an empty question.

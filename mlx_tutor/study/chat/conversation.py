@@ -154,18 +154,11 @@ def answer_turn(
     """Answer the next question of a conversation and add the turn; on an error the conversation stays as it was.
 
     Args:
-        loaded: The model.
         index: The course's index; None: the model answers alone, and nothing is checked.
-        conversation: What was said so far.
-        question: Any text.
         recipe: System prompt and limits.
-        cache: Of this model and conversation.
-        on_plan: Called before the model begins.
-        on_text: Called with each piece of the answer.
         is_stopped: Asked after each piece; an answer that is stopped is kept as far as it came.
         replaces: The newest turn, when it is to be answered again.
         exam: Whether the settings of exams count too, for code in the answer.
-        generate: How the answer comes about.
 
     Raises:
         TutorError: an empty question.

@@ -60,10 +60,8 @@ def check_ready(course: Course, *, fused: bool = True, search: bool = True, sema
     """Check that everything the exam needs is on disk.
 
     Args:
-        course: Whose exam.
         fused: A fused model is to answer, not the base or an adapter.
         search: The course is to be searched.
-        semantic: In other words too.
 
     Raises:
         TutorError: all that is missing, each with the command that makes it.
@@ -87,9 +85,7 @@ def start_exam(course: Course, recipe: Recipe, model: ModelSpec, *, search: bool
 
     Args:
         course: Whose journal takes the record.
-        recipe: Settings as they are used.
         model: Who answers; of a fused model, the adapter inside it is found.
-        search: The course is searched.
 
     Raises:
         TutorError: this process reached the network all the same.

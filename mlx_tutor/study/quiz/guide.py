@@ -41,8 +41,6 @@ def make_guide(
     """The guide of a course, or of one of its files.
 
     Args:
-        course: Whose rows.
-        questions: Those of the course.
         without: Files that are left out: past exams.
         source: The file; "" is for all.
 
@@ -97,8 +95,6 @@ def write_guide(
     """A guide as Markdown; parts that a course has nothing for are left out.
 
     Args:
-        guide: The guide.
-        title: Its heading.
         clean: What makes the course's text safe to show.
         link: How a place is written.
     """

@@ -56,7 +56,6 @@ def read_paper(
     """A past exam as a paper; None where no question is found in it.
 
     Args:
-        document: The past exam.
         documents: All of the course: the solutions may be in a file of their own.
         find_chapter: The topic of the course that a question is about.
     """
@@ -126,7 +125,6 @@ def draw_paper(questions: Sequence[StudyQuestion], count: int, seed: int, withou
     Args:
         questions: Those of the course, or of a part of it.
         count: How many at most.
-        seed: Which ones.
         without: Files whose questions are not asked: past exams.
     """
     shuffled = [q for q in questions if not any(reference.source in without for reference in q.references)]

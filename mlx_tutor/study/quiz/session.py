@@ -104,8 +104,6 @@ def pick_question(
     within AHEAD.
 
     Args:
-        course: Whose journal.
-        questions: What can be asked.
         last: Key of the question asked before, which comes again at once only when nothing else is left.
         now: In UTC; default: the clock.
     """

@@ -84,7 +84,6 @@ class Index:
         those of a similar meaning come too, when the index has vectors.
 
         Args:
-            question: Any text.
             limit: How many at most.
             distinct: Only the best passage of each section.
         """
@@ -192,7 +191,6 @@ def open_index(course: Course, *, semantic: bool = True) -> Index:
     """The index of a course, made or renewed first where it does not fit documents.jsonl or the encoder.
 
     Args:
-        course: Whose.
         semantic: Find what is said in other words too, where the encoder is installed and knows the language.
 
     Raises:
