@@ -66,10 +66,11 @@ class Screen:
         """Something that the user should know, also with -q."""
         self._print(self.remarks, Text.assemble(("Warning: ", "bold yellow"), text))
 
-    def show(self, *parts: RenderableType) -> None:
+    def show(self, *parts: RenderableType | TableOfTexts) -> None:
         """A result."""
         for part in parts:
-            self._print(self.results, Text(part) if isinstance(part, str) else part)
+            drawn = draw_table(part) if isinstance(part, TableOfTexts) else part
+            self._print(self.results, Text(drawn) if isinstance(drawn, str) else drawn)
 
     def give_json(self, value: Any) -> None:
         """A result for programs, on stdout."""
@@ -357,19 +358,12 @@ def make_table(*headings: str, numbers: bool = False, title: str | None = None) 
     return table
 
 
-def draw_rows(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False, title: str | None = None
-) -> Table:
-    """A table of plain texts."""
-    table = make_table(*headings, numbers=numbers, title=title)
-    for row in rows:
+def draw_table(content: TableOfTexts) -> Table:
+    """A table as the reports show it."""
+    table = make_table(*content.columns, numbers=content.numbers, title=content.title or None)
+    for row in content.rows:
         table.add_row(*map(escape, row))
     return table
-
-
-def draw_table(content: TableOfTexts, *, title: str | None = None) -> Table:
-    """A table as the reports show it."""
-    return draw_rows(content.columns, content.rows, numbers=content.numbers, title=title or content.title or None)
 
 
 def describe_seconds(seconds: float) -> str:

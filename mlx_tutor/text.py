@@ -30,6 +30,12 @@ def strip_controls(text: str) -> str:
     return CONTROLS.sub("", text)
 
 
+def cut_text(text: str, most: int = 160) -> str:
+    """A text on one line, without what a terminal would obey, cut where it is long."""
+    line = " ".join(strip_controls(text).split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
 def split_sentences(text: str, language: str = "en") -> list[str]:
     """Sentences of one paragraph, each an exact piece of it; abbreviations, decimals and formulas do not end one."""
     return list(_cut_sentences(text, language))

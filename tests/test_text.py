@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_tutor.languages.table import list_languages
-from mlx_tutor.text import split_lines, split_sentences
+from mlx_tutor.text import cut_text, split_lines, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,8 @@ def test_sentences_of_a_language(language: str, text: str) -> None:
 
 def test_lines_of_an_answer() -> None:
     assert split_lines("One. Two!\n- three\n四。五！“六。”") == ["One.", "Two!", "- three", "四。", "五！", "“六。”"]
+
+
+def test_long_texts_are_cut_on_one_line() -> None:
+    assert cut_text(" a\n\nb ") == "a b"
+    assert len(cut_text("word " * 99)) <= 160 and cut_text("word " * 99).endswith("…")

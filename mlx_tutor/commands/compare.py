@@ -108,7 +108,7 @@ def show_comparison(
     job: Job, record: Mapping[str, Any], prompts: "Sequence[Prompt]", found: "Sequence[Sequence[Comparison]]"
 ) -> None:
     """Each question with its answers, then what they are like; of several, the means."""
-    from mlx_tutor.display import draw_answers, draw_style, draw_table
+    from mlx_tutor.display import draw_answers, draw_style
     from mlx_tutor.evaluation.compare_report import tabulate_models
 
     screen = job.screen
@@ -125,6 +125,6 @@ def show_comparison(
         screen.show(draw_style(found[0]))
     else:
         table = tabulate_models(record["models"])
-        screen.show(draw_table(table, title=f"means over {len(prompts)} prompts"))
+        screen.show(replace(table, title=f"means over {len(prompts)} prompts"))
     if record["sharing"]:
         screen.show(record["sharing"])

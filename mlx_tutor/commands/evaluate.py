@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.evaluate import check_limits, open_course_text, run_answers, run_checks
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Run, find_run
 
 
@@ -76,7 +78,6 @@ def command(
 
 def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """The losses, or what was measured beside them."""
-    from mlx_tutor.display import draw_table
     from mlx_tutor.evaluation.report import tabulate_losses
 
     unanswered = (Counter(part["unanswered"]) for part in found.values() if job.recipe.model.thinking)
@@ -87,7 +88,7 @@ def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, 
     if "answers" in found:
         show_answers(job, run, found["answers"])
     else:
-        job.screen.show(draw_table(tabulate_losses(result), title=f"{run.name}, {result['rows']} test rows"))
+        job.screen.show(replace(tabulate_losses(result), title=f"{run.name}, {result['rows']} test rows"))
     if "learned" in found:
         show_learned(job, found["learned"])
     if "guards" in found:
@@ -96,21 +97,20 @@ def show_all(job: Job, run: Run, result: Mapping[str, Any], found: Mapping[str, 
 
 def show_answers(job: Job, run: Run, answers: Mapping[str, Any]) -> None:
     """Measures with intervals, what changed, and the style table."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.evaluation.html import write_difference, write_shares, write_short
 
     models: list[str] = answers["models"]
     measures = answers["measures"]
     rows = [(m["title"], *(write_short(m["values"][model], m["digits"]) for model in models)) for m in measures]
     title = f"{run.name}, {answers['questions']} of {answers['available']} test questions, ± half the 95 % interval"
-    job.screen.show(draw_rows(("", *models), rows, numbers=True, title=title))
+    job.screen.show(Table(("", *models), rows, numbers=True, title=title))
     before, after = models[0], models[-1]
     found = [(m, d) for m in measures for d in m["differences"]]
     rows = [
         (m["title"], *write_difference(d, m["digits"])) for m, d in found if (d["from"], d["to"]) == (before, after)
     ]
     headings = ("", "difference", "95 % interval", "verdict")
-    job.screen.show(draw_rows(headings, rows, numbers=True, title=f"{before} to {after}, on the same questions"))
+    job.screen.show(Table(headings, rows, numbers=True, title=f"{before} to {after}, on the same questions"))
     if len(models) > 2:
         real = [
             f"{m['title']} {d['verdict']}"
@@ -121,14 +121,13 @@ def show_answers(job: Job, run: Run, answers: Mapping[str, Any]) -> None:
     style = [
         (row["aspect"], *(write_shares(row["models"][model]) for model in (before, after))) for row in answers["style"]
     ]
-    job.screen.show(draw_rows(("style", before, after), style))
+    job.screen.show(Table(("style", before, after), style))
     show_teaching(job, answers)
     job.screen.show(*(f"{name}: {signature}" for name, signature in answers["signatures"].items()))
 
 
 def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
     """How well base and tuned answers teach, beside the references, and what the models cost to run."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.evaluation.html import write_short
     from mlx_tutor.evaluation.report_checks import find_verdict
 
@@ -146,12 +145,11 @@ def show_teaching(job: Job, answers: Mapping[str, Any]) -> None:
     ):
         rows.append((title, *(f"{answers['speed'][label][key]:.2f}{unit}" for label in (before, after)), "", ""))
     headings = ("teaching", before, after, "reference", "verdict")
-    job.screen.show(draw_rows(headings, rows, numbers=True))
+    job.screen.show(Table(headings, rows, numbers=True))
 
 
 def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
     """How many facts are on each of the four lists, and the first of what was learned and unlearned."""
-    from mlx_tutor.display import draw_rows, draw_table
     from mlx_tutor.evaluation.report_checks import (
         describe_conditions,
         describe_learned,
@@ -160,8 +158,8 @@ def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
     )
 
     if "conditions" in learned:
-        job.screen.show(draw_table(tabulate_conditions(learned["conditions"])), *describe_conditions(learned), "")
-    job.screen.show(draw_table(tabulate_learned(learned)))
+        job.screen.show(tabulate_conditions(learned["conditions"]), *describe_conditions(learned), "")
+    job.screen.show(tabulate_learned(learned))
     asked = f"{learned['asked']} of {learned['available']} facts, asked of {' and '.join(learned['models'])}."
     job.screen.show(asked, *describe_learned(learned), "")
     for name in ("learned", "unlearned"):
@@ -169,12 +167,11 @@ def show_learned(job: Job, learned: Mapping[str, Any]) -> None:
         if shown:
             more = learned["counts"][name] - len(shown)
             title = f"{name}{f', {more} more in the report' if more else ''}"
-            job.screen.show(draw_rows(("question", "where"), shown, title=title))
+            job.screen.show(Table(("question", "where"), shown, title=title))
 
 
 def show_guards(job: Job, guards: Mapping[str, Any]) -> None:
     """What was forgotten, refused and copied."""
-    from mlx_tutor.display import draw_table
     from mlx_tutor.evaluation.report_checks import describe_guards, tabulate_guards
 
-    job.screen.show(draw_table(tabulate_guards(guards)), *describe_guards(guards))
+    job.screen.show(tabulate_guards(guards), *describe_guards(guards))

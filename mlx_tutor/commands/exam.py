@@ -18,6 +18,7 @@ from mlx_tutor.study.exam.record import (
     read_record,
     verify_lines,
 )
+from mlx_tutor.tables import Table
 
 if TYPE_CHECKING:
     from mlx_tutor.display import Screen
@@ -43,7 +44,6 @@ def show_list(options: Options) -> None:
 
     Example: mlx-tutor exam list
     """
-    from mlx_tutor.display import draw_rows
 
     job = open_job(options)
     found = [(name, verify_lines(read_lines(job.course, name)[1])) for name in list_exams(job.course)]
@@ -57,7 +57,7 @@ def show_list(options: Options) -> None:
     for name, verdict in found:
         summary = summarize(verdict)
         rows.append((name, write_time(summary["begun"]), *map(str, (summary["questions"], summary["end"] or "no end"))))
-    job.screen.show(draw_rows(("exam", "begun (UTC)", "questions", "end"), rows, title=f"Exams of {job.course.name}"))
+    job.screen.show(Table(("exam", "begun (UTC)", "questions", "end"), rows, title=f"Exams of {job.course.name}"))
 
 
 @command.command()
@@ -180,7 +180,6 @@ def clean(text: str) -> str:
 
 def show_entries(screen: "Screen", verdict: Verdict) -> None:
     """The course of the exam."""
-    from mlx_tutor.display import draw_rows
 
     rows = []
     for entry in verdict.entries[1:]:
@@ -196,7 +195,7 @@ def show_entries(screen: "Screen", verdict: Verdict) -> None:
                 "\n".join(clean(line) for part in parts for line in part.splitlines()),
             )
         )
-    screen.show("", draw_rows(("entry", "time", "kind", "what"), rows))
+    screen.show("", Table(("entry", "time", "kind", "what"), rows))
 
 
 def describe_head(code: str, number: int | None, verdict: Verdict) -> str:

@@ -10,6 +10,8 @@ from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import ModelError
 from mlx_tutor.stages.ask import warn_changes
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.tables import Table
+from mlx_tutor.text import cut_text
 
 if TYPE_CHECKING:
     from mlx_tutor.dataset.explore import Exploration
@@ -71,9 +73,6 @@ def find_counter(job: Job) -> Callable[[Sequence[Any]], int] | None:
 
 def show_exploration(job: Job, found: "Exploration") -> None:
     """Everything in tables, the first entries of each."""
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.web.explore import cut_text
-
     screen = job.screen
     headings = ("file", "words", "pages", "cells", "sections", "rows", "language")
     sources = [
@@ -85,9 +84,8 @@ def show_exploration(job: Job, found: "Exploration") -> None:
         for s in found.sources
     ]
     total = [sum(source.words for source in found.sources), sum(source.rows for source in found.sources)]
-    all_line = [("all", f"{total[0]:,}", "", "", f"{len(found.sections):,}", f"{total[1]:,}", "")]
-    shown = [*sources[:MOST_SHOWN], *_tell_rest(sources, 6), *all_line]
-    screen.show(draw_rows(headings, shown, numbers=True, title="Sources"))
+    last = ("all", f"{total[0]:,}", "", "", f"{len(found.sections):,}", f"{total[1]:,}", "")
+    _show_first(job, headings, sources, last, numbers=True, title="Sources")
     if found.splits:
         splits = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
         screen.show(f"{sum(found.splits.values()):,} rows: {splits}\n")
@@ -108,24 +106,23 @@ def show_exploration(job: Job, found: "Exploration") -> None:
         (cut_text(c.name), f"{c.sections:,}", f"{c.times:,}", "yes" if c.defined else "no") for c in found.concepts
     ]
     title = "Concepts named in most sections"
-    screen.show(
-        draw_rows(("concept", "sections", "times", "defined"), concepts[:MOST_SHOWN], numbers=True, title=title)
-    )
+    screen.show(Table(("concept", "sections", "times", "defined"), concepts[:MOST_SHOWN], numbers=True, title=title))
     show_repeats(job, found)
 
 
-def _tell_rest(rows: Sequence[Any], empty: int) -> list[tuple[str, ...]]:
-    """A last line that says how many are not shown."""
-    return [(f"and {len(rows) - MOST_SHOWN} more", *[""] * empty)] if len(rows) > MOST_SHOWN else []
+def _show_first(
+    job: Job, headings: Sequence[str], rows: Sequence[tuple[str, ...]], *last: tuple[str, ...], **kind: Any
+) -> None:
+    """A table of the first rows, a line that says how many are not shown, and `last`; none where nothing is there."""
+    rest = [(f"and {len(rows) - MOST_SHOWN} more", *[""] * (len(headings) - 1))] if len(rows) > MOST_SHOWN else []
+    if rows or last:
+        job.screen.show(Table(headings, [*rows[:MOST_SHOWN], *rest, *last], **kind))
 
 
 def _draw_counts(name: str, counts: Mapping[str, int]) -> Any:
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.web.explore import cut_text
-
     most = max(counts.values())
     rows = [(cut_text(label), f"{count:,}", _draw_bar(count, most)) for label, count in counts.items()]
-    return draw_rows((name, "rows", ""), rows)
+    return Table((name, "rows", ""), rows)
 
 
 def _draw_bar(value: int, most: int) -> str:
@@ -134,8 +131,6 @@ def _draw_bar(value: int, most: int) -> str:
 
 def show_lengths(job: Job, found: "Exploration") -> None:
     """Rows by their length in tokens."""
-    from mlx_tutor.display import draw_rows
-
     lengths = found.lengths
     if lengths is None:
         return
@@ -144,14 +139,13 @@ def show_lengths(job: Job, found: "Exploration") -> None:
     title = (
         f"Tokens of a row: half have at most {lengths.median:,}, the longest {lengths.longest:,} of {lengths.limit:,}"
     )
-    job.screen.show(draw_rows(("tokens", "rows", ""), rows, title=title))
+    job.screen.show(Table(("tokens", "rows", ""), rows, title=title))
 
 
 def show_cover(job: Job, found: "Exploration") -> None:
     """Which sections have few or no rows."""
     from mlx_tutor.dataset.mining.gaps import LEAST_WORDS
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.web.explore import cut_text, list_thin
+    from mlx_tutor.study.web.explore import list_thin
 
     thin = list_thin(found.sections)
     none = sum(section.cover == "none" for section in thin)
@@ -160,32 +154,24 @@ def show_cover(job: Job, found: "Exploration") -> None:
         f"Coverage: of {long:,} sections with {LEAST_WORDS} words or more, {none:,} have no row, "
         f"and {len(thin) - none:,} fewer than {found.gap_rows}.\n"
     )
-    if thin:
-        rows = [
-            (cut_text(section.place, 400), f"{section.words:,}", f"{section.rows:,}") for section in thin[:MOST_SHOWN]
-        ]
-        job.screen.show(draw_rows(("thin section", "words", "rows"), [*rows, *_tell_rest(thin, 2)], numbers=True))
+    rows = [(cut_text(section.place, 400), f"{section.words:,}", f"{section.rows:,}") for section in thin]
+    _show_first(job, ("thin section", "words", "rows"), rows, numbers=True)
 
 
 def show_outcomes(job: Job, found: "Exploration") -> None:
     """The learning outcomes that the course states, and how many of them a row asks about."""
-    from mlx_tutor.display import draw_rows
-    from mlx_tutor.study.web.explore import cut_text, describe_outcomes, list_open
+    from mlx_tutor.study.web.explore import describe_outcomes, list_open
 
     job.screen.show(describe_outcomes(found.outcomes))
     rows = [
         (cut_text(outcome.text, 70), f"{outcome.rows:,}", cut_text(next(iter(outcome.questions), "-"), 50))
         for outcome in list_open(found.outcomes)
     ]
-    if rows:
-        shown = [*rows[:MOST_SHOWN], *_tell_rest(rows, 2)]
-        job.screen.show(draw_rows(("learning outcome", "rows", "a question about it"), shown))
+    _show_first(job, ("learning outcome", "rows", "a question about it"), rows)
 
 
 def show_repeats(job: Job, found: "Exploration") -> None:
     """Paragraphs and questions that stand there more than once."""
-    from mlx_tutor.study.web.explore import cut_text
-
     for name, repeats, tells in (
         ("Paragraphs that stand in several places", found.paragraphs, "places"),
         ("Questions with several answers", found.questions, "answers"),
@@ -197,31 +183,22 @@ def show_repeats(job: Job, found: "Exploration") -> None:
 
 def show_unfound(job: Job) -> None:
     """Which questions the course did not answer, by topic."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.study.chat.unfound import list_unfound
-    from mlx_tutor.study.web.explore import cut_text
 
-    topics = list_unfound(job.course)
-    if not topics:
-        return
     rows = []
-    for found in topics[:MOST_SHOWN]:
+    for found in list_unfound(job.course):
         asked = "; ".join(text for text, _ in found.questions[:MOST_REPEATS])
         rows.append((cut_text(found.topic), f"{found.times:,}", cut_text(asked)))
     title = "Questions on the page that nothing in the course answered"
-    job.screen.show(draw_rows(("near", "times", "asked"), [*rows, *_tell_rest(topics, 2)], title=title))
+    _show_first(job, ("near", "times", "asked"), rows, title=title)
 
 
 def show_disliked(job: Job) -> None:
     """Answers that readers found bad, and why."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.study.chat.thumbs import list_disliked
-    from mlx_tutor.study.web.explore import cut_text
 
     rows = [
         (cut_text(found.note) or "-", cut_text(found.question), cut_text(found.answer))
         for found in list_disliked(job.course)
     ]
-    if rows:
-        shown = [*rows[:MOST_SHOWN], *_tell_rest(rows, 2)]
-        job.screen.show(draw_rows(("note", "question", "answer"), shown, title="Answers with a thumb down"))
+    _show_first(job, ("note", "question", "answer"), rows, title="Answers with a thumb down")

@@ -4,6 +4,7 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.job import Options, open_job
+from mlx_tutor.tables import Table
 from mlx_tutor.workspace import find_run
 
 
@@ -21,7 +22,6 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     """
     from dataclasses import replace
 
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.fuse.card import list_trials
     from mlx_tutor.stages.model import run_fuse
 
@@ -34,7 +34,7 @@ def command(options: Options, bits: str | None, dequantize: bool) -> None:
     outcome = run_fuse(job, run)
     headings, rows = list_trials(outcome.result)
     # The layers do not fit into a terminal.
-    job.screen.show(draw_rows(headings[:-1], [row[:-1] for row in rows], numbers=True))
+    job.screen.show(Table(headings[:-1], [row[:-1] for row in rows], numbers=True))
     job.screen.say(f"model     {run.fused}")
     if options.json:
         job.screen.give_json(outcome.to_json())

@@ -7,6 +7,7 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.job import Options, open_job
+from mlx_tutor.tables import Table
 
 LEVELS = ("known", "recited", "not yet")
 
@@ -35,10 +36,9 @@ def command(options: Options, level: str | None, source: str) -> None:
     if options.json:
         job.screen.give_json({"run": learned.run, "finished": learned.finished, "facts": [asdict(f) for f in facts]})
         return
-    from mlx_tutor.display import draw_rows
 
     rows = [(fact.level, fact.question, fact.place) for fact in facts]
-    job.screen.show(draw_rows(("", "question", "where the course says it"), rows, title=f"Run {learned.run}"))
+    job.screen.show(Table(("", "question", "where the course says it"), rows, title=f"Run {learned.run}"))
     counts = Counter(fact.level for fact in facts)
     said = ", ".join(f"{counts[name]} {name}" for name in ("known", RECITED, "not yet"))
     job.screen.show(f"{said}; asked {len(learned.facts)} of {learned.available} facts.")

@@ -1,5 +1,7 @@
 """Command: what the local server counted."""
 
+from dataclasses import replace
+
 import click
 
 from mlx_tutor.commands.options import common_options
@@ -22,7 +24,6 @@ def command(options: Options, days: int | None, questions: bool) -> None:
 
     Example: mlx-tutor monitor --days 7
     """
-    from mlx_tutor.display import draw_table
     from mlx_tutor.errors import ServeError
     from mlx_tutor.journal import find_journal
     from mlx_tutor.study.monitor.counts import read_counts, read_questions, tabulate_counts, tabulate_questions
@@ -37,10 +38,10 @@ def command(options: Options, days: int | None, questions: bool) -> None:
         job.screen.give_json(found | {"trials": trials} | ({"log": kept} if questions else {}))
         return
     title = f"{job.course.name}, {f'the last {days} days' if days else 'all that was counted'}"
-    job.screen.show(draw_table(tabulate_counts(found), title=title))
+    job.screen.show(replace(tabulate_counts(found), title=title))
     for trial in trials:
-        job.screen.show(draw_table(tabulate_trial(trial)), *describe_trial(trial), "")
+        job.screen.show(tabulate_trial(trial), *describe_trial(trial), "")
     if questions and kept:
-        job.screen.show(draw_table(tabulate_questions(kept)))
+        job.screen.show(tabulate_questions(kept))
     elif questions:
         job.screen.show("No question was kept. To keep them, set log_questions = true below [serve] in the recipe.")

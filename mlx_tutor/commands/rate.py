@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,12 +212,11 @@ def read_keys(interactive: bool) -> Iterator[str]:
 
 def show_summary(job: Job, run: Run, found: Mapping[str, Any]) -> None:
     """What the ratings say, and on which prompts the tuned model is worse."""
-    from mlx_tutor.display import draw_table
     from mlx_tutor.evaluation.rate_report import describe_raters, tabulate_prompts, tabulate_scores
     from mlx_tutor.evaluation.tally import describe_verdict
 
     title = f"{run.name}: {found['rated']} of {found['pairs']} prompts rated by {describe_raters(found)}"
-    job.screen.show(draw_table(tabulate_scores(found), title=title))
-    job.screen.show(*describe_verdict(found), "", draw_table(tabulate_prompts(found)))
+    job.screen.show(replace(tabulate_scores(found), title=title))
+    job.screen.show(*describe_verdict(found), "", tabulate_prompts(found))
     worse = ", ".join(found["worse"]) or "none"
     job.screen.show(f"Prompts on which {found['models']['tuned']['label']} is worse: {worse}")

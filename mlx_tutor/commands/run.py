@@ -10,6 +10,7 @@ import click
 
 from mlx_tutor.commands.options import common_options
 from mlx_tutor.stages.job import Job, Options, find_program, open_job
+from mlx_tutor.tables import Table
 
 if TYPE_CHECKING:
     from mlx_tutor.stages.outcome import Outcome
@@ -55,7 +56,7 @@ def command(options: Options) -> None:
 
 def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
     """The table at the end, and what to type next."""
-    from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+    from mlx_tutor.display import describe_bytes, describe_seconds
     from mlx_tutor.records import describe_share
     from mlx_tutor.stages.model import describe_retention, note_starter
 
@@ -66,7 +67,7 @@ def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
     # Older runs do not say on how many rows.
     share = f", {describe_share(fused['rows'], fused['total_rows'])} of validation" if "rows" in fused else ""
     title = f"Run {run.name}{share}"
-    job.screen.show(draw_rows(("model", "answer loss, validation"), losses, numbers=True, title=title))
+    job.screen.show(Table(("model", "answer loss, validation"), losses, numbers=True, title=title))
     job.screen.show(f"Retention of the training in the fused model: {describe_retention(fused['retention'])}")
     costs = [
         (item.stage, "up to date", "")
@@ -74,7 +75,7 @@ def show_summary(job: Job, run: "Run", outcomes: "list[Outcome]") -> None:
         else (item.stage, describe_seconds(item.seconds), describe_bytes(1e9 * item.peak_memory_gb))
         for item in outcomes
     ]
-    job.screen.show(draw_rows(("stage", "time", "peak memory"), costs, numbers=True))
+    job.screen.show(Table(("stage", "time", "peak memory"), costs, numbers=True))
     note_starter(job, run.fused)
     job.screen.show(f"Next: {name_next_command(job, run)}")
 

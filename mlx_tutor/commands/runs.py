@@ -47,7 +47,6 @@ def command(options: Options, names: tuple[str, ...], markdown: bool) -> None:
 
 def list_all(job: Job) -> None:
     """Every finished run, and those that were interrupted."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.training.checkpoint import list_interrupted
 
     runs = list_runs(job.course)
@@ -71,7 +70,7 @@ def list_all(job: Job) -> None:
         rest = [settings] if differences else [entry["base"], entry["finished"][:16].replace("T", " ")]
         rows.append([entry["run"], loss, entry["stopped"], write_bits(entry["fused"]), *rest])
     if rows:
-        job.screen.show(draw_rows(headings, rows, title=f"Runs of {job.course.name}"))
+        job.screen.show(Table(headings, rows, title=f"Runs of {job.course.name}"))
     for run, state in open_runs:
         done = f"{state['progress']['iteration']} of {state['iterations']}"
         hint = f"{run.name} was interrupted at step {done}; the same mlx-tutor train command goes on with it."
@@ -106,7 +105,7 @@ def write_setting(value: Any) -> str:
 
 def compare_runs(job: Job, runs: Sequence[Run], *, markdown: bool = False) -> None:
     """Several runs side by side: what differs in their recipes, and what they came to."""
-    from mlx_tutor.display import describe_bytes, describe_seconds, draw_rows
+    from mlx_tutor.display import describe_bytes, describe_seconds
 
     entries, differences = [describe_run(run) for run in runs], find_differences(runs)
     if job.options.json:
@@ -129,7 +128,7 @@ def compare_runs(job: Job, runs: Sequence[Run], *, markdown: bool = False) -> No
     if markdown:
         job.screen.give_text(Table(headings, rows).to_markdown())
         return
-    job.screen.show(draw_rows(headings, rows))
+    job.screen.show(Table(headings, rows))
     if not differences:
         job.screen.show("Their settings are the same; the rows or the base may differ.")
 

@@ -12,6 +12,7 @@ from mlx_tutor.commands.options import common_options
 from mlx_tutor.errors import RecipeError, TrainingError
 from mlx_tutor.files import hash_value
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
+from mlx_tutor.tables import Table
 
 if TYPE_CHECKING:
     from mlx_tutor.training.sweep import SweepRow
@@ -53,11 +54,10 @@ def command(options: Options) -> None:
 
 def show_table(job: Job, rows: "Sequence[SweepRow]") -> None:
     """The table, and why trainings failed."""
-    from mlx_tutor.display import draw_rows
     from mlx_tutor.training.sweep import write_cells, write_headings
 
     title = "Answer loss in nats a token, and what it took"
-    job.screen.show(draw_rows(write_headings(rows[0]), list(map(write_cells, rows)), numbers=True, title=title))
+    job.screen.show(Table(write_headings(rows[0]), list(map(write_cells, rows)), numbers=True, title=title))
     for row in rows:
         if row.valid_loss is None:
             job.screen.show(f"{row.setting}: {row.stopped}")

@@ -10,8 +10,8 @@ from mlx_tutor.dataset.mining.outcomes import Outcome
 from mlx_tutor.evaluation import html
 from mlx_tutor.evaluation.html import render_page
 from mlx_tutor.files import write_text
-from mlx_tutor.study.chat.ask import clean_text
 from mlx_tutor.tables import Table
+from mlx_tutor.text import cut_text
 from mlx_tutor.workspace import Course
 
 HUNDRED = 100
@@ -172,9 +172,3 @@ def _tabulate_repeats(repeats: Sequence[Repeat], heading: str) -> Table:
         for repeat in repeats[:MOST_REPEATS]
     ]
     return Table(("text", heading), rows)
-
-
-def cut_text(text: str, most: int = 160) -> str:
-    """A text on one line, without what a terminal would obey, cut where it is long."""
-    line = " ".join(clean_text(text).split())
-    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"

@@ -11,7 +11,7 @@ from mlx_tutor.dataset.explore import Exploration, explore_course
 from mlx_tutor.files import write_jsonl
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Document, Section
-from mlx_tutor.study.web.explore import cut_text, list_thin, render_exploration, write_exploration
+from mlx_tutor.study.web.explore import list_thin, render_exploration, write_exploration
 from mlx_tutor.workspace import Course
 
 EVIL = '<script>alert(1)</script> "&'
@@ -66,8 +66,3 @@ def test_a_page_without_rows_says_so(found: Exploration) -> None:
     page = render_exploration(replace(found, splits={}, lengths=None, concepts=(), paragraphs=()))
     assert "no rows yet: mlx-tutor build" in page and "<h2>Coverage" not in page
     assert "Not measured" in render_exploration(replace(found, lengths=None))
-
-
-def test_long_texts_are_cut_on_one_line() -> None:
-    assert cut_text(" a\n\nb ") == "a b"
-    assert len(cut_text("word " * 99)) <= 160 and cut_text("word " * 99).endswith("…")
