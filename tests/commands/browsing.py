@@ -1,5 +1,6 @@
 """A headless Chromium at the real program's page, and what tests do with it."""
 
+import inspect
 import json
 import os
 import shutil
@@ -135,6 +136,12 @@ def open_page(page: Browsing) -> None:
     wait_for(lambda: read_name(page) != before)
 
 
+def load_again(page: Browsing) -> None:
+    """What is typed before the page knows its conversation may be drawn over."""
+    page.driver.refresh()
+    wait_for(lambda: read_name(page))
+
+
 def read_name(page: Browsing) -> str:
     """The name of the conversation that the page shows."""
     script = "return document.querySelector('#talk textarea, #talk input')?.value || ''"
@@ -172,7 +179,8 @@ def wait_for(look: Callable[[], Any]) -> Any:
         if found := look():
             return found
         time.sleep(0.05)
-    raise AssertionError("waited in vain")
+    known = inspect.getclosurevars(look).nonlocals
+    raise AssertionError(f"waited in vain, with {known}")
 
 
 def find_all(page: Browsing, selector: str) -> list[WebElement]:

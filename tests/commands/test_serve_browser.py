@@ -21,6 +21,7 @@ from tests.commands.browsing import (
     find_all,
     keep_busy,
     list_answers,
+    load_again,
     open_tab,
     page,
     read,
@@ -188,8 +189,7 @@ def test_it_fits_a_narrow_screen(page: Browsing) -> None:
     metrics: dict[str, Any] = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        page.driver.refresh()
-        wait_for(lambda: find_all(page, "#ask"))
+        load_again(page)
         ask(page, MODE)
         right = "e => e.getBoundingClientRect().right"
         # Gradio measures its tabs in a row that nobody sees.

@@ -23,6 +23,7 @@ from tests.commands.browsing import (
     find_all,
     keep_busy,
     list_answers,
+    load_again,
     open_chromium,
     open_page,
     read,
@@ -95,11 +96,6 @@ def page(browsing: Browsing) -> Iterator[Browsing]:
     open_page(browsing)
     yield browsing
     check_page(browsing)
-
-
-def load_again(page: Browsing) -> None:
-    page.driver.refresh()
-    wait_for(lambda: read_name(page))
 
 
 def press(page: Browsing, *keys: str) -> None:

@@ -21,6 +21,7 @@ from tests.commands.browsing import (
     browsing,
     click,
     find_all,
+    load_again,
     open_tab,
     page,
     read,
@@ -107,8 +108,7 @@ def test_a_mock_exam_survives_a_reload_and_ends_by_the_clock(page: Browsing) -> 
     wait_for(lambda: re.match(r"0:\d\d left", read(page, "#mock-clock")))
     type_text(page, "#mock-answer", "The value in the middle")
     wait_for(lambda: "Saved." in read(page, "#mock-saved"))
-    page.driver.refresh()
-    wait_for(lambda: find_all(page, "#ask"))
+    load_again(page)
     open_tab(page, "Mock exam")
     wait_for(lambda: find_all(page, "#mock-answer textarea") and "in the middle" in read_box(page, "#mock-answer"))
     click(page, "#mock-next")

@@ -50,7 +50,9 @@ class ChatHandlers(TalkFinder):
         talk = await asyncio.to_thread(self.find_first, name, request)
         session = find_session(self.site, request)
         said = draw_state(self.site, talk)
-        yield await asyncio.to_thread(show_talk, self.site, talk, question=talk.draft, status=said)
+        # Without a draft, what is typed meanwhile stays.
+        question = talk.draft or gr.skip()
+        yield await asyncio.to_thread(show_talk, self.site, talk, question=question, status=said)
         if is_busy(talk.chat) and talk.chat is not None:
             async for shown in self.follow(session, talk, talk.chat):
                 yield shown
