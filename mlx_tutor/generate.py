@@ -138,6 +138,17 @@ def cut_cache(cache: PromptCache, loaded: LoadedModel, prompt: Sequence[int]) ->
     return shared
 
 
+def measure_room(loaded: LoadedModel, prompt: Sequence[int]) -> int:
+    """How many tokens fit behind a prompt; raises ModelError when it fills the model's context."""
+    context = context_length(loaded.config)
+    if len(prompt) >= context:
+        raise ModelError(
+            f"The prompt is {len(prompt)} tokens long, and the model's context holds {context}. "
+            "Shorten the prompt or use a model with a longer context."
+        )
+    return context - len(prompt)
+
+
 def generate_answer(
     loaded: LoadedModel,
     messages: Sequence[Message],
@@ -159,12 +170,7 @@ def generate_answer(
     from mlx_lm.sample_utils import make_sampler
 
     prompt = render_prompt(loaded.tokenizer, messages)
-    room = context_length(loaded.config) - len(prompt)
-    if room < 1:
-        raise ModelError(
-            f"The prompt is {len(prompt)} tokens long, and the model's context holds {context_length(loaded.config)}. "
-            "Shorten the prompt or use a model with a longer context."
-        )
+    room = measure_room(loaded, prompt)
     mx.random.seed(settings.seed)
     cache = PromptCache() if cache is None else cache
     shared = cut_cache(cache, loaded, prompt)

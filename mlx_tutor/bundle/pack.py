@@ -85,14 +85,7 @@ def pack_course(
         check_room(target.parent, total)
         manifest = make_manifest(course, run, contents, total, fused, sources, on_progress)
         write_file(target, lambda temporary: _write(temporary, manifest, contents, key, on_progress))
-    parts: dict[str, int] = {}
-    for entry in manifest.files:
-        part = entry.name.split("/")[0] if not entry.name.startswith("course/sources/") else "sources"
-        parts[part] = parts.get(part, 0) + entry.size
-    counts = {
-        name: getattr(contents, name)
-        for name in ("documents", "documents_left_out", "rows", "rows_left_out", "lines_with_paths")
-    }
+    counts = ("documents", "documents_left_out", "rows", "rows_left_out", "lines_with_paths")
     return PackReport(
         path=str(target),
         course=course.name,
@@ -102,10 +95,19 @@ def pack_course(
         sources=sources,
         signed_by=None if key is None else name_key(key.public_key()),
         bytes=target.stat().st_size,
-        parts=parts,
+        parts=count_parts(manifest),
         files=len(manifest.files),
-        **counts,
+        **{name: getattr(contents, name) for name in counts},
     )
+
+
+def count_parts(manifest: Manifest) -> dict[str, int]:
+    """The bytes of each part: its folder, or the sources."""
+    parts: dict[str, int] = {}
+    for entry in manifest.files:
+        part = entry.name.split("/")[0] if not entry.name.startswith("course/sources/") else "sources"
+        parts[part] = parts.get(part, 0) + entry.size
+    return parts
 
 
 def make_manifest(

@@ -63,9 +63,8 @@ def command(
 
     if report is not None:
         check_report(report)
-    overrides = tuple(
-        f"generate.{name}={value}" for name, value in (("temp", temp), ("seed", seed)) if value is not None
-    )
+    given = {"generate.temp": temp, "generate.seed": seed}
+    overrides = tuple(f"{name}={value}" for name, value in given.items() if value is not None)
     job = open_job(replace(options, overrides=(*options.overrides, *overrides)))
     models = find_models(job, only, extra)
     note_starter(job, *(model.path for model in models))

@@ -53,6 +53,15 @@ def apply_quotas(
     limit(settings.section_share, "section_share", _find_section, _find_method)
     limit(settings.method_share, "method_share", _find_method, _find_section)
     left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
+    _limit_kinds(examples, left, settings, dropped)
+    kept = [row for i, row in enumerate(examples) if i not in dropped]
+    return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
+
+
+def _limit_kinds(
+    examples: Sequence[Example], left: Sequence[int], settings: DatasetSettings, dropped: dict[int, str]
+) -> None:
+    """Add to `dropped` the rows about single sentences, with code and of tables that are above their shares."""
     sentences = [i for i in left if examples[i].origin.method in SENTENCE_TASKS]
     coded = [i for i in left if settings.code_share < 1 and holds_code(examples[i])]
     kinds = (
@@ -71,8 +80,6 @@ def apply_quotas(
                 dropped[i] = reason
         for i in _pick_tables(examples, [i for i in left if i not in dropped]):
             dropped[i] = "above a sixth of the rows for tables"
-    kept = [row for i, row in enumerate(examples) if i not in dropped]
-    return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]
 
 
 def holds_code(example: Example) -> bool:
@@ -96,11 +103,7 @@ def leave_code_out(
 def _pick_tables(examples: Sequence[Example], left: Sequence[int]) -> list[int]:
     """The rows of tables above their share; of each table its first rows, which are its best, stay longest."""
     tables = [i for i in left if examples[i].origin.method == "table"]
-    met: Counter[str] = Counter()
-    rounds: dict[int, int] = {}
-    for i in tables:
-        rounds[i] = met[examples[i].qa_pair.context]
-        met[examples[i].qa_pair.context] += 1
+    rounds = _count_rounds(tables, lambda i: examples[i].qa_pair.context)
     most = (len(left) - len(tables)) // OTHERS_TO_TABLE
     ordered = sorted(tables, key=lambda i: (rounds[i], rank(examples[i].origin.source, examples[i].qa_pair.question)))
     return ordered[max(most, min(FEW_TABLES, len(tables))) :]
@@ -111,12 +114,18 @@ def _spread(
 ) -> list[int]:
     """A group in an order in which every prefix has each key about equally often."""
     shuffled = sorted(group, key=lambda i: rank(seed, examples[i].origin.source, examples[i].qa_pair.question, i))
+    rounds = _count_rounds(shuffled, lambda i: key(examples[i]))
+    return sorted(shuffled, key=lambda i: rounds[i])
+
+
+def _count_rounds(order: Sequence[int], key: Callable[[int], Hashable]) -> dict[int, int]:
+    """Of each row, how many before it have its key."""
     met: Counter[Hashable] = Counter()
     rounds: dict[int, int] = {}
-    for i in shuffled:
-        rounds[i] = met[key(examples[i])]
-        met[key(examples[i])] += 1
-    return sorted(shuffled, key=lambda i: rounds[i])
+    for i in order:
+        rounds[i] = met[key(i)]
+        met[key(i)] += 1
+    return rounds
 
 
 def _find_page(example: Example) -> Hashable:

@@ -97,9 +97,8 @@ def summarize_ratings(
     "success", the share of prompts whose answer scored 4 or more; each a value with its 95 % interval, which is None
     for means of fewer than ten prompts. "difference" is tuned less base. "signs" are the prompts on which the tuned
     model won, tied and lost, with the p-value of the exact sign test and how many more prompts it takes to be sure.
-    "agreement" is Krippendorff's alpha of
-    all scores, of each criterion, and of "preference": which of the two answers raters scored higher, or none. "first"
-    says how often the answer that was shown first won a decided pair.
+    "agreement" is Krippendorff's alpha of all scores, of each criterion, and of "preference": which of the two answers
+    raters scored higher, or none. "first" says how often the answer that was shown first won a decided pair.
     """
     by_pair: dict[int, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
@@ -122,26 +121,13 @@ def summarize_ratings(
         "rated": len(rated),
         "raters": {rater: sum(j.rater == rater for j in judgements) for rater in sorted({j.rater for j in judgements})},
         "criteria": list(criteria),
-        "models": {
-            side: {
-                "label": labels[side],
-                "mean": _estimate(means[:, i]),
-                "criteria": {criterion: _estimate(scores[:, i, k]) for k, criterion in enumerate(criteria)},
-                "success": measure_share(int((np.round(means[:, i], 9) >= SUCCESS).sum()), len(rated)),
-            }
-            for i, side in enumerate(SIDES)
-        },
+        "models": {side: {"label": labels[side], **_describe(scores[:, i], criteria)} for i, side in enumerate(SIDES)},
         "difference": _estimate(means[:, 1], means[:, 0]),
         "signs": {
             **{"wins": wins, "ties": ties, "losses": losses, "p_value": compute_p_value(wins, losses)},
             "more": plan_more(wins, ties, losses),
         },
-        "agreement": {
-            "alpha": measure_agreement(_list_units(by_pair, criteria)),
-            "shared": _count_shared(by_pair),
-            "criteria": {criterion: measure_agreement(_list_units(by_pair, [criterion])) for criterion in criteria},
-            "preference": measure_agreement([[*map(_prefer, found)] for found in by_pair.values()]),
-        },
+        "agreement": _describe_agreement(by_pair, criteria),
         "first": _count_first(judgements),
         "prompts": [
             {
@@ -152,6 +138,25 @@ def summarize_ratings(
             for i, pair in enumerate(rated)
         ],
         "worse": [pair.prompt for pair, gap in zip(rated, gaps, strict=True) if gap < 0],
+    }
+
+
+def _describe(scores: Any, criteria: Sequence[str]) -> dict[str, Any]:
+    """What the answers of one model got; `scores` has a row a prompt and a column a criterion."""
+    means = scores.mean(axis=1)
+    return {
+        "mean": _estimate(means),
+        "criteria": {criterion: _estimate(scores[:, k]) for k, criterion in enumerate(criteria)},
+        "success": measure_share(int((np.round(means, 9) >= SUCCESS).sum()), len(scores)),
+    }
+
+
+def _describe_agreement(by_pair: dict[int, list[Judgement]], criteria: Sequence[str]) -> dict[str, Any]:
+    return {
+        "alpha": measure_agreement(_list_units(by_pair, criteria)),
+        "shared": sum(len(found) > 1 for found in by_pair.values()),
+        "criteria": {criterion: measure_agreement(_list_units(by_pair, [criterion])) for criterion in criteria},
+        "preference": measure_agreement([[*map(_prefer, found)] for found in by_pair.values()]),
     }
 
 
@@ -181,10 +186,6 @@ def _prefer(judgement: Judgement) -> int:
     """1 where a rater gave base more in all, 3 where tuned, 2 where both got the same."""
     base, tuned = (sum(judgement.scores[side].values()) for side in SIDES)
     return 2 + (tuned > base) - (tuned < base)
-
-
-def _count_shared(by_pair: dict[int, list[Judgement]]) -> int:
-    return sum(len(found) > 1 for found in by_pair.values())
 
 
 def _count_first(judgements: Sequence[Judgement]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from mlx_tutor.extract import READERS
 from mlx_tutor.extract.kinds import find_kind
 from mlx_tutor.extract.ocr import check_ocr
 from mlx_tutor.extract.pdf import read_pdf
-from mlx_tutor.extract.sources import Failure, describe_os_error, list_sources
+from mlx_tutor.extract.sources import Failure, Sources, describe_os_error, list_sources
 from mlx_tutor.extract.worker import read_in_workers
 from mlx_tutor.files import hash_file, mend_surrogates, read_json, read_jsonl, write_json, write_jsonl
 from mlx_tutor.languages.detect import detect_language
@@ -82,15 +82,7 @@ def extract_course(
     """
     found = list_sources(course)
     paths = found.known
-    if course.lacks_sources:
-        raise CorpusError(
-            f"Course {course.name!r} was opened without its files, and reading others would replace what it has. Put "
-            "yours into a course of their own: mlx-tutor init NAME"
-        )
-    if not paths and not may_be_empty:
-        reasons = "".join(f" {failure.source}: {failure.reason}." for failure in found.refused)
-        suffixes = ", ".join(READERS)
-        raise CorpusError(f"No course file in {course.sources}.{reasons} Put {suffixes} files there and run again.")
+    _check_sources(course, found, may_be_empty)
     if ocr:
         check_ocr(ocr)
     earlier = _read_manifest(course)
@@ -123,6 +115,18 @@ def extract_course(
         scans=_list_scans(entries),
         languages=count_languages(entries),
     )
+
+
+def _check_sources(course: Course, found: Sources, may_be_empty: bool) -> None:
+    if course.lacks_sources:
+        raise CorpusError(
+            f"Course {course.name!r} was opened without its files, and reading others would replace what it has. Put "
+            "yours into a course of their own: mlx-tutor init NAME"
+        )
+    if not found.known and not may_be_empty:
+        reasons = "".join(f" {failure.source}: {failure.reason}." for failure in found.refused)
+        suffixes = ", ".join(READERS)
+        raise CorpusError(f"No course file in {course.sources}.{reasons} Put {suffixes} files there and run again.")
 
 
 def _reuse_sources(

@@ -21,7 +21,7 @@ from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import TrainSettings
 from mlx_tutor.training.adapter import add_adapter, count_parameters, make_optimizer, name_dtype
 from mlx_tutor.training.batches import iterate_batches
-from mlx_tutor.training.checkpoint import find_checkpoint, read_checkpoint
+from mlx_tutor.training.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from mlx_tutor.training.curve import draw_curve
 from mlx_tutor.training.distill import find_targets, open_targets
 from mlx_tutor.training.loss import compute_loss, name_loss
@@ -156,12 +156,8 @@ def train_adapter(
         DivergedError: the loss became NaN.
         TrainingError: the folder vanished, or it holds a training on something else.
     """
-    checkpoint = read_checkpoint(run)
     identity = {"course": course, "inputs": inputs}
-    if checkpoint is not None and {key: checkpoint.state[key] for key in identity} != identity:
-        raise TrainingError(
-            f"{run.adapter} holds an interrupted training on other rows or settings. Name another --run, or delete it."
-        )
+    checkpoint = _take_checkpoint(run, identity)
     loaded = load_model(base, thinking=recipe.model.thinking)
     rows = prepare_rows(loaded, recipe, train_rows, valid_rows)
     settings = replace(recipe.train, iters=count_iterations(recipe.train, len(rows[0].rows)))
@@ -197,12 +193,27 @@ def train_adapter(
             monitor.begin(checkpoint)
             _run_trainer(monitor)
             monitor.finish()
+    return _end_run(monitor, recipe)
+
+
+def _take_checkpoint(run: Run, identity: dict[str, Any]) -> Checkpoint | None:
+    """Where an interrupted training goes on; raises TrainingError where the folder holds another one."""
+    checkpoint = read_checkpoint(run)
+    if checkpoint is not None and {key: checkpoint.state[key] for key in identity} != identity:
+        raise TrainingError(
+            f"{run.adapter} holds an interrupted training on other rows or settings. Name another --run, or delete it."
+        )
+    return checkpoint
+
+
+def _end_run(monitor: TrainingMonitor, recipe: Recipe) -> TrainReport:
+    """Write what the training came to, and remove what it would go on from; raises DivergedError where it diverged."""
     report = _make_report(monitor)
     _write_run(monitor, report, recipe)
     if monitor.stopped != "interrupted":
         with suppress(OSError):
-            find_checkpoint(run).unlink(missing_ok=True)
-            find_targets(run.adapter).unlink(missing_ok=True)
+            find_checkpoint(monitor.run).unlink(missing_ok=True)
+            find_targets(monitor.run.adapter).unlink(missing_ok=True)
     if monitor.stopped == "diverged":
         raise DivergedError(monitor.explain_divergence())
     return report
