@@ -6,17 +6,19 @@ folder for the time being.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from mlx_tutor.bundle.manifest import FUSED, MODEL_KINDS, NEEDED, ROWS, SOURCES, name_base
 from mlx_tutor.errors import CorpusError, TutorError
+from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file, read_json, write_json, write_text
 from mlx_tutor.recipe import Recipe, write_value
 from mlx_tutor.settings import ServeSettings, SweepSettings, TeacherSettings
+from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.search.index import build_index, find_index, pick_encoder
 from mlx_tutor.workspace import Course, Run
 
@@ -77,7 +79,8 @@ def gather_contents(course: Course, run: Run, recipe: Recipe, folder: Path, *, f
     """
     staged = Course(folder, course.name)
     staged.dataset.mkdir(parents=True)
-    held = {*recipe.dataset.holdout, *run.read().get("recipe", {}).get("dataset", {}).get("holdout", ())}
+    named = {*recipe.dataset.holdout, *run.read().get("recipe", {}).get("dataset", {}).get("holdout", ())}
+    held = find_held(read_documents(course), named)
     contents = Contents({})
     names = _stage_documents(course, staged, held, contents)
     _stage_rows(course, staged, held, contents)
@@ -96,7 +99,7 @@ def gather_contents(course: Course, run: Run, recipe: Recipe, folder: Path, *, f
     return contents
 
 
-def _stage_documents(course: Course, staged: Course, held: set[str], contents: Contents) -> set[str]:
+def _stage_documents(course: Course, staged: Course, held: Collection[str], contents: Contents) -> set[str]:
     """Write the documents that are not held out, and their manifest; returns their sources."""
     rows, manifest = course.dataset / "documents.jsonl", course.dataset / "documents.json"
     if not rows.is_file() or not manifest.is_file():
@@ -120,7 +123,7 @@ def _stage_documents(course: Course, staged: Course, held: set[str], contents: C
     return names
 
 
-def _stage_rows(course: Course, staged: Course, held: set[str], contents: Contents) -> None:
+def _stage_rows(course: Course, staged: Course, held: Collection[str], contents: Contents) -> None:
     """Write the rows that come neither from held-out files nor from answers that somebody rated."""
 
     def keep(row: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ def command(options: Options, question: str, no_search: bool, base: bool, adapte
 
     question = clean_question(question)
     with ExitStack() as stack:
-        index = None if no_search else stack.enter_context(open_index(job.course, semantic=job.recipe.search.semantic))
+        index = None if no_search else stack.enter_context(open_index(job.course, job.recipe))
         if index is not None:
             warn_changes(job)
         model = choose_model(job, base, adapter)

@@ -32,7 +32,7 @@ def command(options: Options, output: Path | None) -> None:
     from mlx_tutor.study.quiz.questions import list_questions
 
     job = open_job(options)
-    questions = list_questions(job.course)
+    questions = list_questions(job.course, job.recipe.dataset.holdout)
     paths = [job.course.root / f"cards{suffix}" for suffix in SUFFIXES] if output is None else [output]
     written = [write_cards(job.course, questions, path) for path in paths]
     if options.json:

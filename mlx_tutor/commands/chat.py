@@ -82,8 +82,7 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
     if exam:
         from mlx_tutor.study.exam.mode import check_ready
 
-        semantic = job.recipe.search.semantic
-        check_ready(job.course, fused=not base and adapter is None, search=not no_search, semantic=semantic)
+        check_ready(job.course, job.recipe, fused=not base and adapter is None, search=not no_search)
 
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import load_spec
@@ -91,7 +90,7 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
     from mlx_tutor.study.search.index import open_index
 
     with ExitStack() as stack:
-        index = None if no_search else stack.enter_context(open_index(job.course, semantic=job.recipe.search.semantic))
+        index = None if no_search else stack.enter_context(open_index(job.course, job.recipe))
         if index is not None:
             warn_changes(job)
         model = choose_model(job, base, adapter)

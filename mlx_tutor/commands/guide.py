@@ -34,7 +34,7 @@ def command(options: Options, output: Path | None, source: str) -> None:
     from mlx_tutor.study.quiz.questions import list_questions
 
     job = open_job(options)
-    questions = list_questions(job.course)
+    questions = list_questions(job.course, job.recipe.dataset.holdout)
     known = sorted({reference.source for question in questions for reference in question.references})
     if source and source not in known:
         raise TutorError(f"No questions from a file {source!r}. Files with questions: {', '.join(known)}.")

@@ -46,7 +46,7 @@ def command(options: Options, count: int, due: bool, restore: bool) -> None:
 
     check_scheduler()
     job = open_job(options)
-    questions = list_questions(job.course)
+    questions = list_questions(job.course, job.recipe.dataset.holdout)
     if restore:
         job.screen.say(f"Questions that are asked again: {restore_questions(job.course)}")
     answers = [] if due else run_quiz(job, questions, count)

@@ -71,8 +71,7 @@ def command(
         if exam:
             from mlx_tutor.study.exam.mode import check_ready
 
-            semantic = job.recipe.search.semantic
-            check_ready(job.course, fused=not base and adapter is None, search=not no_search, semantic=semantic)
+            check_ready(job.course, job.recipe, fused=not base and adapter is None, search=not no_search)
         site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
         site = replace(site, is_shared=share or not serve.is_loopback(host))
         with job.screen.wait("drawing the page"):
@@ -116,7 +115,7 @@ def build_site(
     from mlx_tutor.study.web.site import Site
 
     if search:
-        open_index(job.course, semantic=job.recipe.search.semantic).close()
+        open_index(job.course, job.recipe).close()
         warn_changes(job)
     model = choose_model(job, base, adapter)
     other = find_other(job, model, adapter, ab) if ab is not None else None

@@ -159,7 +159,7 @@ def open_search(job: Job) -> "Iterator[Search | None]":
         yield None
         return
     # By words alone: rows must not depend on a package that a machine may lack.
-    with open_index(job.course, semantic=False) as index:
+    with open_index(job.course, job.recipe, semantic=False) as index:
 
         def search(question: str) -> list[Found]:
             found = index.search(question, SEARCHED)

@@ -43,7 +43,7 @@ def open_course_text(job: Job) -> "Iterator[CourseText]":
     documents = read_documents(job.course)
     chunks = [chunk for document in documents for chunk in split_document(document, job.recipe.dataset.chunk_tokens)]
     concepts = collect_concepts(documents, collect_definitions(chunks))
-    with open_index(job.course, semantic=job.recipe.search.semantic) as index:
+    with open_index(job.course, job.recipe) as index:
 
         def support(answer: str, question: str) -> tuple[int, int]:
             asked = split_question(question)[1]

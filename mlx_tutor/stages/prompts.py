@@ -27,7 +27,7 @@ def add_passages(job: Job, models: Sequence[ModelSpec], prompts: "Sequence[Promp
     smallest = min(configs, key=lambda path: context_length(configs[path]))
     tokenizer = load_tokenizer(smallest, thinking=job.recipe.model.thinking)
     reader, written = LoadedModel(None, tokenizer, configs[smallest], smallest), []
-    with open_index(job.course, semantic=job.recipe.search.semantic) as index:
+    with open_index(job.course, job.recipe) as index:
         warn_changes(job)
         for prompt in prompts:
             question = clean_question(prompt.text)

@@ -56,10 +56,11 @@ class Exam:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def check_ready(course: Course, *, fused: bool = True, search: bool = True, semantic: bool = True) -> None:
+def check_ready(course: Course, recipe: Recipe | None = None, *, fused: bool = True, search: bool = True) -> None:
     """Check that everything the exam needs is on disk.
 
     Args:
+        recipe: What is searched, and how.
         fused: A fused model is to answer, not the base or an adapter.
         search: The course is to be searched.
 
@@ -73,7 +74,7 @@ def check_ready(course: Course, *, fused: bool = True, search: bool = True, sema
         missing.append(f"no {'fused model' if runs else 'finished run'} (make it with: {hint})")
     if search and not (course.dataset / "documents.jsonl").is_file():
         missing.append(f"the course is not extracted (do it with: mlx-tutor extract -c {course.name})")
-    elif search and not is_index_current(course, semantic=semantic):
+    elif search and not is_index_current(course, recipe):
         hint = f'mlx-tutor ask -c {course.name} "any question"'
         missing.append(f"no search index that fits the course (make it with: {hint})")
     if missing:

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlx_tutor.dataset.chunk import find_language
@@ -119,15 +119,14 @@ def _make_question(task: Task, document: Document, text: str, language: str) -> 
     return StudyQuestion(key, "exam", text, tuple(references), (), language)
 
 
-def draw_paper(questions: Sequence[StudyQuestion], count: int, seed: int, without: Collection[str] = ()) -> Paper:
+def draw_paper(questions: Sequence[StudyQuestion], count: int, seed: int) -> Paper:
     """Some of the course's own questions, one point each, from all its topics, in the order of the course.
 
     Args:
         questions: Those of the course, or of a part of it.
         count: How many at most.
-        without: Files whose questions are not asked: past exams.
     """
-    shuffled = [q for q in questions if not any(reference.source in without for reference in q.references)]
+    shuffled = list(questions)
     random.Random(seed).shuffle(shuffled)
     taken: dict[str, int] = {}
     rounds: list[tuple[int, int, StudyQuestion, str]] = []

@@ -1,7 +1,7 @@
 """The questions of a course for quiz and cards: rows with a short answer that need no passage."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,12 @@ from mlx_tutor.dataset.build import advise_course, read_rows
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
 from mlx_tutor.errors import DatasetError
+from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_value
 from mlx_tutor.languages.defining import find_term
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
+from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.search.passages import count_words
 from mlx_tutor.workspace import Course, find_language
 
@@ -66,17 +68,20 @@ class StudyQuestion:
         return self.kind == "output"
 
 
-def list_questions(course: Course) -> list[StudyQuestion]:
+def list_questions(course: Course, holdout: Collection[str] = ()) -> list[StudyQuestion]:
     """The questions of a course, in the order of its sources.
 
     Rows that ask for the same are one question: the wordings of a definition, and a term that several sources define.
+    Past exams, `holdout`, give none: they are for the mock exam.
 
     Raises:
         DatasetError: not built yet, or no row can be asked.
     """
     rows = [row for split in SPLITS for row in read_rows(course, split)]
+    held = _find_held(course, holdout)
+    askable = [row for row in rows if is_askable(row) and row["origin"]["source"] not in held]
     groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in sorted((row for row in rows if is_askable(row)), key=_place_row):
+    for row in sorted(askable, key=_place_row):
         groups.setdefault(_write_key(row), []).append(row)
     if not groups:
         usual = "Notes with whole sentences that define terms and give reasons make such rows."
@@ -85,6 +90,12 @@ def list_questions(course: Course) -> list[StudyQuestion]:
         )
     language = find_language(course)
     return [_make_question(key, rows, language) for key, rows in groups.items()]
+
+
+def _find_held(course: Course, holdout: Collection[str]) -> Collection[str]:
+    # A course of tables alone has no documents.
+    is_read = holdout and (course.dataset / "documents.jsonl").is_file()
+    return find_held(read_documents(course), holdout) if is_read else holdout
 
 
 def is_askable(row: Mapping[str, Any]) -> bool:

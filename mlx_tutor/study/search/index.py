@@ -1,13 +1,13 @@
 """The search index of a course: passages in SQLite FTS5, ranked by BM25, and their vectors.
 
-`corpora/<course>/index.sqlite` follows from documents.jsonl and the encoder. It is made on first use, renewed when one
-of them changes, and made again when it is damaged.
+`corpora/<course>/index.sqlite` follows from documents.jsonl, `dataset.holdout` and the encoder. It is made on first
+use, renewed when one of them changes, and made again when it is damaged.
 """
 
 import json
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from mlx_tutor.dataset.repeats import cut_runs, is_held
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.files import hash_file, hash_value, write_file
+from mlx_tutor.recipe import Recipe
+from mlx_tutor.study.search.held import leave_out_held
 from mlx_tutor.study.search.passages import Passage, list_passages, weigh_text
 from mlx_tutor.study.search.vectors import (
     LANGUAGES,
@@ -57,8 +59,9 @@ def quote_term(text: str) -> str:
 class Index:
     """An open index; close it, or use it in a `with`."""
 
-    def __init__(self, course: Course, encoder: Encoder | None = None) -> None:
+    def __init__(self, course: Course, encoder: Encoder | None = None, holdout: Sequence[str] = ()) -> None:
         self.course = course
+        self._holdout = holdout
         self._encoder = encoder
         # Read when a question needs them.
         self._vectors: Vectors | None = None
@@ -92,7 +95,7 @@ class Index:
         except sqlite3.DatabaseError:
             # Damaged where opening it did not look.
             self.close()
-            build_index(self.course, self._encoder)
+            build_index(self.course, self._encoder, self._holdout)
             self._connection = _connect(self.course)
             return self._search(question, limit, distinct)
 
@@ -187,19 +190,26 @@ class Index:
         )
 
 
-def open_index(course: Course, *, semantic: bool = True) -> Index:
-    """The index of a course, made or renewed first where it does not fit documents.jsonl or the encoder.
+def open_index(course: Course, recipe: Recipe | None = None, *, semantic: bool | None = None) -> Index:
+    """The index of a course, made or renewed first where it does not fit documents.jsonl, holdout or the encoder.
 
     Args:
-        semantic: Find what is said in other words too, where the encoder is installed and knows the language.
+        recipe: Its past exams (`dataset.holdout`), which are not in it, and how to search.
+        semantic: Find what is said in other words too, where the encoder is installed and knows the language; None:
+            as the recipe says.
 
     Raises:
         CorpusError: not extracted yet, or the index cannot be written.
     """
-    encoder = pick_encoder(course) if semantic else None
-    if not _is_current(course, encoder):
-        build_index(course, encoder)
-    return Index(course, encoder)
+    recipe = recipe or Recipe()
+    encoder, holdout = _pick(course, recipe, semantic), recipe.dataset.holdout
+    if not _is_current(course, encoder, holdout):
+        build_index(course, encoder, holdout)
+    return Index(course, encoder, holdout)
+
+
+def _pick(course: Course, recipe: Recipe, semantic: bool | None) -> Encoder | None:
+    return pick_encoder(course) if (recipe.search.semantic if semantic is None else semantic) else None
 
 
 def pick_encoder(course: Course) -> Encoder | None:
@@ -212,26 +222,27 @@ def find_index(course: Course) -> Path:
     return course.root / "index.sqlite"
 
 
-def is_index_current(course: Course, *, semantic: bool = True) -> bool:
-    """Whether there is an index that fits documents.jsonl and the encoder; raises CorpusError without documents."""
-    return _is_current(course, pick_encoder(course) if semantic else None)
+def is_index_current(course: Course, recipe: Recipe | None = None, *, semantic: bool | None = None) -> bool:
+    """Whether there is an index as `open_index` wants it; raises CorpusError without documents."""
+    recipe = recipe or Recipe()
+    return _is_current(course, _pick(course, recipe, semantic), recipe.dataset.holdout)
 
 
-def _is_current(course: Course, encoder: Encoder | None) -> bool:
+def _is_current(course: Course, encoder: Encoder | None, holdout: Sequence[str]) -> bool:
     key, name = _read_key(find_index(course))
     # Vectors that nobody reads do no harm.
-    return key == _make_key(course) and (encoder is None or name == encoder.name)
+    return key == _make_key(course, holdout) and (encoder is None or name == encoder.name)
 
 
-def build_index(course: Course, encoder: Encoder | None = None) -> None:
-    """Write the index anew, in one step, with vectors where there is an encoder.
+def build_index(course: Course, encoder: Encoder | None = None, holdout: Sequence[str] = ()) -> None:
+    """Write the index anew, in one step, without past exams (`holdout`), with vectors where there is an encoder.
 
     Raises:
         CorpusError: not extracted yet, or the index cannot be written.
     """
     path = find_index(course)
-    documents = read_documents(course)
-    key, language = _make_key(course), find_language(course)
+    documents = leave_out_held(read_documents(course), holdout)
+    key, language = _make_key(course, holdout), find_language(course)
 
     def write(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
@@ -284,12 +295,12 @@ def _connect(course: Course) -> sqlite3.Connection:
     return sqlite3.connect(f"{find_index(course).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
-def _make_key(course: Course) -> str:
+def _make_key(course: Course, holdout: Sequence[str]) -> str:
     """What the index is made of; raises CorpusError where there are no documents."""
     path = course.dataset / "documents.jsonl"
     if not path.is_file():
         read_documents(course)
-    return hash_value([INDEX_VERSION, hash_file(path)])
+    return hash_value([INDEX_VERSION, hash_file(path), *sorted(holdout)])
 
 
 def _read_key(path: Path) -> tuple[str, str]:

@@ -70,7 +70,7 @@ def _add_list(parts: dict[str, Any], *, in_exam: bool) -> dict[str, Any]:
 
 
 def _add_chatbot(site: Site) -> gr.Chatbot:
-    examples: list[Any] = [{"text": question} for question in list_examples(site.course)]
+    examples: list[Any] = [{"text": question} for question in list_examples(site.course, site.recipe.dataset.holdout)]
     return gr.Chatbot(
         elem_id="chat",
         show_label=False,

@@ -59,7 +59,7 @@ class GuideHandlers:
     def make(self, source: str) -> Guide:
         """The guide as the course is now."""
         course = self.site.course
-        return make_guide(course, load_questions(course), self.site.recipe.dataset.holdout, source)
+        return make_guide(course, load_questions(self.site), self.site.recipe.dataset.holdout, source)
 
     def open(self, source: str) -> list[Any]:
         """Show the tab; of a large course the first file."""

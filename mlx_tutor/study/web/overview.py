@@ -1,5 +1,6 @@
 """The Course tab of the web page: sources, rows, runs and curves; and the example questions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mlx_tutor.files import read_json, read_jsonl
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Document, describe_bits
 from mlx_tutor.settings import DatasetSettings
+from mlx_tutor.study.search.held import leave_out_held
 from mlx_tutor.study.web.explore import describe_outcomes, tabulate_outcomes
 from mlx_tutor.study.web.markup import draw, link_document, link_source
 from mlx_tutor.tables import Table
@@ -26,10 +28,11 @@ EXAMPLES = 4
 EXAMPLE_SECTIONS = 300
 
 
-def list_examples(course: Course) -> list[str]:
-    """Questions about terms that the course defines, from all over it; none where it defines nothing."""
+def list_examples(course: Course, holdout: Sequence[str] = ()) -> list[str]:
+    """Questions about terms that the course defines, past exams apart, from all over it; none where it defines none."""
     words = DatasetSettings().chunk_tokens
-    chunks = [chunk for document in read_documents(course) for chunk in split_document(document, words)]
+    documents = leave_out_held(read_documents(course), holdout)
+    chunks = [chunk for document in documents for chunk in split_document(document, words)]
     questions = [
         write_question(found, table.questions["definition"][0], _begin_small(found.term, chunk.language))
         for chunk in chunks[:: 1 + len(chunks) // EXAMPLE_SECTIONS]

@@ -18,6 +18,7 @@ from mlx_tutor.study.quiz.progress import (
 )
 from mlx_tutor.study.quiz.questions import Reference
 from mlx_tutor.study.quiz.session import measure_progress
+from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.web.compare_tab import EVENT
 from mlx_tutor.study.web.site import Site
 from mlx_tutor.study.web.study_parts import draw_part, draw_place, draw_problem, load_questions
@@ -41,9 +42,11 @@ def draw_progress(site: Site) -> str:
     course = site.course
     try:
         documents = read_documents(course)
+        held = find_held(documents, site.recipe.dataset.holdout)
+        documents = [document for document in documents if document.source not in held]
         learned = read_learned(course)
         try:
-            questions = load_questions(course)
+            questions = load_questions(site)
         except DatasetError as err:
             return draw_problem(err)
         topics = measure_topics(course, documents, questions, learned)

@@ -127,7 +127,7 @@ class QuizHandlers:
     def open(self, view: QuizView, source: str, topic: str) -> list[Any]:
         """Show the tab: a question that is there stays, the choices are those of the course as it is now."""
         try:
-            questions = load_questions(self.site.course)
+            questions = load_questions(self.site)
             check_scheduler()
         except TutorError as err:
             return [*self.show_nothing(view, draw_problem(err)), *[gr.skip()] * 4]
@@ -145,7 +145,7 @@ class QuizHandlers:
 
     def list_names(self, source: str) -> list[str]:
         """The topics of a source."""
-        topics = list_topics(load_questions(self.site.course))
+        topics = list_topics(load_questions(self.site))
         return list(dict.fromkeys(topic.name for topic in topics if topic.source == source))
 
     def choose_source(self, view: QuizView, source: str) -> list[Any]:
@@ -177,7 +177,7 @@ class QuizHandlers:
             due = store_answer(self.site.course, view.question, view.answer, view.grade, verdict)
             read = ""
             if verdict == "wrong":
-                read = f" Read first: {find_prerequisite(load_questions(self.site.course), view.question)}."
+                read = f" Read first: {find_prerequisite(load_questions(self.site), view.question)}."
             return f"Kept as {VERDICTS[kind].lower()}. It comes back {describe_wait(due)}.{read}"
 
         return self.show_after(view, source, topic, keep)
@@ -208,7 +208,7 @@ class QuizHandlers:
 
     def follow(self, view: QuizView, source: str, topic: str, said: str) -> list[Any]:
         """The next question of a topic, or that there is none now."""
-        chosen = choose_questions(load_questions(self.site.course), source, topic)
+        chosen = choose_questions(load_questions(self.site), source, topic)
         last = view.question.key if view.question is not None else view.last
         harder = pick_harder(self.site.course, chosen, view.question) if view.question is not None else None
         picked = (harder, True) if harder is not None else pick_question(self.site.course, chosen, last)
@@ -267,16 +267,16 @@ class QuizHandlers:
 
     def describe(self, source: str, topic: str) -> str:
         """How many questions of a topic are due, new and waiting."""
-        progress = measure_progress(self.site.course, choose_questions(load_questions(self.site.course), source, topic))
+        progress = measure_progress(self.site.course, choose_questions(load_questions(self.site), source, topic))
         parts = f"{progress.due} due, {progress.new} new, {progress.waiting} waiting"
         return draw("strong", f"{progress.questions} questions: {parts}.")
 
     def list_states(self, source: str, topic: str) -> list[Any]:
         """What was asked and when it comes back, and whether something was put aside."""
-        chosen = choose_questions(load_questions(self.site.course), source, topic)
+        chosen = choose_questions(load_questions(self.site), source, topic)
         rows = [
             (clean_text(question.text), VERDICTS[state.verdict].lower(), describe_wait(state.due))
             for question, state in list_due(self.site.course, chosen)[:MOST_LISTED]
         ]
-        aside = measure_progress(self.site.course, load_questions(self.site.course)).aside
+        aside = measure_progress(self.site.course, load_questions(self.site)).aside
         return [draw_part("due", rows), gr.update(visible=bool(aside), value=f"Ask again what was put aside ({aside})")]

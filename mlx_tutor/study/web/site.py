@@ -83,7 +83,7 @@ class Site:
 
     def open_index(self) -> Index:
         """The search index, renewed where it must be; close it."""
-        return open_index(self.course, semantic=self.recipe.search.semantic)
+        return open_index(self.course, self.recipe)
 
     def submit(self, place: str, work: Callable[[Task], Any], **options: Any) -> Task:
         """Queue a question; its answer, or that there is none, is counted, but not in an exam.

@@ -11,6 +11,7 @@ from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.errors import TutorError
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, list_questions
 from mlx_tutor.study.web.markup import draw_note, open_fragments, write_plain_markdown
+from mlx_tutor.study.web.site import Site
 from mlx_tutor.workspace import Course
 
 # Longer ones do not fit into an address.
@@ -35,11 +36,12 @@ LEAD_TO_CHAT = """(text) => {
 VERDICTS = {"right": "Right", "partly": "Partly right", "wrong": "Wrong"}
 
 
-def load_questions(course: Course) -> tuple[StudyQuestion, ...]:
-    """The questions of a course; read again only when its rows have changed. Raises DatasetError."""
+def load_questions(site: Site) -> tuple[StudyQuestion, ...]:
+    """The questions of a site's course; read again only when its rows have changed. Raises DatasetError."""
+    course = site.course
     paths = [course.dataset / f"{split}.jsonl" for split in SPLITS]
     stamp = tuple((found.st_mtime_ns, found.st_size) if (found := _stat(path)) else None for path in paths)
-    return _load(course, stamp)
+    return _load(course, site.recipe.dataset.holdout, stamp)
 
 
 def _stat(path: Any) -> Any:
@@ -47,8 +49,8 @@ def _stat(path: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _load(course: Course, stamp: tuple[Any, ...]) -> tuple[StudyQuestion, ...]:
-    return tuple(list_questions(course))
+def _load(course: Course, holdout: tuple[str, ...], stamp: tuple[Any, ...]) -> tuple[StudyQuestion, ...]:
+    return tuple(list_questions(course, holdout))
 
 
 def draw_part(name: str, *values: Any) -> Markup:
