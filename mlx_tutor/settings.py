@@ -57,8 +57,7 @@ class CourseSettings:
         "who the tutor is; the same in training, compare and chat; the default is in the course's language",
     )
     allow_code: bool = setting(
-        True,
-        "false: the system prompt asks for none, rows with code are left out, and so is code in answers",
+        True, "false: the system prompt asks for none, rows with code are left out, and so is code in answers"
     )
 
 
@@ -206,9 +205,7 @@ class TrainSettings:
         False, "recompute activations, for less memory, on all batches; false: on those that would not fit otherwise"
     )
     cache_gb: float = setting(
-        4.0,
-        "disk space for what the frozen layers make of each row; 0: it is computed again in each pass",
-        low=0.0,
+        4.0, "disk space for what the frozen layers make of each row; 0: it is computed again in each pass", low=0.0
     )
     grad_accumulation_steps: int = setting(1, "steps summed into one update", low=1)
     steps_per_report: int = setting(10, "steps between two reports", low=1)

@@ -111,13 +111,7 @@ def count_parts(manifest: Manifest) -> dict[str, int]:
 
 
 def make_manifest(
-    course: Course,
-    run: Run,
-    contents: Contents,
-    total: int,
-    fused: bool,
-    sources: bool,
-    on_progress: OnProgress,
+    course: Course, run: Run, contents: Contents, total: int, fused: bool, sources: bool, on_progress: OnProgress
 ) -> Manifest:
     """Hash every file; what is written later has to be the same."""
     record: dict[str, Any] = run.read()

@@ -6,34 +6,9 @@ import click
 
 # In the order of the straight line. Each is a module here with a function `command`.
 COMMANDS = (
-    "init",
-    "extract",
-    "explore",
-    "build",
-    "show",
-    "export",
-    "train",
-    "sweep",
-    "runs",
-    "fuse",
-    "evaluate",
-    "compare",
-    "rate",
-    "ask",
-    "chat",
-    "serve",
-    "monitor",
-    "exam",
-    "quiz",
-    "cards",
-    "guide",
-    "learned",
-    "pack",
-    "open",
-    "run",
-    "pull",
-    "doctor",
-)
+    "init extract explore build show export train sweep runs fuse evaluate compare rate ask chat serve monitor "
+    "exam quiz cards guide learned pack open run pull doctor"
+).split()
 
 
 def load_command(name: str) -> click.Command:

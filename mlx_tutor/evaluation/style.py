@@ -18,8 +18,7 @@ FENCED = re.compile(r"^\s*```.*?(?:^\s*```|\Z)", re.DOTALL | re.MULTILINE)
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 CHUNK_ENDS = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
 TEACHING = re.compile(
-    r"\b(?:you|your|let's|let us|try|notice|remember|first|next|now|for example|to see (?:why|how))\b|\?",
-    re.IGNORECASE,
+    r"\b(?:you|your|let's|let us|try|notice|remember|first|next|now|for example|to see (?:why|how))\b|\?", re.IGNORECASE
 )
 ACADEMIC = re.compile(
     r"\b(?:thus|hence|therefore|moreover|furthermore|whereas|respectively|consequently|denoted?"

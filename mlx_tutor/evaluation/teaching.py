@@ -31,13 +31,7 @@ from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.text import split_lines
 
 MEASURES = (
-    Measure(
-        "ease",
-        "reading ease",
-        0,
-        1,
-        "Flesch reading ease, 0 to 100: 60 to 70 is plain, below 30 hard to read",
-    ),
+    Measure("ease", "reading ease", 0, 1, "Flesch reading ease, 0 to 100: 60 to 70 is plain, below 30 hard to read"),
     Measure("sentence_words", "words a sentence", 0, 1, "mean length of a sentence or list entry"),
     Measure("steps", "steps present %", 1, 1, "share with two or more steps, where the reference has them"),
     Measure("coverage", "concepts covered %", 1, 1, "share of the reference's key concepts that the answer names"),

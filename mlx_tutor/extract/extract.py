@@ -62,11 +62,7 @@ class ExtractReport:
 
 
 def extract_course(
-    course: Course,
-    on_file: Callable[[str, int, int], None] | None = None,
-    ocr: str = "",
-    *,
-    may_be_empty: bool = False,
+    course: Course, on_file: Callable[[str, int, int], None] | None = None, ocr: str = "", *, may_be_empty: bool = False
 ) -> ExtractReport:
     """Read the sources of a course; writes `dataset/documents.jsonl` and, last, `dataset/documents.json`.
 

@@ -26,12 +26,7 @@ PAGE_NUMBER = re.compile(
 
 
 def make_lines(
-    runs: Sequence[Run],
-    page: int,
-    width: float,
-    height: float,
-    shapes: Sequence[Box] = (),
-    bars: Sequence[Box] = (),
+    runs: Sequence[Run], page: int, width: float, height: float, shapes: Sequence[Box] = (), bars: Sequence[Box] = ()
 ) -> list[Line]:
     """The lines and tables of one page; `width` and `height` are those of the page as it is stored."""
     turns = Counter[int]()

@@ -5,15 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlx_tutor.extract.headings import find_headings
-from mlx_tutor.extract.joining import (
-    BULLET,
-    NUMBERED,
-    SOFT_HYPHENS,
-    count_words,
-    join_code,
-    join_paragraph,
-    join_table,
-)
+from mlx_tutor.extract.joining import BULLET, NUMBERED, SOFT_HYPHENS, count_words, join_code, join_paragraph, join_table
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.segments import Line
 from mlx_tutor.extract.shape import (

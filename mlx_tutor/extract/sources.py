@@ -19,10 +19,7 @@ ADVICE = (
     ("rst adoc org textile wiki tid ltx", "turn it into Markdown (pandoc does)"),
     ("mobi azw azw3 fb2", "turn it into EPUB or PDF"),
     ("csv tsv xlsx xls ods parquet jsonl", "a table is imported by the recipe, under [[dataset.import]]"),
-    (
-        "png jpg jpeg gif tif tiff bmp webp heic",
-        "a picture; write what it says, or make a PDF of it for --ocr",
-    ),
+    ("png jpg jpeg gif tif tiff bmp webp heic", "a picture; write what it says, or make a PDF of it for --ocr"),
     ("mp4 mov avi mkv webm mp3 m4a wav ogg", "put its transcript there as .txt"),
     ("zip tar gz tgz 7z rar", "unpack it"),
     ("py r jl java c cpp cs js m sql hs rs go", "code is read from notebooks and Markdown"),

@@ -18,8 +18,7 @@ SILENT = frozenset(
 )
 # Their last argument is text.
 WRITTEN = dict.fromkeys(
-    "emph textit textsl textsc textsf underline uline textcolor colorbox href hyperlink hypertarget".split(),
-    "{}",
+    "emph textit textsl textsc textsf underline uline textcolor colorbox href hyperlink hypertarget".split(), "{}"
 ) | {"textbf": "**{}**", "texttt": "`{}`", "footnote": " ({})", "url": "<{}>"}
 SIGNS = {"LaTeX": "LaTeX", "TeX": "TeX", "item": "\n- "}
 # Environments of text: what is between them stands in the text. Others hold formulas.

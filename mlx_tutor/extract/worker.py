@@ -84,9 +84,7 @@ def read_in_workers(
 def _start(seconds: float, memory: int, ocr: str) -> Child:
     # In a session of its own, a child does not receive Ctrl-C; -P keeps out modules of the current folder.
     command = [sys.executable, "-P", "-m", "mlx_tutor.extract.worker", str(seconds), str(memory), ocr]
-    return Child(
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True),
-    )
+    return Child(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True))
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -113,10 +113,7 @@ def answer_requests(
     def take(place: int, tokens: "Sequence[int]", ended: str) -> None:
         prompt = prompts[fit[place]]
         text = read_answer(loaded.tokenizer, prompt, tokens)[1]
-        on_reply(
-            fit[place],
-            Reply(text, len(prompt), len(tokens), cut=ended == "length", looped=ended == "repetition"),
-        )
+        on_reply(fit[place], Reply(text, len(prompt), len(tokens), cut=ended == "length", looped=ended == "repetition"))
 
     sampling = GenerateSettings(max_tokens=settings.max_tokens, temp=settings.temperature, top_p=0.95)
     generate_batch(loaded, [prompts[index] for index in fit], sampling, take, settings.concurrency)

@@ -4,14 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import pick
-from mlx_tutor.dataset.mining.prose import (
-    cut_run,
-    is_clear,
-    list_paragraph,
-    lower_first,
-    stands_alone,
-    stem_content,
-)
+from mlx_tutor.dataset.mining.prose import cut_run, is_clear, list_paragraph, lower_first, stands_alone, stem_content
 from mlx_tutor.dataset.passage import find_passage, read_from
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair

@@ -9,14 +9,7 @@ from itertools import combinations, pairwise
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.defining import Definition, find_definitions
 from mlx_tutor.dataset.mining.headings import has_prose, name_context
-from mlx_tutor.dataset.mining.language import (
-    could_be_concept,
-    dangles,
-    list_sentences,
-    pick,
-    points_back,
-    tells_story,
-)
+from mlx_tutor.dataset.mining.language import could_be_concept, dangles, list_sentences, pick, points_back, tells_story
 from mlx_tutor.dataset.passage import find_passage
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.languages.words import list_stopwords, stem_words

@@ -6,13 +6,7 @@ from collections.abc import Iterator, Sequence
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name_topic
 from mlx_tutor.dataset.mining.language import ends_subject, pick, tells_story
-from mlx_tutor.dataset.mining.prose import (
-    cut_run,
-    list_paragraph,
-    stands_alone,
-    stem_content,
-    take_run,
-)
+from mlx_tutor.dataset.mining.prose import cut_run, list_paragraph, stands_alone, stem_content, take_run
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Chunk, QaPair
 from mlx_tutor.text import strip_bold

@@ -79,8 +79,5 @@ def _list_patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str], re.
             rf"^{OPENING}(?:{solutions})(?:\s+{small})?(?:\s+(?:the|der|la|le|el))?(?:\s*(?:{tasks}|{examples}))?\s*{number}{points}\s*{ENDING}",
             re.IGNORECASE | re.VERBOSE | re.DOTALL,
         ),
-        re.compile(
-            rf"(?<=[.?!:)])\s+\**(?:{solutions})\**\s?[.:：]\**\s+",
-            re.IGNORECASE | re.VERBOSE,
-        ),
+        re.compile(rf"(?<=[.?!:)])\s+\**(?:{solutions})\**\s?[.:：]\**\s+", re.IGNORECASE | re.VERBOSE),
     )

@@ -126,12 +126,7 @@ def _read_due(row: sqlite3.Row) -> datetime:
 
 
 def store_answer(
-    course: Course,
-    question: StudyQuestion,
-    answer: str,
-    grade: Grade,
-    verdict: Verdict,
-    now: datetime | None = None,
+    course: Course, question: StudyQuestion, answer: str, grade: Grade, verdict: Verdict, now: datetime | None = None
 ) -> datetime:
     """Keep an answer with its verdict, which may be another than was proposed; returns when the question comes back.
 
