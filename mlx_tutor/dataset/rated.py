@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlx_tutor.dataset.admit import Admission
 from mlx_tutor.dataset.balance import normalize
-from mlx_tutor.dataset.firewall import NEAR, build_firewall
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.mining.language import dangles, points_back
 from mlx_tutor.dataset.tables.imports import write_metadata
@@ -23,9 +23,6 @@ GOOD = 4.0
 # A thumb up.
 BEST = 5.0
 METHOD = "rating"
-# Words in a row that an answer may share with a held-out row only when a training row has them too; and the fewest
-# that a whole held-out answer must have to be looked for.
-RUN, SHORTEST = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,50 +118,21 @@ def pick_rated(
 ) -> tuple[list[Example], list[tuple[Example, str]]]:
     """Rated answers as training rows, and those that must not become any, each with its reason.
 
-    The course's own rows keep their split. No rated answer goes to validation or test, and none to training that
-    repeats a held-out exam, was asked from a section held out there, asks what a held-out row asks, or holds eight
-    words in a row of what such a row answers (all of it, when that is four to seven words) that no training row holds.
+    No rated answer goes to validation or test, and none to training that `Admission` refuses.
     """
     if not answers:
         return [], []
-    held_out = [example for split in ("valid", "test") for example in splits[split]]
-    trained = {(example.origin.source, example.origin.section) for example in splits["train"]}
-    questions = {normalize(example.qa_pair.question) for example in held_out}
-    secret = _cut_runs(held_out, whole=True) - _cut_runs(splits["train"])
-    known = {(normalize(row.qa_pair.question), normalize(row.qa_pair.answer)) for row in splits["train"]}
-    course, names = recipe.course, recipe.dataset.holdout
-    exams = [example for example in splits["test"] if example.origin.source in names]
-    firewall = build_firewall(names, documents, exams)
-    metadata = write_metadata(course, {})
+    admission = Admission(recipe, documents, splits, count_tokens)
+    metadata = write_metadata(recipe.course, {})
     kept: list[Example] = []
     dropped: list[tuple[Example, str]] = []
     for answer in answers:
         qa = QaPair(answer.question, (), answer.answer, "rated", ())
         # The section is the pair's number in the journal: the row belongs to no section of the course.
         origin = Origin("journal.sqlite", answer.pair, None, None, (), METHOD, answer.answer)
-        example = Example(write_messages(qa, course), origin, qa, metadata)
-        if answer.place is not None and answer.place not in trained:
-            dropped.append((example, "rated, but asked from a held-out section"))
-        elif names and firewall.measure(example) >= NEAR:
-            dropped.append((example, "rated, but repeats the holdout"))
-        elif normalize(answer.question) in questions or _cut_runs([example]) & secret:
-            dropped.append((example, "rated, but the same as a held-out row"))
-        elif (normalize(answer.question), normalize(answer.answer)) in known:
-            dropped.append((example, "rated, but an exact duplicate"))
-        elif count_tokens(example.messages) > recipe.train.max_seq_length:
-            dropped.append((example, f"rated, but longer than {recipe.train.max_seq_length} tokens"))
+        example = Example(write_messages(qa, recipe.course), origin, qa, metadata)
+        if (reason := admission.refuse(example, answer.place)) is not None:
+            dropped.append((example, f"rated, but {reason}"))
         else:
             kept.append(example)
     return kept, dropped
-
-
-def _cut_runs(examples: Sequence[Example], *, whole: bool = False) -> set[str]:
-    """Runs of `SHORTEST` to `RUN` words in answers and evidence; with `whole`, of `RUN` or else the whole text."""
-    runs = set()
-    for example in examples:
-        for text in (example.qa_pair.answer, example.origin.evidence):
-            words = normalize(text).split()
-            for size in range(SHORTEST, RUN + 1):
-                if not whole or size == min(RUN, len(words)):
-                    runs |= {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
-    return runs
