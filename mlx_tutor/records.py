@@ -17,6 +17,9 @@ THINK, END_THINK = "<think>", "</think>"
 
 # A source and the index of a section in it.
 Place = tuple[str, int]
+# Kinds of questions about a fact besides the one for it. A row that asks one of these has the type RECALL.
+REVERSE, TRUE_FALSE, GAP = "term from description", "true or false", "missing word"
+RECALL = "recall"
 
 # How an answer ended whose page or program was closed before its end.
 CUT = "cut"

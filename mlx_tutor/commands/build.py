@@ -9,9 +9,10 @@ from mlx_tutor.stages.job import Job, Options, open_job
 @click.command()
 @click.option("--from-ratings", is_flag=True, help="Add answers rated 4 or more, or liked, to the training rows.")
 @click.option("--fill-gaps", is_flag=True, help="Make further rows for sections with few rows only.")
+@click.option("--from-learned", is_flag=True, help="Make further rows for facts that the trained model does not know.")
 @click.option("--estimate", is_flag=True, help="Say what the teacher would take, and stop.")
 @common_options("course", "overrides", "json")
-def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: bool) -> None:
+def command(options: Options, from_ratings: bool, fill_gaps: bool, from_learned: bool, estimate: bool) -> None:
     """Make training rows from the extracted text.
 
     Reads corpora/COURSE/dataset/documents.jsonl, writes train.jsonl, valid.jsonl, test.jsonl and manifest.json
@@ -24,6 +25,10 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
     kept in corpora/COURSE/teacher, so that none is asked for twice. --fill-gaps asks it about sections with
     few rows only, and makes plain rows for them where there is no teacher.
 
+    --from-learned reads what the newest run was asked (evaluate --learned), and asks each fact that it does not know
+    or only recites in further wordings, and in the kind of question that evaluate leaves out for it. The next run
+    trains these rows; facts that got some before keep them.
+
     Example: mlx-tutor build --set dataset.seed=1
     """
     from mlx_tutor.stages.data import run_build
@@ -34,7 +39,7 @@ def command(options: Options, from_ratings: bool, fill_gaps: bool, estimate: boo
     if estimate:
         show_estimate(job, fill_gaps)
         return
-    outcome = run_build(job, from_ratings, fill_gaps)
+    outcome = run_build(job, from_ratings, fill_gaps, from_learned)
     if options.json:
         job.screen.give_json(outcome.to_json())
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from mlx_tutor.commands.options import common_options
-from mlx_tutor.stages.job import Options, open_job
+from mlx_tutor.stages.job import Options, adapt_hints, open_job
 from mlx_tutor.tables import Table
 
 LEVELS = ("known", "recited", "not yet")
@@ -19,15 +19,15 @@ LEVELS = ("known", "recited", "not yet")
 def command(options: Options, level: str | None, source: str) -> None:
     """List which facts of the course the tuned model knows, and where.
 
-    Known: right in words that no row has, and in kinds of questions that no row has. Recited only: right in new words
-    of what rows ask, and not in other kinds of questions. Not yet: read those pages yourself. The Progress tab of the
-    web page shows the same.
+    Known: right in words that no row has, and in kinds of questions that no row of it has. Recited only: right in new
+    words of what rows ask, and not in other kinds of questions. Not yet: read those pages yourself. The Progress tab
+    of the web page shows the same.
 
     Reads adapters/RUN/evaluation.json, where evaluate --learned put it.
 
     Example: mlx-tutor learned --level "not yet"
     """
-    from mlx_tutor.study.quiz.progress import RECITED, check_learned, read_learned
+    from mlx_tutor.study.quiz.progress import KNOWN, RECITED, check_learned, read_learned
 
     job = open_job(options)
     learned = check_learned(read_learned(job.course, options.run), job.course)
@@ -42,3 +42,7 @@ def command(options: Options, level: str | None, source: str) -> None:
     counts = Counter(fact.level for fact in facts)
     said = ", ".join(f"{counts[name]} {name}" for name in ("known", RECITED, "not yet"))
     job.screen.show(f"{said}; asked {len(learned.facts)} of {learned.available} facts.")
+    if any(fact.level != KNOWN for fact in learned.facts):
+        job.screen.say(
+            adapt_hints(f"More rows for what is not known: mlx-tutor build -c {job.course.name} --from-learned")
+        )

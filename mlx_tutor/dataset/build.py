@@ -30,6 +30,7 @@ from mlx_tutor.dataset.mining.reading import make_readings
 from mlx_tutor.dataset.mining.relations import make_relations
 from mlx_tutor.dataset.mining.table_rows import make_table_rows
 from mlx_tutor.dataset.mining.worked import make_worked_rows
+from mlx_tutor.dataset.practice import PracticeReport, Weak, pick_practice
 from mlx_tutor.dataset.quotas import CODE_ABOVE, CODE_REASON, apply_quotas, holds_code, leave_code_out
 from mlx_tutor.dataset.rated import hash_rated, pick_rated, read_rated
 from mlx_tutor.dataset.repeats import Repeat
@@ -72,7 +73,7 @@ class BuildReport:
     where only thin sections were filled, how many there were and how many are left. `kept_edited` names the
     folder where rows that were edited by hand were put before they were replaced. `repeats` are sections that stand
     in another place too, and gave rows only there. `sparse` are files with few rows for their length, and why.
-    `code` counts the rows that hold code.
+    `code` counts the rows that hold code. `practice` is about rows for facts that a trained model did not know.
     """
 
     splits: dict[str, int]
@@ -86,6 +87,7 @@ class BuildReport:
     repeats: tuple[Repeat, ...] = ()
     sparse: tuple[SparseLesson, ...] = ()
     code: int = 0
+    practice: PracticeReport | None = None
 
 
 def cut_chunks(documents: Sequence[Document], recipe: Recipe) -> list[Chunk]:
@@ -155,6 +157,7 @@ def build_dataset(
     from_ratings: bool = False,
     thin: frozenset[Place] | None = None,
     search: Search | None = None,
+    weak: Sequence[Weak] | None = None,
 ) -> BuildReport:
     """Write the three splits, what was dropped with its reason, and, last, manifest.json.
 
@@ -166,6 +169,7 @@ def build_dataset(
         from_ratings: Add the answers that raters found good to the training rows.
         thin: The sections that want more rows, from `find_gaps`, where only they are to be filled.
         search: Finds passages for a question as `ask` does; without it, rows quote the right one alone.
+        weak: The facts that a trained model did not know, where further rows are to be made for them.
 
     Raises:
         CorpusError: not extracted yet.
@@ -187,9 +191,10 @@ def build_dataset(
         raise DatasetError(f"{err} Rows with code are left out: see course.allow_code and dataset.code_share.") from err
     answers = read_rated(course, recipe.rate.criteria) if from_ratings else []
     rated, refused = pick_rated(answers, recipe, documents, splits, count_tokens)
-    # Once more, for general instructions and rated answers.
-    splits["train"], coded = leave_code_out([*splits["train"], *rated], recipe.course)
-    dropped += [*repeated, *refused, *coded]
+    further, refused_practice, practice = pick_practice(weak or (), recipe, documents, splits, count_tokens)
+    # Once more, for general instructions and what joined the mined rows.
+    splits["train"], coded = leave_code_out([*splits["train"], *rated, *further], recipe.course)
+    dropped += [*repeated, *refused, *refused_practice, *coded]
     if search is not None and recipe.dataset.passages > 1:
         splits = quote_found(splits, search, recipe, count_tokens)
     rows = [example for split in SPLITS for example in splits[split]]
@@ -204,12 +209,14 @@ def build_dataset(
         firewall=firewall,
         repeats=once.repeats,
         code=sum(map(holds_code, rows)),
+        practice=None if weak is None else practice,
         sparse=find_sparse(documents, cut_chunks(documents, recipe), rows, dropped),
         gaps=None
         if thin is None
         else {"thin": len(thin), "left": len(thin & find_thin(documents, rows, recipe.dataset.gap_rows))},
     )
     inputs = hash_inputs(course, recipe, tokenizer_hash) | ({"ratings": hash_rated(answers)} if from_ratings else {})
+    inputs |= {} if weak is None else {"learned": [[fact.answer, fact.kind] for fact in sorted(weak)]}
     files = {name: hash_file(course.dataset / name) for name in FILES}
     write_json(course.dataset / "manifest.json", {"rows": asdict(report), "inputs": inputs, "files": files})
     return report
@@ -349,6 +356,13 @@ def read_ratings(course: Course) -> str | None:
     path = course.dataset / "manifest.json"
     found: str | None = read_json(path)["inputs"].get("ratings") if path.is_file() else None
     return found
+
+
+def read_weak(course: Course) -> list[Weak] | None:
+    """The facts that the rows were built to practise, in order; None where they were built without."""
+    path = course.dataset / "manifest.json"
+    found = read_json(path)["inputs"].get("learned") if path.is_file() else None
+    return None if found is None else [Weak(answer, kind) for answer, kind in found]
 
 
 def find_edited_rows(course: Course) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from math import ceil
 
 from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
 from mlx_tutor.dataset.pointers import points_elsewhere
-from mlx_tutor.records import Example, Message, Place
+from mlx_tutor.records import RECALL, Example, Message, Place
 from mlx_tutor.text import count_words, cut_shingles, list_words
 
 SHINGLE = 4
@@ -51,7 +51,8 @@ def curate_examples(
             dropped.append((example, "points at what is not there"))
         elif is_mined and (reason := facts.refuse(example)) is not None:
             dropped.append((example, reason))
-        elif near.is_known(number, place):
+        # What is practised, another row of the section says.
+        elif qa.type != RECALL and near.is_known(number, place):
             dropped.append((example, "near duplicate of another section"))
         elif count_tokens(example.messages) > max_seq_length:
             dropped.append((example, f"longer than {max_seq_length} tokens"))
@@ -124,7 +125,12 @@ def _find_place(example: Example) -> tuple[Place, bool]:
 
 
 def _list_facts(example: Example) -> list[Hashable]:
-    """What a row says and the sentence that it rests on, each where it is long enough to tell a fact."""
+    """What a row says and the sentence that it rests on, each where it is long enough to tell a fact.
+
+    None of a row that asks once more on purpose.
+    """
+    if example.origin.method.startswith("practice"):
+        return []
     answer, evidence = normalize(example.qa_pair.answer), example.origin.evidence
     facts: list[Hashable] = [answer] if count_words(answer) >= LEAST_WORDS else []
     # What two definitions say together is another fact than either, and so is what a teacher asks of a sentence.

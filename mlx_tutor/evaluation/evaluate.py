@@ -23,7 +23,7 @@ from mlx_tutor.training.rows import TokenRows, tokenize_rows
 from mlx_tutor.workspace import Run
 
 # Raise it when a measure, a check or one of their questions changes: then every evaluation is stale.
-MEASURER = 6
+MEASURER = 7
 
 OnProgress = Callable[[str, int, int], None]
 

@@ -1,14 +1,15 @@
-"""Kinds of questions that no training row has: a fact is known when it is right in these too, else only recited.
+"""Kinds of questions that no row of a fact has: it is known when it is right in these too, else only recited.
 
 From the description back to the term, true or false with a near miss, and a word that is missing among the words of the
-answer, in another order. A model that learned a sentence by heart is right in the first direction only (the reversal
-curse, Berglund et al., 2023, arXiv 2309.12288). All are choices by likelihood.
+answer, in another order: two of them for each fact, since `build --from-learned` may train the third. A model that
+learned a sentence by heart is right in the first direction only (the reversal curse, Berglund et al., 2023, arXiv
+2309.12288). All are choices by likelihood.
 """
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,8 +18,8 @@ from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.learned import OPTIONS, Fact, find_near, split_words
 from mlx_tutor.languages.table import read_language
+from mlx_tutor.records import GAP, RECALL, REVERSE, TRUE_FALSE
 
-REVERSE, TRUE_FALSE, GAP = "term from description", "true or false", "missing word"
 # Shares that guessing gets right; a statement and its near miss are compared with each other.
 CHANCE = {REVERSE: 1 / OPTIONS, TRUE_FALSE: 1 / 2, GAP: 1 / OPTIONS}
 # Words of an answer that are named, and how many it must have.
@@ -41,28 +42,40 @@ class Probe:
 def list_probes(
     facts: Sequence[Fact], indices: Sequence[int], train: Sequence[Mapping[str, Any]], language: str
 ) -> list[Probe]:
-    """The chosen facts in each kind of question, unless a row of `train` asks the same: those are learned, not known.
+    """The chosen facts in each kind of question but the one that is left to training, where there are others.
+
+    A kind in which a row of `train` asks the same is none that shows knowledge.
 
     Args:
         facts: All facts of the course, of which wrong options are taken.
     """
     table = read_language(language) or read_language("en")
     wordings = {key: texts[0] for key, texts in table.questions.items() if key.startswith("probe_")} if table else {}
-    pairs = [row.get("qa_pair") or {} for row in train]
+    # Practice of a fact is in the kind that it is not asked in; a word of it may be the answer to another.
+    pairs = [qa for row in train if (qa := row.get("qa_pair") or {}).get("type") != RECALL]
     answers = {_fold(qa.get("answer", "")) for qa in pairs}
     asked = "\n".join(_fold(qa.get("question", "")) for qa in pairs)
     counts = Counter(word for fact in facts for word in {word.casefold() for word in WORD.findall(fact.answer)})
     probes = []
     for i in indices:
         near = find_near(facts, i)
-        for probe in (_ask_back(facts, i, near, wordings), _ask_truth(facts, i, near, wordings),
-                      _ask_gap(facts, i, near, wordings, counts)):  # fmt: skip
-            if probe is None:
-                continue
-            is_trained = probe.kind != TRUE_FALSE and _fold(probe.asked[0][1][0]) in answers
-            if not is_trained and not (probe.kind == TRUE_FALSE and _fold(facts[i].rest) in asked):
-                probes.append(probe)
+        made = [
+            probe
+            for probe in (
+                _ask_back(facts, i, near, wordings),
+                _ask_truth(facts, i, near, wordings),
+                _ask_gap(facts, i, near, wordings, counts),
+            )
+            if probe is not None and not _is_trained(probe, facts[i], answers, asked)
+        ]
+        probes += [probe for probe in made if probe.kind != facts[i].left_out] or made
     return probes
+
+
+def _is_trained(probe: Probe, fact: Fact, answers: Collection[str], asked: str) -> bool:
+    if probe.kind == TRUE_FALSE:
+        return _fold(fact.rest) in asked
+    return _fold(probe.asked[0][1][0]) in answers
 
 
 def _fold(text: str) -> str:

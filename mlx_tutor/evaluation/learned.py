@@ -7,6 +7,7 @@ Options begin with the words of the right answer up to its verb, and have its te
 question would be enough to find it.
 """
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,12 @@ from mlx_tutor.evaluation.metrics import UnicodeTokenizer
 from mlx_tutor.languages.defining import ARTICLE, find_asked
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.models import render_tokens
-from mlx_tutor.records import Message, describe_place
+from mlx_tutor.records import GAP, REVERSE, TRUE_FALSE, Message, describe_place
 from mlx_tutor.text import split_lines
 from mlx_tutor.training.batches import TokenRow
 
 # Kinds of rows that ask for more or for less than a fact.
-NO_FACT = frozenset("explain summary title code output refusal unanswerable".split())
+NO_FACT = frozenset("explain summary title code output refusal unanswerable recall".split())
 # In words.
 LONGEST_ANSWER, LONGEST_QUESTION = 60, 120
 WORDINGS_PER_FACT = 2
@@ -78,6 +79,15 @@ class Fact:
     def write_messages(self, wording: str) -> list[Message]:
         """The chat that asks for this fact."""
         return [*self.system, {"role": "user", "content": wording}]
+
+    @property
+    def left_out(self) -> str:
+        """The kind of question that is left to training (`build --from-learned`), whether any row has it or not.
+
+        By the answer alone: it stays the same from run to run.
+        """
+        kinds = (REVERSE, TRUE_FALSE, GAP)
+        return kinds[int(hashlib.sha256(_fold(self.answer).encode()).hexdigest(), 16) % len(kinds)]
 
 
 def list_facts(splits: Mapping[str, Sequence[dict[str, Any]]], language: str = "en") -> list[Fact]:
@@ -337,6 +347,8 @@ def sort_facts(facts: Sequence[Fact], base: Sequence[Knowledge], tuned: Sequence
                 "place": fact.place,
                 **fact.origin,
                 "trained": fact.trained,
+                # Of few kinds, none can be left out.
+                "left_out": "" if fact.left_out in after.kinds else fact.left_out,
                 "base": _show_knowledge(before),
                 "tuned": _show_knowledge(after),
             }

@@ -105,17 +105,23 @@ def find_term(question: str) -> str | None:
 @cache
 def _list_wordings() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """All wordings that ask for a definition: "What is meant by X?" before "What is X?"."""
-    tables = (table for code in list_languages() if (table := read_language(code)))
-    wordings = [(text, table.code) for table in tables for text in table.questions.get("definition", ())]
+    tables = [table for code in list_languages() if (table := read_language(code))]
+    wordings = [(text, "", table.code) for table in tables for text in table.questions.get("definition", ())]
+    # These have the word in the place of an article.
+    further = [
+        (text, "(?:the term )?", table.code)
+        for table in tables
+        for text in table.questions.get("practice_definition", ())
+    ]
     return tuple(
-        (
-            code,
-            re.compile(
-                re.sub(r"\\{(?:the_)?term\\}", "(?P<term>.+)", re.escape(text).replace(r"\{be\}", "(?:is|are)")), re.I
-            ),
-        )
-        for text, code in sorted(wordings, key=lambda wording: -len(wording[0]))
+        (code, _compile_wording(text, before))
+        for text, before, code in sorted([*wordings, *further], key=lambda wording: -len(wording[0]))
     )
+
+
+def _compile_wording(text: str, before: str) -> re.Pattern[str]:
+    asked = re.escape(text).replace(r"\{be\}", "(?:is|are)")
+    return re.compile(re.sub(r"\\{(?:the_)?term\\}", rf"{before}(?P<term>.+)", asked), re.I)
 
 
 def _join(text: str) -> str:

@@ -98,18 +98,26 @@ def warn_languages(job: Job) -> None:
         job.screen.warn(f"{what}: only completions are made of it, no questions.")
 
 
-def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None = None) -> Outcome:
+def run_build(
+    job: Job,
+    from_ratings: bool | None = None,
+    fill_gaps: bool | None = None,
+    from_learned: bool | None = None,
+) -> Outcome:
     """documents.jsonl -> train, valid and test rows.
 
     `from_ratings` adds answers that raters found good; `fill_gaps` makes further rows, by the teacher of the recipe or
-    without, for thin sections only. None: as the rows that are there were built.
+    without, for thin sections only; `from_learned` makes them for facts that the newest measured run does not know.
+    None: as the rows that are there were built.
 
     Raises:
         CorpusError: not extracted yet.
         DatasetError: too little to make rows of.
+        TutorError: no run was measured, for `from_learned`.
     """
-    from mlx_tutor.dataset.build import build_dataset, is_dataset_current, read_ratings
+    from mlx_tutor.dataset.build import build_dataset, is_dataset_current, read_ratings, read_weak
     from mlx_tutor.models import hash_tokenizer, load_tokenizer, render_tokens, resolve_model
+    from mlx_tutor.stages.practice import find_weak
     from mlx_tutor.stages.teacher import find_thin, lacks_replies, list_asked, run_teacher
 
     course = job.course
@@ -117,7 +125,11 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     fingerprint = hash_tokenizer(base)
     had_gaps = (course.dataset / "manifest.json").is_file() and read_build(course).get("gaps") is not None
     fill = had_gaps if fill_gaps is None else fill_gaps
+    had_weak = read_weak(course)
+    # Without the option, what was measured since does not count.
+    weak = had_weak if from_learned is None else find_weak(job, had_weak) if from_learned else None
     current = is_dataset_current(course, job.recipe, fingerprint, from_ratings) and fill == had_gaps
+    current = current and weak == had_weak
     if current and not lacks_replies(result := read_build(course)):
         return finish(job, Outcome("build", describe_build(result), result, up_to_date=True))
     check_documents(job)
@@ -127,6 +139,8 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
     rated = had_rated if from_ratings is None else from_ratings
     if had_rated and not rated:
         job.screen.warn("The rated answers among the rows are left out; --from-ratings adds them again.")
+    if had_weak is not None and weak is None:
+        job.screen.warn("The rows for what was not known are left out; --from-learned adds them again.")
     thin = find_thin(job) if fill else None
     taught = run_teacher(job, list_asked(job, thin))
     with job.screen.wait("building rows"), open_search(job) as search:
@@ -140,6 +154,7 @@ def run_build(job: Job, from_ratings: bool | None = None, fill_gaps: bool | None
             rated,
             thin,
             search,
+            weak,
         )
     seconds, memory = time.perf_counter() - begun, measure_memory()
     result = asdict(report)
@@ -191,6 +206,8 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
     if gaps := result["gaps"]:
         least = job.recipe.dataset.gap_rows
         job.screen.say(f"gaps      {gaps['thin']} sections with fewer than {least} rows, {gaps['left']} after filling")
+    if practice := result["practice"]:
+        job.screen.say(f"practice  {describe_practice(practice)}")
     job.screen.explain(
         f"dropped: {', '.join(f'{why} ({count})' for why, count in result['dropped'].items()) or 'none'}"
     )
@@ -206,6 +223,12 @@ def tell_build(job: Job, result: Mapping[str, Any]) -> None:
         job.screen.explain(describe_sparse(lesson))
     if result["kept_edited"]:
         job.screen.warn(f"Rows that were edited by hand are kept in {result['kept_edited']}.")
+
+
+def describe_practice(practice: Mapping[str, int]) -> str:
+    """`31 facts are not known: 120 more rows for 25 of them; 4 are held out of training`."""
+    text = f"{practice['facts']} facts are not known: {practice['rows']} more rows for {practice['practised']} of them"
+    return f"{text}; {practice['held_out']} are held out of training" if practice["held_out"] else text
 
 
 def describe_code(result: Mapping[str, Any]) -> str:

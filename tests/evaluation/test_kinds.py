@@ -1,14 +1,13 @@
 """Kinds of questions that no row has."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mlx_tutor.evaluation.choice import measure_choices
 from mlx_tutor.evaluation.kinds import (
     CHANCE,
-    GAP,
-    REVERSE,
-    TRUE_FALSE,
     correct_chance,
     find_chance,
     list_probes,
@@ -18,13 +17,16 @@ from mlx_tutor.evaluation.kinds import (
 from mlx_tutor.evaluation.learned import Knowledge, list_facts
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.models import load_model
+from mlx_tutor.records import GAP, RECALL, REVERSE, TRUE_FALSE
 from tests.evaluation.rows import RIVERS, make_river_rows, make_row
 
 
 def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> None:
     facts = list_facts(make_river_rows())
-    probes = list_probes(facts, [0, 2], [], "en")
-    assert [(probe.fact, probe.kind) for probe in probes] == [(i, kind) for i in (0, 2) for kind in CHANCE]
+    probes = list_probes(facts, range(len(facts)), [], "en")
+    expected = [(i, kind) for i, fact in enumerate(facts) for kind in CHANCE if kind != fact.left_out]
+    assert [(probe.fact, probe.kind) for probe in probes] == expected
+    assert {probe.kind for probe in probes} == set(CHANCE)
     for probe in probes:
         fact = facts[probe.fact]
         for question, options in probe.asked:
@@ -46,13 +48,30 @@ def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> N
 
 
 def test_a_kind_that_a_row_trained_is_not_asked() -> None:
-    rows = make_river_rows()
-    facts = list_facts(rows)
-    back = make_row("Which word means a winding bend?", f"{facts[0].term.upper()}.")
-    asked = make_row(f"Is it true that {facts[0].answer.lower()}", "Yes, it is.")
-    kinds = [probe.kind for probe in list_probes(facts, [0], [back], "en")]
-    assert kinds == [TRUE_FALSE, GAP]
-    assert [probe.kind for probe in list_probes(facts, [0], [asked], "en")] == [REVERSE, GAP]
+    facts = list_facts(make_river_rows())
+
+    def list_kinds(i: int, *rows: dict[str, Any]) -> list[str]:
+        return [probe.kind for probe in list_probes(facts, [i], rows, "en")]
+
+    for i, fact in enumerate(facts):
+        kinds = list_kinds(i)
+        back = make_row("Which word means this?", f"{fact.term.upper()}.")
+        asked = make_row(f"Is it true that {fact.answer.lower()}", "Yes, it is.")
+        assert list_kinds(i, back) == [kind for kind in kinds if kind != REVERSE]
+        assert list_kinds(i, asked) == [kind for kind in kinds if kind != TRUE_FALSE]
+        # Practice of another fact is no row about this one.
+        assert list_kinds(i, make_row("What is this called?", fact.term, RECALL)) == kinds
+
+
+def test_a_fact_of_one_kind_is_asked_in_that() -> None:
+    facts = list_facts(make_river_rows())
+    i = next(i for i, fact in enumerate(facts) if fact.left_out != TRUE_FALSE)
+    rows = [make_row(f"Is it true that {facts[i].answer.lower()}", "Yes.")]
+    last = ({REVERSE, GAP} - {facts[i].left_out}).pop()
+    if last == REVERSE:
+        rows.append(make_row("Which word means this?", facts[i].term))
+    probes = list_probes(facts, [i], rows, "en")
+    assert [probe.kind for probe in probes] == [facts[i].left_out if last == REVERSE else last]
 
 
 @pytest.mark.parametrize("language", list_languages())
@@ -100,4 +119,5 @@ def test_probes_are_read_in_the_order_they_were_written(tiny_model: object) -> N
     found = read_probes(probes, measure_choices(loaded, choices))
     alone = read_probes(probes[-1:], measure_choices(loaded, write_probes(loaded.tokenizer, facts, probes[-1:])))
     assert set(found) == set(range(len(facts)))
-    assert found[probes[-1].fact][GAP] == pytest.approx(alone[probes[-1].fact][GAP], abs=1e-4)
+    (kind,) = alone[probes[-1].fact]
+    assert found[probes[-1].fact][kind] == pytest.approx(alone[probes[-1].fact][kind], abs=1e-4)

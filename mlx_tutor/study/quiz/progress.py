@@ -22,7 +22,9 @@ KNOWN, RECITED, UNKNOWN = "known", "recited only", "not yet"
 class FactKnowledge:
     """A fact of the course and how far the tuned model of a run has it: known, recited only or not yet.
 
-    Recited only: right in new wordings of what rows ask. Known: right in kinds of questions that no row has too.
+    Recited only: right in new wordings of what rows ask. Known: right in kinds of questions that no row of it has too.
+    `left_out` is the kind that was not asked, for rows to train it: "" where none could be left out, None in records
+    of older versions.
     """
 
     question: str
@@ -33,6 +35,7 @@ class FactKnowledge:
     page: int | None
     cell: int | None
     level: str
+    left_out: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def _read_fact(entry: Mapping[str, Any]) -> FactKnowledge:
         entry.get("page"),
         entry.get("cell"),
         level,
+        entry.get("left_out"),
     )
 
 

@@ -18,10 +18,11 @@ from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.search.passages import count_words
 from mlx_tutor.workspace import Course, find_language
 
-# Kinds of rows whose answer is one among many good ones: no grade of them would be fair.
+# Kinds of rows whose answer is one among many good ones: no grade of them would be fair. What a fact is practised
+# with asks for what another row asks for.
 OPEN_ENDED = frozenset(
     "explain|summary|title|completion|list|code|code completion|summarization"
-    "|brainstorming|creative_writing|about".split("|")
+    "|brainstorming|creative_writing|about|recall".split("|")
 )
 # Longer answers hold more than one point.
 MAX_WORDS = 60
