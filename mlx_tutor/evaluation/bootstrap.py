@@ -6,8 +6,8 @@ the same resamples of the same rows, as Koehn (2004) does for translations: what
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,17 @@ def judge(difference: Estimate, better: int, rows: int) -> Verdict:
     if better == 0:
         return "more" if rises else "less"
     return "better" if rises == (better > 0) else "worse"
+
+
+def compare_pair(before: Sample, after: Sample, weights: Array, better: int) -> dict[str, Any]:
+    """Values of two samples of the same rows, their difference and the verdict on it, as JSON; None where unknown."""
+    values = [estimate_value(sample, weights) for sample in (before, after)]
+    difference = estimate_difference(before, after, weights)
+    return {
+        "values": [value and asdict(value) for value in values],
+        "difference": difference and asdict(difference),
+        "verdict": None if difference is None else judge(difference, better, len(before.statistics)),
+    }
 
 
 def score_ratio(sums: Array) -> Array:

@@ -6,20 +6,13 @@ nearest sentence contradicts none of its numbers and does not say the opposite.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlx_tutor.evaluation.answers import Question, Reply
-from mlx_tutor.evaluation.bootstrap import (
-    Sample,
-    draw_weights,
-    estimate_difference,
-    estimate_value,
-    judge,
-    score_percent,
-)
+from mlx_tutor.evaluation.bootstrap import Sample, compare_pair, draw_weights, score_percent
 from mlx_tutor.evaluation.guards import Guard, is_refused, list_guards
 from mlx_tutor.evaluation.kinds import CHANCE, correct_chance, find_chance
 from mlx_tutor.evaluation.learned import Fact, Knowledge, split_words
@@ -149,16 +142,7 @@ def _compare_search(labels: Sequence[str], right: Mapping[tuple[str, bool], Samp
     base, tuned = labels[0], labels[-1]
     if (base, True) not in right or not count:
         return {}
-    weights = draw_weights(count, seed)
-    difference = estimate_difference(right[base, True], right[tuned, True], weights)
-    values = [estimate_value(right[label, True], weights) for label in (base, tuned)]
-    return {
-        "with_search": {
-            "values": [value and asdict(value) for value in values],
-            "difference": difference and asdict(difference),
-            "verdict": None if difference is None else judge(difference, 1, count),
-        }
-    }
+    return {"with_search": compare_pair(right[base, True], right[tuned, True], draw_weights(count, seed), 1)}
 
 
 def summarize_knowledge(knowledge: Sequence[Knowledge]) -> dict[str, Any]:

@@ -16,16 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlx_tutor.evaluation.answers import Question, Reply
-from mlx_tutor.evaluation.bootstrap import (
-    Array,
-    Sample,
-    draw_weights,
-    estimate_difference,
-    estimate_value,
-    judge,
-    score_percent,
-    score_ratio,
-)
+from mlx_tutor.evaluation.bootstrap import Array, Sample, compare_pair, draw_weights, score_percent, score_ratio
 from mlx_tutor.evaluation.choice import Choice, find_margin, write_choice
 from mlx_tutor.evaluation.learned import Fact
 from mlx_tutor.evaluation.metrics import UnicodeTokenizer
@@ -215,16 +206,8 @@ def summarize_general(
         ("right answers %", 1, right, score_percent),
         ("loss of right answers", -1, loss, score_ratio),
     ):
-        samples = [Sample(np.column_stack([column, one]), score) for column in columns]
-        difference = estimate_difference(samples[0], samples[1], weights)
-        measures.append(
-            {
-                "title": title,
-                "values": [value and asdict(value) for value in (estimate_value(s, weights) for s in samples)],
-                "difference": difference and asdict(difference),
-                "verdict": None if difference is None else judge(difference, better, len(questions)),
-            }
-        )
+        before, after = (Sample(np.column_stack([column, one]), score) for column in columns)
+        measures.append({"title": title, **compare_pair(before, after, weights, better)})
     forgotten = [q for q, before, after in zip(questions, *right, strict=True) if before and not after]
     known = int(right[0].sum())
     return {

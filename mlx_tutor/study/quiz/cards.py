@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -20,7 +21,7 @@ from mlx_tutor.errors import TutorError
 from mlx_tutor.files import hash_file, hash_text, write_file
 from mlx_tutor.journal import open_journal
 from mlx_tutor.study.quiz.moodle import make_gift, make_xml
-from mlx_tutor.study.quiz.questions import Reference, StudyQuestion
+from mlx_tutor.study.quiz.questions import StudyQuestion
 from mlx_tutor.study.quiz.text import write_answer, write_field
 from mlx_tutor.workspace import Course
 
@@ -144,16 +145,5 @@ def _write_tag(text: str) -> str:
 
 def describe_card(question: StudyQuestion) -> dict[str, Any]:
     """One card as JSON."""
-    first: Reference = question.references[0]
-    return {
-        "id": question.key,
-        "question": question.text,
-        "answer": write_answer(question),
-        "source": first.source,
-        "page": first.page,
-        "cell": first.cell,
-        "row": first.row,
-        "heading": list(first.heading),
-        "quote": first.quote,
-        "kind": question.kind,
-    }
+    entry = {"id": question.key, "question": question.text, **asdict(question.references[0]), "kind": question.kind}
+    return entry | {"answer": write_answer(question)}

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -219,10 +218,6 @@ def count_topic_points(exam: MockExam) -> list[TopicPoints]:
     for index, question in enumerate(exam.questions):
         topics.setdefault(question.topic, []).append(index)
     return [
-        TopicPoints(name, len(found), _sum(exam, found), sum(exam.questions[index].points for index in found))
+        TopicPoints(name, len(found), sum(map(exam.count_points, found)), sum(exam.questions[i].points for i in found))
         for name, found in topics.items()
     ]
-
-
-def _sum(exam: MockExam, indices: Sequence[int]) -> float:
-    return sum(exam.count_points(index) for index in indices)

@@ -7,7 +7,7 @@ Spaced Repetition Scheduling"), by the package fsrs with its default parameters.
 import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -212,7 +212,7 @@ def describe_wait(due: datetime, now: datetime | None = None) -> str:
 
 def describe_answer(question: StudyQuestion, answer: str, grade: Grade, verdict: Verdict) -> dict[str, Any]:
     """One answered question as JSON."""
-    reference = grade.reference
+    place = asdict(grade.reference)
     return {
         "key": question.key,
         "kind": question.kind,
@@ -226,11 +226,6 @@ def describe_answer(question: StudyQuestion, answer: str, grade: Grade, verdict:
         "remark": grade.remark,
         "rouge1": round(grade.rouge1, 3),
         "rougeL": round(grade.rougeL, 3),
-        "reference": reference.answer,
-        "source": reference.source,
-        "page": reference.page,
-        "cell": reference.cell,
-        "row": reference.row,
-        "heading": list(reference.heading),
-        "quote": reference.quote,
+        "reference": place.pop("answer"),
+        **place,
     }
