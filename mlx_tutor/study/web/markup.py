@@ -121,8 +121,8 @@ def draw_note(kind: str, text: str) -> Markup:
 
 
 def link_document(source: str) -> str:
-    """Where the page shows a document from its beginning."""
-    return f"/read/{quote(source)}"
+    """Where the page of the course shows a document from its beginning, relative to that page."""
+    return f"read/{quote(source)}"
 
 
 def link_reader(source: str, section: int, page: int | None, cell: int | None, passage: str = "") -> str:
@@ -135,7 +135,7 @@ def link_reader(source: str, section: int, page: int | None, cell: int | None, p
 def link_source(source: str, page: int | None) -> str:
     """Where the page serves a source file, a PDF at its page."""
     anchor = f"#page={page}" if page and PurePosixPath(source).suffix.lower() == ".pdf" else ""
-    return f"/sources/{quote(source)}{anchor}"
+    return f"sources/{quote(source)}{anchor}"
 
 
 def draw_sources(cited: CitedAnswer) -> Markup:

@@ -58,7 +58,7 @@ def find_curve(course: Course, name: str) -> Path | None:
 def draw_course(course: Course) -> str:
     """Sources, rows and runs as HTML; what is not there yet is said."""
     runs = list_runs(course)[::-1]
-    curves = [(run.name, f"/runs/{quote(run.name)}/loss.png") for run in runs if (run.adapter / "loss.png").is_file()]
+    curves = [(run.name, f"runs/{quote(run.name)}/loss.png") for run in runs if (run.adapter / "loss.png").is_file()]
     outcomes = list_outcomes(course)
     return draw("course", tabulate_sources(course), describe_rows(course), outcomes, tabulate_runs(runs), curves)
 

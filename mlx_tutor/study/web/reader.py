@@ -44,7 +44,7 @@ def make_reader(site: Site) -> APIRouter:
     def read_source(name: str, request: Request) -> Response:
         opened = open_source(site.course, name)
         if opened.document is None:
-            return show_problem(opened.problem, name if opened.path else "")
+            return show_problem(site, opened.problem, name if opened.path else "")
         return show_document(site, opened, drawer, request.query_params)
 
     @router.get("/pages/{name:path}")
@@ -79,9 +79,10 @@ def read_number(query: Mapping[str, str], name: str) -> int | None:
     return int(value) if value.isdecimal() and len(value) < 9 else None
 
 
-def show_problem(problem: str, name: str = "", status: int = 404) -> Response:
+def show_problem(site: Site, problem: str, name: str = "", status: int = 404) -> Response:
     """A page that says why there is nothing to read; `name` is a source whose file can be opened all the same."""
-    values = {"title": "Not here", "problem": problem, "file": link_source(name, None) if name else ""}
+    file = f"{site.root}/{link_source(name, None)}" if name else ""
+    values = {"title": "Not here", "problem": problem, "file": file, "root": site.root}
     return HTMLResponse(render_page("reader_problem.html.j2", values, PACKAGE), status, READER_HEADERS)
 
 
@@ -99,7 +100,7 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         sheet = drawer.draw(opened.path, part.page) if site.exam is None else None
         said = "" if sheet else NOT_DRAWN["exam" if site.exam else "failed"]
     if part.page is not None and not part.blocks and sheet is None:
-        return show_problem(f"Of {opened.name}, no page {part.page} was read.", opened.name if opened.path else "")
+        return show_problem(site, f"Of {opened.name}, no page {part.page} was read.", opened.name if opened.path else "")
     notices = [NOT_THERE] if text and passage is None else []
     if not opened.is_current:
         gone = NOT_HANDED_OUT if site.course.lacks_sources else GONE
@@ -111,15 +112,15 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         "language": document.language or "en",
         "course": site.course.name,
         "name": opened.name,
-        "file": link_source(opened.name, part.page) if opened.path else "",
+        "root": site.root,
+        "file": f"{site.root}/{link_source(opened.name, part.page)}" if opened.path else "",
         "notices": [*notices, *([said] if said else [])],
         "contents": list_contents(document, parts),
-        "entries": draw_part(document, part, pictures),
-        "sheets": draw_sheets(opened, part, sheet, drawer) if sheet else [],
-        "steps": list_steps(opened.name, parts, part, sheet),
+        "entries": draw_part(document, part, pictures, site.root),
+        "sheets": draw_sheets(opened, part, sheet, drawer, site.root) if sheet else [],
+        "steps": list_steps(parts, part, sheet),
         "page": part.page,
         "pages": max(sheet.pages if sheet else 0, *(other.page or 0 for other in parts)),
-        "address": f"/read/{quote(opened.name)}",
     }
     shown = render_page("reader.html.j2", values, PACKAGE)
     # The first mark of the page is where the address leads.
@@ -134,10 +135,10 @@ def choose_part(parts: list[Part], wanted: Mapping[str, int | None], *, is_marke
     return parts[find_part(parts, **wanted)]
 
 
-def link_part(name: str, document: Document, item: Placed, anchor: str) -> str:
-    """The address of a place in a document."""
+def link_part(document: Document, item: Placed, anchor: str) -> str:
+    """The address of a place in a document, relative to the document."""
     place = {"page": item.block.page} if has_pages(document) else {"section": item.section}
-    return f"/read/{quote(name)}?{urlencode(place)}#{anchor}"
+    return f"?{urlencode(place)}#{anchor}"
 
 
 def list_contents(document: Document, parts: list[Part]) -> list[tuple[int, str, str]]:
@@ -150,35 +151,35 @@ def list_contents(document: Document, parts: list[Part]) -> list[tuple[int, str,
         (
             len(section.heading),
             section.heading[-1],
-            link_part(document.source, document, first[number], f"section-{number}"),
+            link_part(document, first[number], f"section-{number}"),
         )
         for number, section in enumerate(document.sections)
         if number in first and section.heading
     ]
 
 
-def list_steps(name: str, parts: list[Part], part: Part, sheet: Sheet | None) -> dict[str, str]:
-    """The addresses of the part before and the one behind."""
+def list_steps(parts: list[Part], part: Part, sheet: Sheet | None) -> dict[str, str]:
+    """The addresses of the part before and the one behind, relative to the document."""
     if part.page is not None:
         known = sorted(p.page for p in parts if p.page is not None)
         pages = range(1, sheet.pages + 1) if sheet else known
         before = [page for page in pages if page < part.page][-1:]
         behind = [page for page in pages if page > part.page][:1]
         return {
-            word: f"/read/{quote(name)}?page={page}"
+            word: f"?page={page}"
             for word, found in (("Previous page", before), ("Next page", behind))
             for page in found
         }
     number = parts.index(part)
     near = (("Previous part", number - 1), ("Next part", number + 1))
     return {
-        word: f"/read/{quote(name)}?section={parts[i].blocks[0].section}"
+        word: f"?section={parts[i].blocks[0].section}"
         for word, i in near
         if 0 <= i < len(parts) and parts[i].blocks
     }
 
 
-def draw_part(document: Document, part: Part, pictures: list[Picture]) -> Iterator[dict[str, Any]]:
+def draw_part(document: Document, part: Part, pictures: list[Picture], root: str = "") -> Iterator[dict[str, Any]]:
     """What is shown one below the other: headings, and the blocks of a section and cell with their pictures."""
     open_path: tuple[str, ...] = (document.title,)
     hung = hang_pictures(document, pictures)
@@ -199,7 +200,7 @@ def draw_part(document: Document, part: Part, pictures: list[Picture]) -> Iterat
             "cell": cell if cell not in seen else None,
             "blocks": [write_block(item.block, item.spans) for item in blocks],
             "pictures": [
-                (f"/pictures/{quote(document.source)}?number={place}", picture)
+                (f"{root}/pictures/{quote(document.source)}?number={place}", picture)
                 for place, picture in (hung.get(cell, []) if cell is not None and last[cell] == at - 1 else [])
             ],
         }
@@ -217,23 +218,24 @@ def hang_pictures(document: Document, pictures: list[Picture]) -> dict[int | Non
     return hung
 
 
-def draw_sheets(opened: Opened, part: Part, sheet: Sheet, drawer: Drawer) -> list[dict[str, Any]]:
+def draw_sheets(opened: Opened, part: Part, sheet: Sheet, drawer: Drawer, root: str = "") -> list[dict[str, Any]]:
     """The picture of a page with the boxes of what is marked; a paragraph may have it on the next page."""
     marked = [item.block.text[start:end] for item in part.blocks for start, end in item.spans]
     page, boxes = part.page or 1, find_boxes(sheet, marked)
-    shown = [_draw_sheet(opened.name, page, sheet, boxes)]
+    target = f"{root}/pages/{quote(opened.name)}"
+    shown = [_draw_sheet(target, page, sheet, boxes)]
     if marked and not boxes and opened.path is not None:
         following = drawer.draw(opened.path, page + 1) if page < sheet.pages else None
         if following and (boxes := find_boxes(following, marked)):
-            return [*shown, _draw_sheet(opened.name, page + 1, following, boxes)]
+            return [*shown, _draw_sheet(target, page + 1, following, boxes)]
         shown[0]["missed"] = True
     return shown
 
 
-def _draw_sheet(name: str, page: int, sheet: Sheet, boxes: list[Box]) -> dict[str, Any]:
+def _draw_sheet(target: str, page: int, sheet: Sheet, boxes: list[Box]) -> dict[str, Any]:
     return {
         "page": page,
-        "target": f"/pages/{quote(name)}?page={page}",
+        "target": f"{target}?page={page}",
         "width": sheet.width,
         "height": sheet.height,
         "boxes": [(x - 2, y - 2, right - x + 4, bottom - y + 4) for x, y, right, bottom in boxes],

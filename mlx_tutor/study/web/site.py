@@ -58,7 +58,8 @@ class Site:
 
     With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
     `is_starter` the page says that such a model is for tests. With a `trial`, one of two runs answers a conversation.
-    `is_shared`: others reach it, and each browser has conversations of its own.
+    `is_shared`: others reach it, and each browser has conversations of its own. `root` is the beginning of its
+    addresses, "" where it is the only course.
     """
 
     course: Course
@@ -72,6 +73,7 @@ class Site:
     is_starter: bool = False
     trial: Trial | None = None
     is_shared: bool = False
+    root: str = ""
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     talks: Talks = field(default_factory=Talks)
     uncounted: list[Count] = field(default_factory=list)

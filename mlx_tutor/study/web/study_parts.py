@@ -64,7 +64,7 @@ def link_place(reference: Reference) -> str:
         return ""
     place = {"passage": reference.quote[:LONGEST_PASSAGE], "page": reference.page, "cell": reference.cell}
     query = urlencode({name: value for name, value in place.items() if value})
-    return f"/read/{quote(reference.source)}{f'?{query}' if query else ''}#cited"
+    return f"read/{quote(reference.source)}{f'?{query}' if query else ''}#cited"
 
 
 def draw_place(reference: Reference) -> Markup:

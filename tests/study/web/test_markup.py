@@ -82,9 +82,9 @@ def test_html_and_templates_are_text_in_html() -> None:
 
 
 def test_a_source_leads_to_its_file_and_page() -> None:
-    assert link_source("week 1/a&b#.pdf", 3) == "/sources/week%201/a%26b%23.pdf#page=3"
-    assert link_source("notes.md", None) == "/sources/notes.md"
-    assert link_source('x"onclick="y', None) == "/sources/x%22onclick%3D%22y"
+    assert link_source("week 1/a&b#.pdf", 3) == "sources/week%201/a%26b%23.pdf#page=3"
+    assert link_source("notes.md", None) == "sources/notes.md"
+    assert link_source('x"onclick="y', None) == "sources/x%22onclick%3D%22y"
 
 
 def make_cited(sources: tuple[Source, ...], passages: tuple[Passage, ...], supported: bool | None) -> CitedAnswer:
@@ -99,7 +99,7 @@ def test_quotes_are_marked_in_their_passages() -> None:
     drawn = draw_sources(make_cited((source,), (passage, other), True))
     assert "One. <mark>The </mark><strong><mark>mode</mark></strong><mark> is it.</mark> Two." in drawn
     assert "<b>[1] a.pdf, page 4, &lt;i&gt;</b>" in drawn
-    target = "/read/a.pdf?page=4&amp;section=0&amp;passage=The%20%2A%2Amode%2A%2A%20is%20it.#cited"
+    target = "read/a.pdf?page=4&amp;section=0&amp;passage=The%20%2A%2Amode%2A%2A%20is%20it.#cited"
     assert f'href="{target}"' in drawn
     assert drawn.index("a.pdf") < drawn.index("Read on the question") < drawn.index("b.md")
 
@@ -124,7 +124,7 @@ def test_numbers_lead_to_the_passage_and_the_rest_is_marked() -> None:
     )
     number, rest = shown.split("</a> ")
     assert number.startswith(
-        r'A heap keeps its \(n\) smallest keys at the root.<a class="cited" href="/read/a%20b.ipynb?cell=2'
+        r'A heap keeps its \(n\) smallest keys at the root.<a class="cited" href="read/a%20b.ipynb?cell=2'
     )
     assert number.endswith('title="Source 1: a b.ipynb, cell 2, Heaps">[1]')
     assert rest == '<span class="unsupported">Penguins < b>sort< /b> heaps.</span>\n\n`a[1]`'

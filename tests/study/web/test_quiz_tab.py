@@ -41,7 +41,7 @@ def test_a_topic_asks_its_own_questions_and_keeps_the_verdict_that_was_pressed(h
     assert view.question is not None and view.question.text == "What is a top?"
     graded = handlers.check(view, "It spins.")
     assert "missing" in graded[8] and "tip" in graded[8]
-    assert 'href="/read/a.md?passage=' in graded[10]
+    assert 'href="read/a.md?passage=' in graded[10]
     after = handlers.judge(graded[0], "a.md", "Spinning", "partly")
     assert "Kept as partly right. It comes back in" in after[2]
     # Within twenty minutes and nothing else left: asked again at once, as in the terminal.
