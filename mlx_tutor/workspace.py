@@ -92,8 +92,14 @@ def list_courses(workspace: Path) -> list[Course]:
     return [course for course in courses if course.sources.is_dir() or course.recipe.is_file()]
 
 
+def list_own_courses(workspace: Path) -> list[Course]:
+    """The courses of a workspace; the sample counts only while it is alone."""
+    courses = list_courses(workspace)
+    return [course for course in courses if course.name != SAMPLE] or courses
+
+
 def find_course(workspace: Path, name: str | None = None) -> Course:
-    """The named course, or the only one; the sample counts only while it is alone.
+    """The named course, or the only one.
 
     Raises:
         CorpusError: no course, an unknown name, or several courses and no name.
@@ -104,7 +110,7 @@ def find_course(workspace: Path, name: str | None = None) -> Course:
             return courses[name]
         known = f"Courses here: {', '.join(courses)}." if courses else "There is none yet."
         raise CorpusError(f"No course {name!r} in {workspace / 'corpora'}. {known} Make it with: mlx-tutor init {name}")
-    own = [course for course in courses.values() if course.name != SAMPLE] or list(courses.values())
+    own = list_own_courses(workspace)
     if not own:
         if not (workspace / "corpora").is_dir():
             raise CorpusError(

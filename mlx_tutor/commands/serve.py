@@ -1,29 +1,32 @@
 """Command: serve the tutor as a local web page."""
 
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mlx_tutor.commands.options import common_options, model_options
-from mlx_tutor.errors import ServeError
+from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.stages.ask import warn_changes
 from mlx_tutor.stages.choose import choose_model, find_model_pair, list_models, pick_model
 from mlx_tutor.stages.exam import run_exam
-from mlx_tutor.stages.job import Job, Options, open_job
+from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job, open_screen
 from mlx_tutor.stages.prompts import list_prompts
 from mlx_tutor.study.exam.offline import prepare_offline
-from mlx_tutor.workspace import Run, find_run, list_runs
+from mlx_tutor.workspace import Run, find_run, find_workspace, list_own_courses, list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlx_tutor.display import Screen
     from mlx_tutor.records import ModelSpec
     from mlx_tutor.study.web.model_worker import ModelWorker
     from mlx_tutor.study.web.site import Rating, Site
 
+T = TypeVar("T")
 # Packages of the extra `web`.
 WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
 
@@ -53,14 +56,18 @@ def command(
 
     Reads what chat reads; writes corpora/NAME/index.sqlite and, for conversations, counts, thumbs, ratings and exams,
     corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
-    /v1. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells how
-    they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
+    /v1. Without -c, all your courses are served, each with a page and conversations of its own, and one model at a time
+    is in memory. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells
+    how they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
 
     Example: mlx-tutor serve
     """
     if exam:
         prepare_offline()
-    job = open_job(options)
+    # A run is of one course, and so is an exam.
+    alone = exam or bool(options.course or options.run or adapter or ab)
+    jobs = [open_job(options)] if alone else open_jobs(options)
+    screen = jobs[0].screen
     serve = import_serve()
     serve.check_exposure(host, password, share, exam)
     if exam and ab is not None:
@@ -71,22 +78,58 @@ def command(
         if exam:
             from mlx_tutor.study.exam.mode import check_ready
 
-            check_ready(job.course, job.recipe, fused=not base and adapter is None, search=not no_search)
-        site = build_site(job, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
-        site = replace(site, is_shared=share or not serve.is_loopback(host))
-        with job.screen.wait("drawing the page"):
-            app = serve.make_app(site, access)
+            check_ready(jobs[0].course, jobs[0].recipe, fused=not base and adapter is None, search=not no_search)
+        sites = build_sites(jobs, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
+        sites = [replace(site, is_shared=share or not serve.is_loopback(host)) for site in sites]
+        with screen.wait("drawing the page"):
+            app = serve.make_app(sites, access)
         address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)
-        by = f"{site.trial.first} and {site.trial.second} by chance" if site.trial else site.label
-        job.screen.show(f"{by} on {job.course.name}: {address}")
-        course = f", from the course {site.label + '+course'!r}" if site.search else ""
-        api = "" if exam else f"OpenAI-compatible API: {address}/v1, model {site.label!r}{course}. "
-        job.screen.say(f"{api}Ctrl-C ends.")
+        for site in sites:
+            by = f"{site.trial.first} and {site.trial.second} by chance" if site.trial else site.label
+            screen.show(f"{by} on {site.course.name}: {address}{site.root}{'/' if site.root else ''}")
+        screen.say(f"{'' if exam else describe_api(sites, address)}Ctrl-C ends.")
         # SIGTERM ends the server as Ctrl-C does, and closes the record of an exam.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             serve.make_server(app).run(sockets=[listening])
-        job.screen.say("\nStopped.")
+        screen.say("\nStopped.")
+
+
+def open_jobs(options: Options) -> list[Job]:
+    """All courses of the workspace, or the only one; one whose recipe cannot be read is named and left out.
+
+    Raises:
+        TutorError: no course, or none that can be served.
+    """
+    names = [course.name for course in list_own_courses(find_workspace())]
+    if len(names) < 2:
+        return [open_job(options)]
+    return try_each(open_screen(options), names, lambda name: open_job(replace(options, course=name)))
+
+
+def try_each(screen: "Screen", names: Sequence[str], make: "Callable[[str], T]") -> "list[T]":
+    """What `make` gives for each course; one that cannot be served is named with its reason, and left out.
+
+    Raises:
+        ServeError: there is none left.
+    """
+    made = []
+    for name in names:
+        try:
+            made.append(make(name))
+        except TutorError as err:
+            screen.warn(adapt_hints(f"Course {name!r} is not served: {err}"))
+    if not made:
+        raise ServeError("No course can be served; the reasons stand above.")
+    return made
+
+
+def describe_api(sites: "Sequence[Site]", address: str) -> str:
+    """Where other programs find the models, and what they are called."""
+    if len(sites) > 1:
+        return f"OpenAI-compatible API: {address}/v1, with a model for each course. "
+    course = f", from the course {sites[0].label + '+course'!r}" if sites[0].search else ""
+    return f"OpenAI-compatible API: {address}/v1, model {sites[0].label!r}{course}. "
 
 
 def import_serve() -> Any:
@@ -100,10 +143,35 @@ def import_serve() -> Any:
     return serve
 
 
+def build_sites(jobs: Sequence[Job], stack: ExitStack, **options: Any) -> "list[Site]":
+    """The sites of all courses, with one model in memory; raises TutorError as `build_site`, when none is left."""
+    if len(jobs) == 1:
+        return [build_site(jobs[0], stack, **options)]
+    by_name, made = {job.course.name: job for job in jobs}, list["Site"]()
+
+    def build(name: str) -> "Site":
+        made.append(build_site(by_name[name], stack, **options, beside=made[0].worker if made else None))
+        return made[-1]
+
+    sites = try_each(jobs[0].screen, list(by_name), build)
+    names = tuple(site.course.name for site in sites)
+    return [replace(site, courses=names) for site in sites] if len(sites) > 1 else sites
+
+
 def build_site(
-    job: Job, stack: ExitStack, *, base: bool, adapter: str | None, search: bool, exam: bool, ab: str | None = None
+    job: Job,
+    stack: ExitStack,
+    *,
+    base: bool,
+    adapter: str | None,
+    search: bool,
+    exam: bool,
+    ab: str | None = None,
+    beside: "ModelWorker | None" = None,
 ) -> "Site":
     """Load the model and begin the exam, if it is one; both end with `stack`.
+
+    `beside` the worker of another course, the model is loaded when it is first asked.
 
     Raises:
         TutorError: model or course are not there, or the exam cannot start.
@@ -119,10 +187,13 @@ def build_site(
         warn_changes(job)
     model = choose_model(job, base, adapter)
     other = find_other(job, model, adapter, ab) if ab is not None else None
-    worker = ModelWorker(lambda: load_spec(model), {other.label: lambda: load_spec(other)} if other else {})
-    stack.callback(worker.close)
-    with job.screen.wait(f"loading {model.label}"):
-        warm_up(worker, *([other.label] if other else []))
+    others = {other.label: lambda: load_spec(other)} if other else {}
+    same = (model.path, model.adapter, model.thinking)
+    worker = ModelWorker(lambda: load_spec(model), others, model=same, beside=beside)
+    if beside is None:
+        stack.callback(worker.close)
+        with job.screen.wait(f"loading {model.label}"):
+            warm_up(worker, *others)
     record = stack.enter_context(run_exam(job, model, search=search)) if exam else None
     rating = None if exam else find_rating(job)
     starter = is_starter(model.path)

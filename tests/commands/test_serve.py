@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mlx_tutor.study.web.server import open_socket
-from tests.commands.conftest import Invoke, expect_problem, start_program
+from tests.commands.conftest import Invoke, expect_problem, make_course, start_program
 
 
 def test_a_port_in_use_is_one_line(invoke: Invoke, finished: Path) -> None:
@@ -87,6 +87,41 @@ def test_the_program_serves_and_ends_in_peace(finished: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_all_courses_are_served_and_a_broken_one_is_named(finished: Path, tiny_model: Path, invoke: Invoke) -> None:
+    for name in ("algebra", "broken", "empty"):
+        make_course(finished, name, tiny_model)
+    assert invoke("extract", "-c", "algebra").exit_code == 0
+    (finished / "corpora" / "broken" / "recipe.toml").write_text("[train]\nspeed = 3\n")
+    for options in (("--exam",), ("--run", "demo"), ("--ab", "demo")):
+        assert "Several courses" in expect_problem(invoke, "serve", "--port", "0", *options)
+    process = start_program("serve", "--port", "0", PYTHONUNBUFFERED="1")
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert [line.partition(": ")[0] for line in lines] == ["base on algebra", "demo on demo"]
+        algebra, demo = (line.split()[-1] for line in lines)
+        assert algebra.endswith("/c/algebra/") and demo.endswith("/c/demo/")
+        assert "../demo/" in httpx.get(algebra).text and "broken" not in httpx.get(algebra).text
+        address = algebra.removesuffix("/c/algebra/")
+        names = ["base@algebra", "base@algebra+course", "demo", "demo+course"]
+        assert [model["id"] for model in httpx.get(f"{address}/v1/models").json()["data"]] == names
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+        assert "Course 'broken' is not served" in err and "speed" in err
+        assert "Course 'empty' is not served" in err and "mlx-tutor extract -c empty" in err
+        assert process.returncode == 0 and "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_where_no_course_can_be_served_it_says_so(invoke: Invoke, workspace: Path, tiny_model: Path) -> None:
+    make_course(workspace, "other", tiny_model)
+    result = invoke("serve", "--port", "0")
+    assert result.exit_code == 1 and "No course can be served" in result.stderr
+    assert "Course 'demo' is not served" in result.stderr and "Course 'other' is not served" in result.stderr
 
 
 def test_two_runs_of_different_courses_are_not_compared(invoke: Invoke, finished: Path) -> None:

@@ -31,8 +31,8 @@ Die Stichprobengröße bestimmt den Standardfehler.
 """
 
 
-def write_course(folder: Path, text: str = NOTES) -> Course:
-    course = Course(folder, "demo")
+def write_course(folder: Path, text: str = NOTES, name: str = "demo") -> Course:
+    course = Course(folder, name)
     course.sources.mkdir(parents=True, exist_ok=True)
     (course.sources / "notes.md").write_text(text, encoding="utf-8")
     extract_course(course)

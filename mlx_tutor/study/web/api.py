@@ -1,4 +1,4 @@
-"""An OpenAI-compatible API for the one loaded model: /v1/models and /v1/chat/completions, in the worker's queue.
+"""An OpenAI-compatible API for the model of each course: /v1/models and /v1/chat/completions, in the worker's queue.
 
 It is the bare model with the recipe's settings; under a second name, or with `"course": true`, it answers from the
 course, and each choice of the reply has `supported`, `sources` and `passages`.
@@ -7,7 +7,7 @@ course, and each choice of the reply has `supported`, `sources` and `passages`.
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,17 +17,19 @@ from mlx_tutor.errors import ServeError, TutorError, UnknownModelError
 from mlx_tutor.generate import Answer
 from mlx_tutor.study.chat.ask import CitedAnswer, clean_text
 from mlx_tutor.study.web.api_answers import answer_request, count_usage, describe_support
-from mlx_tutor.study.web.api_request import ChatRequest, describe_unknown, list_names, read_chat
+from mlx_tutor.study.web.api_request import ChatRequest, describe_unknown, find_site, list_names, read_chat
 from mlx_tutor.study.web.model_worker import Task
 from mlx_tutor.study.web.site import Site
 
 
-def make_api(site: Site) -> APIRouter:
-    """The routes."""
+def make_api(sites: Sequence[Site]) -> APIRouter:
+    """The routes, for all courses that are served."""
     router = APIRouter(prefix="/v1")
     begun = int(time.time())
     models = {
-        name: {"id": name, "object": "model", "created": begun, "owned_by": "mlx-tutor"} for name in list_names(site)
+        name: {"id": name, "object": "model", "created": begun, "owned_by": "mlx-tutor"}
+        for site in sites
+        for name in list_names(site)
     }
 
     @router.get("/models")
@@ -36,12 +38,14 @@ def make_api(site: Site) -> APIRouter:
 
     @router.get("/models/{name:path}")
     def show_model(name: str) -> Response:
-        return JSONResponse(models[name]) if name in models else refuse(describe_unknown(site, name), 404)
+        return JSONResponse(models[name]) if name in models else refuse(describe_unknown(sites, name), 404)
 
     @router.post("/chat/completions")
     async def complete(request: Request) -> Response:
         try:
-            wanted = read_chat(json.loads(await request.body()), site)
+            body = json.loads(await request.body())
+            site = find_site(body, sites) if isinstance(body, dict) else sites[0]
+            wanted = read_chat(body, site)
         except ServeError as err:
             return refuse(str(err), 404 if isinstance(err, UnknownModelError) else 400)
         # Also for numbers of too many digits, and for lists in lists in lists.

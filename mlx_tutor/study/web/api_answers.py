@@ -47,7 +47,7 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
     """
     with ExitStack() as stack:
         index = stack.enter_context(site.open_index()) if wanted.from_course else None
-        loaded, cache = site.worker.take_model(), site.worker.take_cache("api")
+        loaded, cache = site.take_model(task), site.worker.take_cache("api")
         prompt = plan_request(loaded, index, wanted, site.recipe.course.language)
         generate = site.answers.remember(stop_at(wanted.stops, generate_shown), site.worker.loads, wanted.stops)
         cited: list[CitedAnswer] = []

@@ -1,5 +1,6 @@
 """Understanding a request to the API; what it does not offer (tools, images, JSON mode) is refused by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,7 +57,7 @@ class ChatRequest:
 
 def list_names(site: Site) -> list[str]:
     """The names that a request may give as its model."""
-    return [site.label, *([site.label + COURSE_SUFFIX] if site.search else [])]
+    return [site.model_name, *([site.model_name + COURSE_SUFFIX] if site.search else [])]
 
 
 def read_chat(body: Any, site: Site) -> ChatRequest:
@@ -65,7 +66,7 @@ def read_chat(body: Any, site: Site) -> ChatRequest:
         raise ServeError("The request has to be an object.")
     name = body.get("model")
     if name not in list_names(site):
-        raise UnknownModelError(describe_unknown(site, str(name)))
+        raise UnknownModelError(describe_unknown([site], str(name)))
     for key, neutral in NEUTRAL.items():
         if body.get(key) is not None and body[key] not in neutral:
             raise ServeError(f"{key} is not supported here.")
@@ -95,7 +96,7 @@ def read_course(body: dict[str, Any], site: Site) -> bool:
         raise ServeError("course has to be true or false.")
     if wanted and not site.search:
         raise ServeError("course: this server was started with --no-search. Start it without that.")
-    return bool(wanted) or body["model"] == site.label + COURSE_SUFFIX
+    return bool(wanted) or body["model"] == site.model_name + COURSE_SUFFIX
 
 
 def read_stops(value: Any) -> tuple[str, ...]:
@@ -156,7 +157,17 @@ def read_content(content: Any, number: int) -> str:
     return clean_text(content)
 
 
-def describe_unknown(site: Site, name: str) -> str:
+def find_site(body: dict[str, Any], sites: Sequence[Site]) -> Site:
+    """The course that a request names by its model; raises UnknownModelError when there is none."""
+    name = body.get("model")
+    site = next((site for site in sites if name in list_names(site)), None)
+    if site is None:
+        raise UnknownModelError(describe_unknown(sites, str(name)))
+    return site
+
+
+def describe_unknown(sites: Sequence[Site], name: str) -> str:
     """That there is no such model, and which there are."""
-    known = " and ".join(map(repr, list_names(site)))
-    return f"No model {clean_text(name)[:80]!r}; loaded is {known}."
+    known = [repr(each) for site in sites for each in list_names(site)]
+    listed = f"{', '.join(known[:-1])} and {known[-1]}" if known[1:] else known[0]
+    return f"No model {clean_text(name)[:80]!r}; this server has {listed}."

@@ -118,11 +118,11 @@ def draw_problem(err: TutorError | str) -> str:
 
 
 def draw_progress(task: Task) -> str:
-    """Where in the queue, or what was left out of the prompt."""
+    """Where in the queue, that the model is being loaded, or what was left out of the prompt."""
     ahead = task.count_ahead()
     if ahead:
         return draw_note("waiting", f"Waiting: {ahead} before you.")
-    return f"{draw_note('working', 'Answering.')} {_describe_dropped(task)}"
+    return f"{draw_note('working', task.notes.get('loading', 'Answering.'))} {_describe_dropped(task)}"
 
 
 def draw_result(site: Site, turn: Turn, task: Task) -> str:

@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,9 +164,10 @@ def _name_network(client: str) -> str:
 class RequestChecks:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, access: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, access: AccessRules, roots: Sequence[str] = ("",)) -> None:
         self.app = app
         self.access = access
+        self.roots = roots
         self.guesses = WrongGuesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,7 +187,7 @@ class RequestChecks:
 
         # A browser that others' conversations are to be kept from is known by its cookie.
         known = f"{COOKIE}=" in Headers(scope=scope).get("cookie", "")
-        is_new = self.access.is_exposed() and scope["path"] == "/" and not known
+        is_new = self.access.is_exposed() and self.cut_root(scope["path"]) == "/" and not known
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -200,6 +202,11 @@ class RequestChecks:
         # A client that leaves in the middle is no fault.
         with suppress(ClientDisconnect):
             await self.app(scope, receive, send_with_headers)
+
+    def cut_root(self, path: str) -> str:
+        """A path below the course that it belongs to; what belongs to none is as it was."""
+        root = next((root for root in self.roots if root and f"{path}/".startswith(f"{root}/")), "")
+        return path[len(root) :] or "/"
 
     def find_problem(self, scope: Scope) -> tuple[int, str] | None:
         """Status and text of a refusal, or None."""
@@ -217,7 +224,7 @@ class RequestChecks:
             if given:
                 self.guesses.note(client)
             return 401, "The password is missing or wrong."
-        if not is_served(method, path):
+        if not is_served(method, self.cut_root(path)):
             return 404, "There is nothing here."
         return _check_body(method, headers)
 

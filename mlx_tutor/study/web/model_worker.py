@@ -9,7 +9,7 @@ import gc
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
@@ -111,25 +111,42 @@ def is_busy(task: Task | None) -> bool:
     return task is not None and not task.future.done()
 
 
+class Shared:
+    """What the workers of several courses have in common: thread, queue, and the models in memory.
+
+    `loaded` is by the worker's model and the name within it. `loads` is how often a model was loaded: each time it may
+    be another one.
+    """
+
+    def __init__(self) -> None:
+        self.loaded: dict[tuple[Hashable, str], LoadedModel] = {}
+        self.caches: OrderedDict[str, PromptCache] = OrderedDict()
+        self.queue: list[Task] = []
+        self.lock = threading.Lock()
+        self.closed = False
+        self.loads = 0
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+
 class ModelWorker:
     """Owner of the loaded model. `load` is called in the worker's thread, and again after `unload_model`.
 
-    `others` load further models by name, which are then in memory beside the first.
+    `others` load further models by name, which are then in memory beside the first. A worker `beside` another one has
+    its thread and queue, and its models take the place of the other's in memory, unless both have the same `model`.
     """
 
     def __init__(
-        self, load: Callable[[], LoadedModel], others: Mapping[str, Callable[[], LoadedModel]] = MappingProxyType({})
+        self,
+        load: Callable[[], LoadedModel],
+        others: Mapping[str, Callable[[], LoadedModel]] = MappingProxyType({}),
+        *,
+        model: Hashable = None,
+        beside: "ModelWorker | None" = None,
     ) -> None:
         self._load = load
         self._others = others
-        self._loaded: dict[str, LoadedModel] = {}
-        self._caches: OrderedDict[str, PromptCache] = OrderedDict()
-        self._queue: list[Task] = []
-        self._lock = threading.Lock()
-        self._closed = False
-        # How often a model was loaded: each time it may be another one.
-        self.loads = 0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._model: Hashable = object() if model is None else model
+        self._shared: Shared = Shared() if beside is None else beside._shared
 
     def submit(self, work: Callable[[Task], Any], *, stays: bool = False) -> Task:
         """Queue a piece of work; its result is the task's to give. `stays`: also when nobody follows it.
@@ -138,13 +155,13 @@ class ModelWorker:
             ServeError: too many are waiting, or the server is closing.
         """
         task = Task(self, stays)
-        with self._lock:
-            if self._closed:
+        with self._shared.lock:
+            if self._shared.closed:
                 raise ServeError("The server is closing.")
-            if len(self._queue) > MAX_WAITING:
+            if len(self._shared.queue) > MAX_WAITING:
                 raise ServeError(f"{MAX_WAITING} questions are waiting already. Try again in a minute.")
-            self._queue.append(task)
-            task.future = self._pool.submit(self._work, task, work)
+            self._shared.queue.append(task)
+            task.future = self._shared.pool.submit(self._work, task, work)
         return task
 
     def _work(self, task: Task, work: Callable[[Task], Any]) -> Any:
@@ -155,61 +172,75 @@ class ModelWorker:
 
     def forget(self, task: Task) -> None:
         """Take a task out of the queue."""
-        with self._lock:
-            if task in self._queue:
-                self._queue.remove(task)
+        with self._shared.lock:
+            if task in self._shared.queue:
+                self._shared.queue.remove(task)
 
     def count_ahead(self, task: Task) -> int:
         """How many are before `task`."""
-        with self._lock:
-            return self._queue.index(task) if task in self._queue else 0
+        with self._shared.lock:
+            return self._shared.queue.index(task) if task in self._shared.queue else 0
 
     def count_all(self) -> int:
         """How many are waiting or being answered."""
-        with self._lock:
-            return len(self._queue)
+        with self._shared.lock:
+            return len(self._shared.queue)
 
     def is_closed(self) -> bool:
         """Whether nothing more is taken."""
-        return self._closed
+        return self._shared.closed
 
     def has_waiting(self) -> bool:
         """Whether more than one piece of work is in the queue."""
-        with self._lock:
-            return len(self._queue) > 1
+        with self._shared.lock:
+            return len(self._shared.queue) > 1
+
+    @property
+    def loads(self) -> int:
+        """How often a model was loaded."""
+        return self._shared.loads
+
+    def _find_key(self, name: str) -> tuple[Hashable, str]:
+        return self._model, name if name in self._others else ""
+
+    def has_model(self, name: str = "") -> bool:
+        """Whether `take_model` need not load."""
+        return self._find_key(name) in self._shared.loaded
 
     def take_model(self, name: str = "") -> LoadedModel:
         """The model, or the other one of that name, loaded when it is not; only for work. Raises ModelError."""
-        name = name if name in self._others else ""
-        if name not in self._loaded:
-            self._loaded[name] = self._others[name]() if name else self._load()
-            self.loads += 1
-        return self._loaded[name]
+        key, shared = self._find_key(name), self._shared
+        if key not in shared.loaded:
+            if any(model != self._model for model, _ in shared.loaded):
+                self.unload_model()
+            shared.loaded[key] = self._others[key[1]]() if key[1] else self._load()
+            shared.loads += 1
+        return shared.loaded[key]
 
     def unload_model(self) -> None:
-        """Free the memory of the model and its caches, for other models; only for work."""
-        self._loaded.clear()
-        self._caches.clear()
+        """Free the memory of the models and their caches, for other models; only for work."""
+        self._shared.loaded.clear()
+        self._shared.caches.clear()
         gc.collect()
         mx.clear_cache()
 
     def take_cache(self, key: str) -> PromptCache:
         """The prompt cache of one conversation; the least recently used ones are forgotten. Only for work."""
-        cache = self._caches.pop(key, None) or PromptCache()
-        self._caches[key] = cache
-        while len(self._caches) > KEPT_CACHES:
-            self._caches.popitem(last=False)
+        cache = self._shared.caches.pop(key, None) or PromptCache()
+        self._shared.caches[key] = cache
+        while len(self._shared.caches) > KEPT_CACHES:
+            self._shared.caches.popitem(last=False)
         return cache
 
     def close(self) -> None:
         """Stop all work and wait for its end."""
-        with self._lock:
-            if self._closed:
+        with self._shared.lock:
+            if self._shared.closed:
                 return
-            self._closed = True
-            tasks = self._queue.copy()
+            self._shared.closed = True
+            tasks = self._shared.queue.copy()
         for task in tasks:
             task.stop()
         # MLX 0.32 aborts the process at its end when a thread that computed is gone and its stream is not.
-        self._pool.submit(mx.clear_streams)
-        self._pool.shutdown()
+        self._shared.pool.submit(mx.clear_streams)
+        self._shared.pool.shutdown()

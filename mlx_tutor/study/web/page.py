@@ -22,7 +22,7 @@ def build_page(site: Site) -> gr.Blocks:
     """The page of a site, to be mounted; its style sheet is `read_style`."""
     title = f"{site.course.name} · mlx-tutor"
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, elem_id="tutor") as page:
-        header = draw("header", site.course.name, describe_who(site), site.is_starter, site.exam)
+        header = draw("header", site.course.name, describe_who(site), site.is_starter, site.exam, site.courses)
         gr.HTML(header, apply_default_css=False)
         with gr.Tab("Chat"):
             add_trial(site, add_chat(site, page))

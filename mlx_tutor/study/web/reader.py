@@ -100,7 +100,9 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         sheet = drawer.draw(opened.path, part.page) if site.exam is None else None
         said = "" if sheet else NOT_DRAWN["exam" if site.exam else "failed"]
     if part.page is not None and not part.blocks and sheet is None:
-        return show_problem(site, f"Of {opened.name}, no page {part.page} was read.", opened.name if opened.path else "")
+        return show_problem(
+            site, f"Of {opened.name}, no page {part.page} was read.", opened.name if opened.path else ""
+        )
     notices = [NOT_THERE] if text and passage is None else []
     if not opened.is_current:
         gone = NOT_HANDED_OUT if site.course.lacks_sources else GONE
@@ -173,9 +175,7 @@ def list_steps(parts: list[Part], part: Part, sheet: Sheet | None) -> dict[str, 
     number = parts.index(part)
     near = (("Previous part", number - 1), ("Next part", number + 1))
     return {
-        word: f"?section={parts[i].blocks[0].section}"
-        for word, i in near
-        if 0 <= i < len(parts) and parts[i].blocks
+        word: f"?section={parts[i].blocks[0].section}" for word, i in near if 0 <= i < len(parts) and parts[i].blocks
     }
 
 

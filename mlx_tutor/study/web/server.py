@@ -1,4 +1,4 @@
-"""The local server: page, API and the course's own files, with one model."""
+"""The local server: pages, API and the courses' own files, with one model at a time."""
 
 import asyncio
 import errno
@@ -6,7 +6,9 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 # Read by Gradio when it is imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -14,8 +16,8 @@ os.environ["GRADIO_SSR_MODE"] = "False"
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
 from mlx_tutor.errors import ServeError
 from mlx_tutor.study.reader.shelf import find_source
@@ -38,42 +40,42 @@ TEXT_HEADERS = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 PDF_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'"}
 
 
-def make_app(site: Site, access: AccessRules) -> FastAPI:
-    """Page, API and files behind the request checks."""
+def make_app(sites: Sequence[Site], access: AccessRules) -> FastAPI:
+    """API, and page and files of each course, behind the request checks; with several, the first page is at `/` too."""
     # Within a loop: without one, Gradio makes several, and closes none of them.
-    return asyncio.run(_build_app(site, access))
+    return asyncio.run(_build_app(sites, access))
 
 
-async def _build_app(site: Site, access: AccessRules) -> FastAPI:
+async def _build_app(sites: Sequence[Site], access: AccessRules) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     # What it answers would not be in the record of an exam.
+    if all(site.exam is None for site in sites):
+        app.include_router(make_api(sites))
+    if sites[0].root:
+        # Gradio's page asks for manifest and icon at the top, wherever it stands.
+        @app.get("/")
+        @app.get("/manifest.json")
+        @app.get("/favicon.ico")
+        def send_on(request: Request) -> Response:
+            return RedirectResponse(f"{sites[0].root}{request.url.path}")
+
+    for site in sites:
+        add_course(app, site)
+    app.add_middleware(RequestChecks, access=access, roots=tuple(unquote(site.root) for site in sites))
+    return app
+
+
+def add_course(app: FastAPI, site: Site) -> None:
+    """Page, reader, counts and files of a course, below its root."""
+    root = unquote(site.root)
     if site.exam is None:
-        app.include_router(make_api(site))
-        app.include_router(make_metrics(site))
-
-    app.include_router(make_reader(site))
-    app.include_router(make_talk_routes(site))
-
-    @app.get("/sources/{name:path}")
-    def send_source(name: str) -> Response:
-        path = find_source(site.course, name)
-        if path is None:
-            return PlainTextResponse("This course has no such source.\n", 404)
-        if path.suffix.lower() == ".pdf":
-            return FileResponse(path, media_type="application/pdf", headers=PDF_HEADERS)
-        return FileResponse(path, media_type="text/plain; charset=utf-8", headers=TEXT_HEADERS)
-
-    @app.get("/runs/{name}/loss.png")
-    def send_curve(name: str) -> Response:
-        path = find_curve(site.course, name)
-        if path is None:
-            return PlainTextResponse("This course has no such run.\n", 404)
-        return FileResponse(path, media_type="image/png")
-
+        app.include_router(make_metrics(site), prefix=root)
+    for router in (make_reader(site), make_talk_routes(site), make_files(site)):
+        app.include_router(router, prefix=root)
     gr.mount_gradio_app(
         app,
         build_page(site).queue(default_concurrency_limit=None),
-        path="/",
+        path=root or "/",
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -85,8 +87,29 @@ async def _build_app(site: Site, access: AccessRules) -> FastAPI:
         head=read_script(),
         theme=make_theme(),
     )
-    app.add_middleware(RequestChecks, access=access)
-    return app
+
+
+def make_files(site: Site) -> APIRouter:
+    """Sources as they are, and the loss curves of runs."""
+    router = APIRouter()
+
+    @router.get("/sources/{name:path}")
+    def send_source(name: str) -> Response:
+        path = find_source(site.course, name)
+        if path is None:
+            return PlainTextResponse("This course has no such source.\n", 404)
+        if path.suffix.lower() == ".pdf":
+            return FileResponse(path, media_type="application/pdf", headers=PDF_HEADERS)
+        return FileResponse(path, media_type="text/plain; charset=utf-8", headers=TEXT_HEADERS)
+
+    @router.get("/runs/{name}/loss.png")
+    def send_curve(name: str) -> Response:
+        path = find_curve(site.course, name)
+        if path is None:
+            return PlainTextResponse("This course has no such run.\n", 404)
+        return FileResponse(path, media_type="image/png")
+
+    return router
 
 
 def open_socket(host: str, port: int) -> socket.socket:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from mlx_tutor.errors import ServeError, TutorError
 from mlx_tutor.evaluation.compare import Comparison, compare_models
 from mlx_tutor.hide import CodeHider
+from mlx_tutor.models import LoadedModel
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import CUT, Message, ModelSpec
 from mlx_tutor.study.chat.ask import clean_question, clean_text, generate_shown, hide_answer
@@ -58,8 +60,8 @@ class Site:
 
     With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
     `is_starter` the page says that such a model is for tests. With a `trial`, one of two runs answers a conversation.
-    `is_shared`: others reach it, and each browser has conversations of its own. `root` is the beginning of its
-    addresses, "" where it is the only course.
+    `is_shared`: others reach it, and each browser has conversations of its own. `courses` are the names of all that
+    are served, where there are several.
     """
 
     course: Course
@@ -73,7 +75,7 @@ class Site:
     is_starter: bool = False
     trial: Trial | None = None
     is_shared: bool = False
-    root: str = ""
+    courses: tuple[str, ...] = ()
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     talks: Talks = field(default_factory=Talks)
     uncounted: list[Count] = field(default_factory=list)
@@ -82,6 +84,26 @@ class Site:
     def __post_init__(self) -> None:
         # An exam's record is of answers that the model gave.
         object.__setattr__(self, "answers", AnswerCache(0 if self.exam else self.recipe.serve.cached_answers))
+
+    @property
+    def root(self) -> str:
+        """How the addresses of its page begin."""
+        return f"/c/{quote(self.course.name)}" if self.courses else ""
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the API: a run's is its own, the base may be that of several courses."""
+        return f"{self.label}@{self.course.name}" if self.courses and self.label == "base" else self.label
+
+    def take_model(self, task: Task, name: str = "") -> LoadedModel:
+        """The model of that name for a task, which says when it has to be loaded first. Raises ModelError."""
+        if not self.worker.has_model(name):
+            who = "the model" if self.trial is not None else describe_model(name or self.label)
+            task.notes["loading"] = f"Loading {who}."
+        try:
+            return self.worker.take_model(name)
+        finally:
+            task.notes.pop("loading", None)
 
     def open_index(self) -> Index:
         """The search index, renewed where it must be; close it."""
@@ -218,7 +240,7 @@ def answer_talk(
         index = stack.enter_context(site.open_index()) if site.search else None
         if site.trial is not None:
             conversation.model = find_arm(site.course, site.trial, talk.id)
-        loaded = site.worker.take_model(conversation.model)
+        loaded = site.take_model(task, conversation.model)
         cache = site.worker.take_cache(f"{talk.id} {conversation.model}")
         place = (question, site.recipe, cache, begin, write, task.is_stopped, replaces)
         remember = site.answers.remember(generate_shown, site.worker.loads, conversation.model)

@@ -56,7 +56,7 @@ def serve_site(site: Site, password: str | None = None) -> Iterator[Serving]:
     """Answer on a free port until the end of the block."""
     with open_socket("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        server = make_server(make_app(site, AccessRules("127.0.0.1", port, password)))
+        server = make_server(make_app([site], AccessRules("127.0.0.1", port, password)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -52,7 +52,7 @@ def expected(tiny_model: Path) -> str:
 def test_the_loaded_model_is_listed_alone_and_with_its_course(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["demo", "demo+course"]
     assert client.models.retrieve("demo+course").id == "demo+course"
-    with pytest.raises(openai.NotFoundError, match="loaded is 'demo' and 'demo\\+course'"):
+    with pytest.raises(openai.NotFoundError, match="this server has 'demo' and 'demo\\+course'"):
         client.models.retrieve("gpt-5")
 
 

@@ -107,7 +107,7 @@ def test_without_search_there_is_no_course(tmp_path: Path, tiny_model: Path) -> 
     site = replace(make_site(tmp_path, tiny_model), search=False)
     with pytest.raises(ServeError, match="--no-search"):
         read_chat({"model": "demo", "messages": ASKED, "course": True}, site)
-    with pytest.raises(ServeError, match=r"loaded is 'demo'\."):
+    with pytest.raises(ServeError, match=r"this server has 'demo'\."):
         read_chat({"model": "demo+course", "messages": ASKED}, site)
     site.worker.close()
 
