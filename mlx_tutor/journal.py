@@ -5,7 +5,7 @@ it again, so that a terminal and a web page can share it.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,10 +22,16 @@ def find_journal(course: Course) -> Path:
 
 
 @contextmanager
-def open_journal(course: Course, schema: str, busy_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
+def open_journal(
+    course: Course,
+    schema: str,
+    busy_seconds: float | None = None,
+    upgrade: Callable[[sqlite3.Connection], None] = lambda connection: None,
+) -> Iterator[sqlite3.Connection]:
     """The journal, with the tables of `schema` (`CREATE TABLE IF NOT EXISTS ...`); commits at the end of the block.
 
     What the block wrote is rolled back when it raises. Another writer is waited for, `BUSY_SECONDS` by default.
+    `upgrade` changes tables that an earlier version of the program made, by `begin_upgrade`.
 
     Raises:
         CorpusError: locked by another process, damaged, read-only, or the disk is full.
@@ -37,11 +43,25 @@ def open_journal(course: Course, schema: str, busy_seconds: float | None = None)
             connection.row_factory = sqlite3.Row
             connection.executescript(schema)
             with connection:
+                upgrade(connection)
                 yield connection
     except sqlite3.DatabaseError as err:
         raise CorpusError(f"{path}: {_explain(err)}") from err
     except OSError as err:
         raise CorpusError(f"{path} cannot be opened: {err.strerror}.") from err
+
+
+def begin_upgrade(journal: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether a table lacks a column that it should have; then nobody else writes until the block ends."""
+
+    def lacks() -> bool:
+        return column not in [row["name"] for row in journal.execute(f"PRAGMA table_info({table})")]
+
+    if not lacks():
+        return False
+    journal.execute("BEGIN IMMEDIATE")
+    # Another program may have been faster.
+    return lacks()
 
 
 def _explain(err: sqlite3.DatabaseError) -> str:

@@ -11,10 +11,9 @@
 import re
 from collections.abc import Sequence
 
-from mlx_tutor.journal import open_journal
 from mlx_tutor.languages.defining import find_term
 from mlx_tutor.study.quiz.questions import StudyQuestion
-from mlx_tutor.study.quiz.session import SCHEMA, read_states
+from mlx_tutor.study.quiz.session import open_quiz, read_states
 from mlx_tutor.study.quiz.topics import find_topics
 from mlx_tutor.workspace import Course
 
@@ -34,21 +33,24 @@ def find_prerequisite(questions: Sequence[StudyQuestion], question: StudyQuestio
     return question.references[0].place
 
 
-def count_right(course: Course, questions: Sequence[StudyQuestion], question: StudyQuestion) -> int:
+def count_right(course: Course, questions: Sequence[StudyQuestion], question: StudyQuestion, owner: str = "") -> int:
     """How many of the last answers on the question's first topic are right, back to the first that is not."""
     topic = find_topics(question)[0]
     keys = {other.key for other in questions if topic in find_topics(other)}
-    with open_journal(course, SCHEMA) as journal:
-        rows = journal.execute("SELECT key, verdict FROM quiz_answers ORDER BY id DESC LIMIT 200").fetchall()
+    latest = "SELECT key, verdict FROM quiz_answers WHERE owner = ? ORDER BY id DESC LIMIT 200"
+    with open_quiz(course) as journal:
+        rows = journal.execute(latest, (owner,)).fetchall()
     verdicts = [row["verdict"] for row in rows if row["key"] in keys]
     return next((at for at, verdict in enumerate(verdicts) if verdict != "right"), len(verdicts))
 
 
-def pick_harder(course: Course, questions: Sequence[StudyQuestion], last: StudyQuestion) -> StudyQuestion | None:
+def pick_harder(
+    course: Course, questions: Sequence[StudyQuestion], last: StudyQuestion, owner: str = ""
+) -> StudyQuestion | None:
     """A harder new question of the topic of the last one, where the last answers call for it; see the module."""
-    if count_right(course, questions, last) < RUN:
+    if count_right(course, questions, last, owner) < RUN:
         return None
-    topic, states = find_topics(last)[0], read_states(course)
+    topic, states = find_topics(last)[0], read_states(course, owner)
     harder = [
         other
         for other in questions

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlx_tutor.errors import TutorError
-from mlx_tutor.journal import open_journal
+from mlx_tutor.journal import begin_upgrade, open_journal
 from mlx_tutor.study.quiz.grade import Verdict, grade_answer
 from mlx_tutor.study.quiz.papers import ExamQuestion, Paper
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion
@@ -18,7 +18,7 @@ from mlx_tutor.workspace import Course
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mock_exams (
     id INTEGER PRIMARY KEY, begun TEXT NOT NULL, ends TEXT NOT NULL, title TEXT NOT NULL, questions TEXT NOT NULL,
-    handed_in TEXT
+    handed_in TEXT, owner TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS mock_answers (
     exam INTEGER NOT NULL, number INTEGER NOT NULL, answer TEXT NOT NULL, verdict TEXT, proposed TEXT,
@@ -80,11 +80,17 @@ class TopicPoints:
 
 
 def _open(course: Course) -> AbstractContextManager[sqlite3.Connection]:
-    return open_journal(course, SCHEMA)
+    return open_journal(course, SCHEMA, upgrade=_upgrade)
 
 
-def begin_exam(course: Course, paper: Paper, minutes: int, now: datetime | None = None) -> MockExam:
-    """Begin an exam.
+def _upgrade(journal: sqlite3.Connection) -> None:
+    """Exams from before the table had owners are the local user's."""
+    if begin_upgrade(journal, "mock_exams", "owner"):
+        journal.execute("ALTER TABLE mock_exams ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
+
+
+def begin_exam(course: Course, paper: Paper, minutes: int, now: datetime | None = None, owner: str = "") -> MockExam:
+    """Begin an exam; `owner` is a browser at a shared page, "" the user of this machine.
 
     Raises:
         TutorError: another one runs, it has no questions, or the time is none.
@@ -94,42 +100,43 @@ def begin_exam(course: Course, paper: Paper, minutes: int, now: datetime | None 
         raise TutorError("There is no question to ask. Choose another paper.")
     if not 1 <= minutes <= MOST_MINUTES:
         raise TutorError(f"An exam takes from 1 to {MOST_MINUTES} minutes.")
-    if find_running(course, now) is not None:
+    if find_running(course, now, owner) is not None:
         raise TutorError("A mock exam is running already. Hand it in first.")
     asked = json.dumps([asdict(question) for question in paper.questions], ensure_ascii=False)
     ends = now + timedelta(minutes=minutes)
     with _open(course) as journal:
         cursor = journal.execute(
-            "INSERT INTO mock_exams (begun, ends, title, questions) VALUES (?, ?, ?, ?)",
-            (now.isoformat(), ends.isoformat(), paper.title, asked),
+            "INSERT INTO mock_exams (begun, ends, title, questions, owner) VALUES (?, ?, ?, ?, ?)",
+            (now.isoformat(), ends.isoformat(), paper.title, asked, owner),
         )
         number = int(cursor.lastrowid or 0)
     return MockExam(number, paper.title, now, ends, paper.questions, None)
 
 
-def find_running(course: Course, now: datetime | None = None) -> MockExam | None:
+def find_running(course: Course, now: datetime | None = None, owner: str = "") -> MockExam | None:
     """The exam that runs; one whose time is over is handed in with what was saved."""
     now = now or datetime.now(UTC)
     with _open(course) as journal:
-        numbers = [row["id"] for row in journal.execute("SELECT id FROM mock_exams WHERE handed_in IS NULL")]
+        found = journal.execute("SELECT id FROM mock_exams WHERE handed_in IS NULL AND owner = ?", (owner,))
+        numbers = [row["id"] for row in found]
     running = None
     for number in numbers:
-        exam = read_exam(course, number)
+        exam = read_exam(course, number, owner)
         if now > exam.ends + GRACE:
-            hand_in(course, number, exam.ends)
+            hand_in(course, number, exam.ends, owner)
         else:
             running = exam
     return running
 
 
-def read_exam(course: Course, number: int) -> MockExam:
-    """An exam with its answers; raises TutorError when there is none of that number."""
+def read_exam(course: Course, number: int, owner: str = "") -> MockExam:
+    """An exam with its answers; raises TutorError when the owner has none of that number."""
     with _open(course) as journal:
-        return _read_exam(journal, number)
+        return _read_exam(journal, number, owner)
 
 
-def _read_exam(journal: sqlite3.Connection, number: int) -> MockExam:
-    row = journal.execute("SELECT * FROM mock_exams WHERE id = ?", (number,)).fetchone()
+def _read_exam(journal: sqlite3.Connection, number: int, owner: str) -> MockExam:
+    row = journal.execute("SELECT * FROM mock_exams WHERE id = ? AND owner = ?", (number, owner)).fetchone()
     answers = journal.execute("SELECT * FROM mock_answers WHERE exam = ?", (number,)).fetchall()
     if row is None:
         raise TutorError("There is no such mock exam any more.")
@@ -153,7 +160,9 @@ def _read_question(row: dict[str, Any]) -> ExamQuestion:
     return ExamQuestion(question, row["points"], row["topic"], row["shared"])
 
 
-def save_answer(course: Course, number: int, index: int, text: str, now: datetime | None = None) -> bool:
+def save_answer(
+    course: Course, number: int, index: int, text: str, now: datetime | None = None, owner: str = ""
+) -> bool:
     """Keep an answer as far as it is typed; False when the exam is over."""
     now = now or datetime.now(UTC)
     with _open(course) as journal:
@@ -161,23 +170,24 @@ def save_answer(course: Course, number: int, index: int, text: str, now: datetim
         return (
             journal.execute(
                 "INSERT INTO mock_answers (exam, number, answer) SELECT id, ?, ? FROM mock_exams "
-                "WHERE id = ? AND handed_in IS NULL AND ends >= ? "
+                "WHERE id = ? AND owner = ? AND handed_in IS NULL AND ends >= ? "
                 "ON CONFLICT (exam, number) DO UPDATE SET answer = excluded.answer",
-                (index, text[:MAX_ANSWER], number, (now - GRACE).isoformat()),
+                (index, text[:MAX_ANSWER], number, owner, (now - GRACE).isoformat()),
             ).rowcount
             == 1
         )
 
 
-def hand_in(course: Course, number: int, now: datetime | None = None) -> MockExam:
+def hand_in(course: Course, number: int, now: datetime | None = None, owner: str = "") -> MockExam:
     """End an exam and grade it; one that was handed in stays as it is."""
     now = now or datetime.now(UTC)
     with _open(course) as journal:
         # From here on nobody else writes: what is graded is what was saved.
         closed = journal.execute(
-            "UPDATE mock_exams SET handed_in = ? WHERE id = ? AND handed_in IS NULL", (now.isoformat(), number)
+            "UPDATE mock_exams SET handed_in = ? WHERE id = ? AND owner = ? AND handed_in IS NULL",
+            (now.isoformat(), number, owner),
         ).rowcount
-        exam = _read_exam(journal, number)
+        exam = _read_exam(journal, number, owner)
         for index, question in enumerate(exam.questions if closed else ()):
             text = exam.find_answer(index).text
             verdict = _propose(question.question, text)
@@ -185,7 +195,7 @@ def hand_in(course: Course, number: int, now: datetime | None = None) -> MockExa
                 "INSERT OR REPLACE INTO mock_answers (exam, number, answer, verdict, proposed) VALUES (?, ?, ?, ?, ?)",
                 (number, index, text, verdict, verdict),
             )
-        return _read_exam(journal, number)
+        return _read_exam(journal, number, owner)
 
 
 def _propose(question: StudyQuestion, answer: str) -> Verdict | None:
@@ -194,22 +204,24 @@ def _propose(question: StudyQuestion, answer: str) -> Verdict | None:
     return grade_answer(question, answer).verdict if question.references else None
 
 
-def change_verdict(course: Course, number: int, index: int, verdict: Verdict) -> MockExam:
+def change_verdict(course: Course, number: int, index: int, verdict: Verdict, owner: str = "") -> MockExam:
     """Overrule the grade of an answer in an exam that was handed in."""
     with _open(course) as journal:
         journal.execute(
             "UPDATE mock_answers SET verdict = ? WHERE exam = ? AND number = ? "
-            "AND exam IN (SELECT id FROM mock_exams WHERE handed_in IS NOT NULL)",
-            (verdict, number, index),
+            "AND exam IN (SELECT id FROM mock_exams WHERE handed_in IS NOT NULL AND owner = ?)",
+            (verdict, number, index, owner),
         )
-    return read_exam(course, number)
+    return read_exam(course, number, owner)
 
 
-def list_exams(course: Course) -> list[MockExam]:
+def list_exams(course: Course, owner: str = "") -> list[MockExam]:
     """The exams that were handed in, the newest first."""
     with _open(course) as journal:
-        rows = journal.execute("SELECT id FROM mock_exams WHERE handed_in IS NOT NULL ORDER BY id DESC").fetchall()
-    return [read_exam(course, row["id"]) for row in rows]
+        rows = journal.execute(
+            "SELECT id FROM mock_exams WHERE handed_in IS NOT NULL AND owner = ? ORDER BY id DESC", (owner,)
+        ).fetchall()
+    return [read_exam(course, row["id"], owner) for row in rows]
 
 
 def count_topic_points(exam: MockExam) -> list[TopicPoints]:

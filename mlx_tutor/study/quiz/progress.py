@@ -95,9 +95,10 @@ def measure_topics(
     questions: Collection[StudyQuestion],
     learned: Learned | None,
     now: datetime | None = None,
+    owner: str = "",
 ) -> list[TopicProgress]:
     """Each topic of the course in its order; questions of tables come last."""
-    counts = count_topics(questions, read_states(course), now)
+    counts = count_topics(questions, read_states(course, owner), now)
     known = count_known(documents, learned) if learned is not None else {}
     topics = dict.fromkeys([*list_course_topics(documents), *counts])
     return [TopicProgress(topic, counts.get(topic, TopicCount()), known.get(topic)) for topic in topics]

@@ -13,19 +13,22 @@ from typing import Any
 
 from mlx_tutor.dataset.mining.language import rank
 from mlx_tutor.errors import TutorError
-from mlx_tutor.journal import open_journal
+from mlx_tutor.journal import begin_upgrade, open_journal
 from mlx_tutor.study.quiz.grade import Grade, Verdict
 from mlx_tutor.study.quiz.questions import StudyQuestion
 from mlx_tutor.workspace import Course
 
-SCHEMA = """
+QUESTIONS = """
 CREATE TABLE IF NOT EXISTS quiz_questions (
-    key TEXT PRIMARY KEY, card TEXT NOT NULL, due TEXT NOT NULL, verdict TEXT NOT NULL,
-    aside INTEGER NOT NULL DEFAULT 0
+    owner TEXT NOT NULL, key TEXT NOT NULL, card TEXT NOT NULL, due TEXT NOT NULL, verdict TEXT NOT NULL,
+    aside INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (owner, key)
 );
+"""
+SCHEMA = f"""{QUESTIONS}
 CREATE TABLE IF NOT EXISTS quiz_answers (
     id INTEGER PRIMARY KEY, time TEXT NOT NULL, key TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
-    reference TEXT NOT NULL, place TEXT NOT NULL, proposed TEXT NOT NULL, verdict TEXT NOT NULL, share REAL NOT NULL
+    reference TEXT NOT NULL, place TEXT NOT NULL, proposed TEXT NOT NULL, verdict TEXT NOT NULL, share REAL NOT NULL,
+    owner TEXT NOT NULL DEFAULT ''
 );
 """
 # When nothing else is left, what is due so soon is asked again at once, as Anki does.
@@ -68,34 +71,56 @@ def check_scheduler() -> None:
         raise TutorError("The quiz needs the package fsrs. Install it with: pip install 'mlx-tutor[cards]'") from err
 
 
-def _open(course: Course) -> AbstractContextManager[sqlite3.Connection]:
-    return open_journal(course, SCHEMA)
+def open_quiz(course: Course) -> AbstractContextManager[sqlite3.Connection]:
+    """The journal with the tables of the quiz; `owner` is a browser at a shared page, "" the user of this machine."""
+    return open_journal(course, SCHEMA, upgrade=_upgrade)
 
 
-def _read_states(course: Course) -> dict[str, sqlite3.Row]:
-    with _open(course) as journal:
-        return {row["key"]: row for row in journal.execute("SELECT * FROM quiz_questions")}
+def _upgrade(journal: sqlite3.Connection) -> None:
+    """What was learned before the tables had owners is the local user's."""
+    if not begin_upgrade(journal, "quiz_questions", "owner"):
+        return
+    journal.execute("ALTER TABLE quiz_answers ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
+    journal.execute("ALTER TABLE quiz_questions RENAME TO quiz_questions_without_owner")
+    journal.execute(QUESTIONS)
+    journal.execute(
+        "INSERT INTO quiz_questions SELECT '', key, card, due, verdict, aside FROM quiz_questions_without_owner"
+    )
+    journal.execute("DROP TABLE quiz_questions_without_owner")
 
 
-def read_states(course: Course) -> dict[str, QuestionState]:
+def _read_states(course: Course, owner: str) -> dict[str, sqlite3.Row]:
+    with open_quiz(course) as journal:
+        found = journal.execute("SELECT * FROM quiz_questions WHERE owner = ?", (owner,))
+        return {row["key"]: row for row in found}
+
+
+def read_states(course: Course, owner: str = "") -> dict[str, QuestionState]:
     """The state of every question that was asked or put aside, by its key."""
-    with _open(course) as journal:
-        answered = {row["key"] for row in journal.execute("SELECT DISTINCT key FROM quiz_answers")}
+    with open_quiz(course) as journal:
+        found = journal.execute("SELECT DISTINCT key FROM quiz_answers WHERE owner = ?", (owner,))
+        answered = {row["key"] for row in found}
     return {
         key: QuestionState(row["verdict"], _read_due(row), bool(row["aside"]), key in answered)
-        for key, row in _read_states(course).items()
+        for key, row in _read_states(course, owner).items()
     }
 
 
-def list_due(course: Course, questions: Sequence[StudyQuestion]) -> list[tuple[StudyQuestion, QuestionState]]:
+def list_due(
+    course: Course, questions: Sequence[StudyQuestion], owner: str = ""
+) -> list[tuple[StudyQuestion, QuestionState]]:
     """The questions that were asked and not put aside, the longest due first, then those that come back."""
-    states = read_states(course)
+    states = read_states(course, owner)
     waiting = [(question, states[question.key]) for question in questions if question.key in states]
     return sorted((pair for pair in waiting if not pair[1].is_aside), key=lambda pair: pair[1].due)
 
 
 def pick_question(
-    course: Course, questions: Sequence[StudyQuestion], last: str | None = None, now: datetime | None = None
+    course: Course,
+    questions: Sequence[StudyQuestion],
+    last: str | None = None,
+    now: datetime | None = None,
+    owner: str = "",
 ) -> tuple[StudyQuestion, bool] | None:
     """The next question, and whether it is new; None when there is nothing to ask now.
 
@@ -108,7 +133,7 @@ def pick_question(
         now: In UTC; default: the clock.
     """
     now = now or datetime.now(UTC)
-    states = _read_states(course)
+    states = _read_states(course, owner)
     known = {question.key: question for question in questions}
     waiting = sorted((_read_due(row), key) for key, row in states.items() if key in known and not row["aside"])
     due = [key for time, key in waiting if time <= now]
@@ -126,7 +151,13 @@ def _read_due(row: sqlite3.Row) -> datetime:
 
 
 def store_answer(
-    course: Course, question: StudyQuestion, answer: str, grade: Grade, verdict: Verdict, now: datetime | None = None
+    course: Course,
+    question: StudyQuestion,
+    answer: str,
+    grade: Grade,
+    verdict: Verdict,
+    now: datetime | None = None,
+    owner: str = "",
 ) -> datetime:
     """Keep an answer with its verdict, which may be another than was proposed; returns when the question comes back.
 
@@ -136,54 +167,60 @@ def store_answer(
 
     now = now or datetime.now(UTC)
     ratings = {"wrong": Rating.Again, "partly": Rating.Hard, "right": Rating.Good}
-    with _open(course) as journal:
-        row = journal.execute("SELECT card FROM quiz_questions WHERE key = ?", (question.key,)).fetchone()
+    with open_quiz(course) as journal:
+        row = journal.execute(
+            "SELECT card FROM quiz_questions WHERE owner = ? AND key = ?", (owner, question.key)
+        ).fetchone()
         card = Card.from_json(row["card"]) if row else Card(card_id=0, due=now)
         # Without its random shift, the same answers give the same days.
         card, _ = Scheduler(enable_fuzzing=False).review_card(card, ratings[verdict], now)
         journal.execute(
-            "INSERT INTO quiz_questions (key, card, due, verdict) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+            "INSERT INTO quiz_questions (owner, key, card, due, verdict) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (owner, key) DO UPDATE SET "
             "card = excluded.card, due = excluded.due, verdict = excluded.verdict",
-            (question.key, card.to_json(), card.due.isoformat(), verdict),
+            (owner, question.key, card.to_json(), card.due.isoformat(), verdict),
         )
         said = (now.isoformat(timespec="seconds"), question.key, question.text, answer[:MAX_ANSWER])
         judged = (grade.reference.answer, grade.reference.place, grade.verdict, verdict, grade.share)
         journal.execute(
-            "INSERT INTO quiz_answers (time, key, question, answer, reference, place, proposed, verdict, share) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*said, *judged),
+            "INSERT INTO quiz_answers (time, key, question, answer, reference, place, proposed, verdict, share, owner) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*said, *judged, owner),
         )
     due: datetime = card.due
     return due
 
 
-def suspend_question(course: Course, question: StudyQuestion, now: datetime | None = None) -> None:
+def suspend_question(course: Course, question: StudyQuestion, now: datetime | None = None, owner: str = "") -> None:
     """Never ask a question again, until `restore_questions`; its answers stay."""
     from fsrs import Card
 
     now = now or datetime.now(UTC)
     card = Card(card_id=0, due=now)
-    with _open(course) as journal:
+    with open_quiz(course) as journal:
         journal.execute(
-            "INSERT INTO quiz_questions (key, card, due, verdict, aside) VALUES (?, ?, ?, 'wrong', 1) "
-            "ON CONFLICT (key) DO UPDATE SET aside = 1",
-            (question.key, card.to_json(), card.due.isoformat()),
+            "INSERT INTO quiz_questions (owner, key, card, due, verdict, aside) VALUES (?, ?, ?, ?, 'wrong', 1) "
+            "ON CONFLICT (owner, key) DO UPDATE SET aside = 1",
+            (owner, question.key, card.to_json(), card.due.isoformat()),
         )
 
 
-def restore_questions(course: Course) -> int:
+def restore_questions(course: Course, owner: str = "") -> int:
     """Ask the questions that were put aside again; returns how many there were."""
-    with _open(course) as journal:
-        never = "aside = 1 AND key NOT IN (SELECT key FROM quiz_answers)"
-        new = journal.execute(f"DELETE FROM quiz_questions WHERE {never}").rowcount
-        return new + journal.execute("UPDATE quiz_questions SET aside = 0 WHERE aside = 1").rowcount
+    with open_quiz(course) as journal:
+        aside, answered = "owner = :owner AND aside = 1", "SELECT key FROM quiz_answers WHERE owner = :owner"
+        new = journal.execute(f"DELETE FROM quiz_questions WHERE {aside} AND key NOT IN ({answered})", {"owner": owner})
+        old = journal.execute(f"UPDATE quiz_questions SET aside = 0 WHERE {aside}", {"owner": owner})
+        return new.rowcount + old.rowcount
 
 
-def measure_progress(course: Course, questions: Sequence[StudyQuestion], now: datetime | None = None) -> QuizProgress:
+def measure_progress(
+    course: Course, questions: Sequence[StudyQuestion], now: datetime | None = None, owner: str = ""
+) -> QuizProgress:
     """How far the questions of a course are learned."""
     now = now or datetime.now(UTC)
     keys = {question.key for question in questions}
-    states = {key: row for key, row in _read_states(course).items() if key in keys}
+    states = {key: row for key, row in _read_states(course, owner).items() if key in keys}
     asked = [row for row in states.values() if not row["aside"]]
     due = [row for row in asked if _read_due(row) <= now]
     later = [_read_due(row) for row in asked if _read_due(row) > now]

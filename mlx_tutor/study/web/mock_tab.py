@@ -28,7 +28,7 @@ from mlx_tutor.study.web.compare_tab import EVENT
 from mlx_tutor.study.web.markup import LATEX, draw_note, escape_text, write_safe_markdown
 from mlx_tutor.study.web.mock_report import describe_exam, write_report
 from mlx_tutor.study.web.site import Site
-from mlx_tutor.study.web.study_parts import VERDICTS, add_status, draw_part, draw_problem, load_questions
+from mlx_tutor.study.web.study_parts import VERDICTS, add_status, draw_part, draw_problem, load_questions, serve_owner
 
 COURSE = "course"
 QUESTIONS, MOST_QUESTIONS = 10, 50
@@ -89,24 +89,26 @@ def add_mock(site: Site, tab: gr.Tab) -> None:
             with gr.Row(elem_classes="study-row"):
                 judges = [gr.Button(name, elem_id=f"mock-{kind}", min_width=130) for kind, name in VERDICTS.items()]
 
-    handlers = MockHandlers(site)
+    def act(name: str, *last: Any) -> Any:
+        return serve_owner(site, MockHandlers, name, *last)
+
     sat = [running, clock, place, jump, question, answer, sure]
     shown = [status, setup, *sat, reports, earlier, report, overrule, judged]
-    tab.select(handlers.open, None, [*shown, paper], **EVENT)
-    paper.input(handlers.choose, [paper, count], [count, minutes, status], **EVENT)
+    tab.select(act("open"), None, [*shown, paper], **EVENT)
+    paper.input(act("choose"), [paper, count], [count, minutes, status], **EVENT)
     count.input(lambda count: max(1, SHORT_MINUTES * int(count or 1)), count, minutes, **EVENT)
-    begin.click(handlers.begin, [paper, count, minutes], shown, trigger_mode="once", **EVENT)
+    begin.click(act("begin"), [paper, count, minutes], shown, trigger_mode="once", **EVENT)
     # Not `input`: Gradio leaves the first one out after it has filled the box itself.
-    answer.change(handlers.save, [place, answer], saved, trigger_mode="always_last", **EVENT)
+    answer.change(act("save"), [place, answer], saved, trigger_mode="always_last", **EVENT)
     for button, step in ((back, -1), (following, 1)):
-        button.click(_make_step(handlers, step), [place, answer], shown, trigger_mode="once", **EVENT)
-    jump.input(handlers.jump, [place, answer, jump], shown, **EVENT)
-    end.click(handlers.ask_end, [place, answer], [*shown], trigger_mode="once", **EVENT)
+        button.click(act("step", step), [place, answer], shown, trigger_mode="once", **EVENT)
+    jump.input(act("jump"), [place, answer, jump], shown, **EVENT)
+    end.click(act("ask_end"), [place, answer], [*shown], trigger_mode="once", **EVENT)
     for event in (sure.click, clock.submit):
-        event(handlers.end, [place, answer], shown, trigger_mode="once", **EVENT)
-    earlier.input(handlers.show_earlier, earlier, shown, **EVENT)
+        event(act("end"), [place, answer], shown, trigger_mode="once", **EVENT)
+    earlier.input(act("show_earlier"), earlier, shown, **EVENT)
     for kind, button in zip(VERDICTS, judges, strict=True):
-        button.click(_make_judge(handlers, kind), [earlier, judged], shown, trigger_mode="once", **EVENT)
+        button.click(act("judge", kind), [earlier, judged], shown, trigger_mode="once", **EVENT)
 
 
 def _limit(most: int) -> dict[str, Any]:
@@ -114,31 +116,18 @@ def _limit(most: int) -> dict[str, Any]:
     return {"minimum": 1, "maximum": most, "precision": 0, "scale": 1, "min_width": 110}
 
 
-def _make_step(handlers: "MockHandlers", step: int) -> Any:
-    def move(place: str, answer: str) -> list[Any]:
-        return handlers.step(place, answer, step)
-
-    return move
-
-
-def _make_judge(handlers: "MockHandlers", kind: str) -> Any:
-    def judge(number: int | None, index: int | None) -> list[Any]:
-        return handlers.judge(number, index, kind)
-
-    return judge
-
-
 class MockHandlers:
     """What the tab does. Most give the status, the set-up, the exam that runs and the report."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, owner: str = "") -> None:
         self.site = site
+        self.owner = owner
 
     def open(self) -> list[Any]:
         """Show the exam that runs, else what can be sat and the newest report."""
         try:
             papers = gr.update(choices=[("Questions of the course", COURSE), *self.list_papers()])
-            exam = find_running(self.site.course)
+            exam = find_running(self.site.course, owner=self.owner)
             shown = self.show_question(exam, 0, "") if exam is not None else self.show_reports(None, "")
         except TutorError as err:
             return [*self.show_problem(err), gr.skip()]
@@ -197,7 +186,8 @@ class MockHandlers:
                 paper = self.read_paper(name)
             if paper is None:
                 raise TutorError(f"{name} has no questions that are recognized.")
-            return self.show_question(begin_exam(course, paper, int(minutes or 0)), 0, "The clock runs.")
+            exam = begin_exam(course, paper, int(minutes or 0), owner=self.owner)
+            return self.show_question(exam, 0, "The clock runs.")
         except TutorError as err:
             return self.show_problem(err)
 
@@ -207,7 +197,7 @@ class MockHandlers:
             return ""
         try:
             number, index = _read_place(place)
-            kept = save_answer(self.site.course, number, index, answer or "")
+            kept = save_answer(self.site.course, number, index, answer or "", owner=self.owner)
         except TutorError as err:
             return draw_problem(err)
         return ("Saved." if answer else "") if kept else "The time is over."
@@ -224,8 +214,8 @@ class MockHandlers:
         """Keep this answer and show another question; the report, when the time is over."""
         try:
             number, index = _read_place(place)
-            save_answer(self.site.course, number, index, answer or "")
-            exam = find_running(self.site.course)
+            save_answer(self.site.course, number, index, answer or "", owner=self.owner)
+            exam = find_running(self.site.course, owner=self.owner)
             if exam is None or exam.number != number:
                 return self.show_reports(number, "The time is over: the exam is handed in.")
             return self.show_question(exam, min(max(to, 0), len(exam.questions) - 1), "")
@@ -237,7 +227,7 @@ class MockHandlers:
         number, index = _read_place(place)
         shown = self.move(place, answer, index)
         try:
-            exam = read_exam(self.site.course, number)
+            exam = read_exam(self.site.course, number, self.owner)
         except TutorError as err:
             return self.show_problem(err)
         if exam.handed_in is None:
@@ -251,8 +241,8 @@ class MockHandlers:
         """Hand in, also when the clock does it."""
         try:
             number, index = _read_place(place)
-            save_answer(self.site.course, number, index, answer or "")
-            exam = hand_in(self.site.course, number)
+            save_answer(self.site.course, number, index, answer or "", owner=self.owner)
+            exam = hand_in(self.site.course, number, owner=self.owner)
             late = exam.handed_in is not None and exam.handed_in >= exam.ends
             return self.show_reports(number, "The time is over: the exam is handed in." if late else "Handed in.")
         except TutorError as err:
@@ -271,7 +261,7 @@ class MockHandlers:
             return self.show_problem(TutorError("Choose a question first."))
         verdict: Verdict = kind  # type: ignore[assignment]
         try:
-            change_verdict(self.site.course, int(number), int(index), verdict)
+            change_verdict(self.site.course, int(number), int(index), verdict, self.owner)
             shown = self.show_reports(int(number), f"Question {int(index) + 1} counts as {VERDICTS[kind].lower()}.")
         except TutorError as err:
             return self.show_problem(err)
@@ -305,7 +295,7 @@ class MockHandlers:
 
     def show_reports(self, number: int | None, said: str) -> list[Any]:
         """The report of an exam that was handed in, or of the newest one."""
-        exams = list_exams(self.site.course)
+        exams = list_exams(self.site.course, self.owner)
         exam = next((exam for exam in exams if exam.number == number), exams[0] if exams else None)
         choices = [(describe_exam(entry), entry.number) for entry in exams]
         questions = [(f"Question {i + 1}", i) for i in range(len(exam.questions))] if exam else []

@@ -1,4 +1,4 @@
-"""Whose conversations a browser may see: where others reach the page, each browser has a cookie of its own."""
+"""Whose conversations, quiz and mock exams a browser sees: where others reach the page, each has a cookie."""
 
 import hashlib
 import secrets
@@ -17,7 +17,7 @@ def name_owner(site: "Site", request: Any) -> str:
     """Who asks, by the cookie of the request (Gradio's or Starlette's); "" where the page is this machine's alone.
 
     The journal holds the hash of the cookie: whoever reads it cannot take the place of a browser. Without a cookie,
-    a conversation belongs to its page until that is closed.
+    what is kept belongs to the page until that is closed.
     """
     if not site.is_shared:
         return ""

@@ -20,6 +20,7 @@ from mlx_tutor.study.quiz.questions import Reference
 from mlx_tutor.study.quiz.session import measure_progress
 from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.web.compare_tab import EVENT
+from mlx_tutor.study.web.owners import name_owner
 from mlx_tutor.study.web.site import Site
 from mlx_tutor.study.web.study_parts import draw_part, draw_place, draw_problem, load_questions
 
@@ -34,11 +35,15 @@ HEADINGS = ("topic", "questions", "asked", "right", "due")
 def add_progress(site: Site, tab: gr.Tab) -> None:
     """One table for each file, and the facts of the model."""
     shown = gr.HTML(elem_id="progress", apply_default_css=False)
-    tab.select(lambda: draw_progress(site), None, shown, **EVENT)
+
+    def show(request: gr.Request) -> str:
+        return draw_progress(site, name_owner(site, request))
+
+    tab.select(show, None, shown, **EVENT)
 
 
-def draw_progress(site: Site) -> str:
-    """The tab as it is now; what is missing is said."""
+def draw_progress(site: Site, owner: str = "") -> str:
+    """The tab as it is now for one of those who reach the page; what is missing is said."""
     course = site.course
     try:
         documents = read_documents(course)
@@ -49,8 +54,8 @@ def draw_progress(site: Site) -> str:
             questions = load_questions(site)
         except DatasetError as err:
             return draw_problem(err)
-        topics = measure_topics(course, documents, questions, learned)
-        total = measure_progress(course, questions)
+        topics = measure_topics(course, documents, questions, learned, owner=owner)
+        total = measure_progress(course, questions, owner=owner)
     except (CorpusError, TutorError) as err:
         return draw_problem(err)
     asked = total.questions - total.new - total.aside

@@ -13,6 +13,7 @@ from mlx_tutor.study.quiz.adapt import find_prerequisite, pick_harder
 from mlx_tutor.study.quiz.grade import Grade, Verdict, grade_answer
 from mlx_tutor.study.quiz.questions import StudyQuestion
 from mlx_tutor.study.quiz.session import (
+    QuizProgress,
     check_scheduler,
     describe_wait,
     list_due,
@@ -34,6 +35,7 @@ from mlx_tutor.study.web.study_parts import (
     draw_place,
     draw_problem,
     load_questions,
+    serve_owner,
 )
 
 ALL = ""
@@ -82,21 +84,21 @@ def add_quiz(site: Site, tab: gr.Tab) -> None:
         due = gr.HTML(elem_id="quiz-due", apply_default_css=False)
         restore = gr.Button("Ask again what was put aside", elem_id="quiz-restore", size="sm", visible=False)
 
-    handlers = QuizHandlers(site)
+    def act(name: str, *last: Any) -> Any:
+        return serve_owner(site, QuizHandlers, name, *last)
+
     shown = [view, standing, status, card, question, answer, before, result, verdict, reference, place, *judges]
     listed = [due, restore]
-    tab.select(handlers.open, [view, source, topic], [*shown, *listed, source, topic], **EVENT)
-    source.input(handlers.choose_source, [view, source], [*shown, *listed, topic], **EVENT)
-    topic.input(handlers.start, [view, source, topic], [*shown, *listed], **EVENT)
+    tab.select(act("open"), [view, source, topic], [*shown, *listed, source, topic], **EVENT)
+    source.input(act("choose_source"), [view, source], [*shown, *listed, topic], **EVENT)
+    topic.input(act("start"), [view, source, topic], [*shown, *listed], **EVENT)
     for event in (check.click, answer.submit):
-        event(handlers.check, [view, answer], shown, trigger_mode="once", **EVENT)
-    reveal.click(handlers.reveal, view, shown, trigger_mode="once", **EVENT)
+        event(act("check"), [view, answer], shown, trigger_mode="once", **EVENT)
+    reveal.click(act("reveal"), view, shown, trigger_mode="once", **EVENT)
     for kind, button in zip(VERDICTS, judges, strict=True):
-        button.click(
-            _make_judge(handlers, kind), [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT
-        )
-    aside.click(handlers.put_aside, [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
-    restore.click(handlers.restore, [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
+        button.click(act("judge", kind), [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
+    aside.click(act("put_aside"), [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
+    restore.click(act("restore"), [view, source, topic], [*shown, *listed], trigger_mode="once", **EVENT)
     explain.click(write_request, view, handed, **EVENT).then(None, handed, None, js=LEAD_TO_CHAT, **EVENT)
 
 
@@ -111,18 +113,12 @@ def write_request(view: QuizView) -> str:
     return read_frame(view.question.language)["simpler"].format(view.question.text) if wrong else view.question.text
 
 
-def _make_judge(handlers: "QuizHandlers", kind: str) -> Any:
-    def judge(view: QuizView, source: str, topic: str) -> list[Any]:
-        return handlers.judge(view, source, topic, kind)
-
-    return judge
-
-
 class QuizHandlers:
     """What the tab does. Most give the view, standing, status, card, question, answer, rows of buttons and result."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, owner: str = "") -> None:
         self.site = site
+        self.owner = owner
 
     def open(self, view: QuizView, source: str, topic: str) -> list[Any]:
         """Show the tab: a question that is there stays, the choices are those of the course as it is now."""
@@ -174,7 +170,7 @@ class QuizHandlers:
             if view.question is None or view.grade is None:
                 return ""
             verdict: Verdict = kind  # type: ignore[assignment]
-            due = store_answer(self.site.course, view.question, view.answer, view.grade, verdict)
+            due = store_answer(self.site.course, view.question, view.answer, view.grade, verdict, owner=self.owner)
             read = ""
             if verdict == "wrong":
                 read = f" Read first: {find_prerequisite(load_questions(self.site), view.question)}."
@@ -187,16 +183,18 @@ class QuizHandlers:
 
         def leave() -> str:
             if view.question is not None:
-                suspend_question(self.site.course, view.question)
+                suspend_question(self.site.course, view.question, owner=self.owner)
             return "Put aside; the list below brings it back."
 
         return self.show_after(view, source, topic, leave)
 
     def restore(self, view: QuizView, source: str, topic: str) -> list[Any]:
         """Ask again what was put aside."""
-        return self.show_after(
-            view, source, topic, lambda: f"Questions that are asked again: {restore_questions(self.site.course)}."
-        )
+
+        def bring_back() -> str:
+            return f"Questions that are asked again: {restore_questions(self.site.course, self.owner)}."
+
+        return self.show_after(view, source, topic, bring_back)
 
     def show_after(self, view: QuizView, source: str, topic: str, act: Any) -> list[Any]:
         """Do something, and show the next question; where the journal cannot be written, everything stays."""
@@ -210,8 +208,11 @@ class QuizHandlers:
         """The next question of a topic, or that there is none now."""
         chosen = choose_questions(load_questions(self.site), source, topic)
         last = view.question.key if view.question is not None else view.last
-        harder = pick_harder(self.site.course, chosen, view.question) if view.question is not None else None
-        picked = (harder, True) if harder is not None else pick_question(self.site.course, chosen, last)
+        asked = view.question
+        harder = pick_harder(self.site.course, chosen, asked, self.owner) if asked is not None else None
+        picked = (
+            (harder, True) if harder is not None else pick_question(self.site.course, chosen, last, owner=self.owner)
+        )
         if picked is None:
             return self.show_nothing(QuizView(last=last), self.say_done(chosen, said), self.describe(source, topic))
         question, new = picked
@@ -231,7 +232,7 @@ class QuizHandlers:
 
     def say_done(self, chosen: Sequence[StudyQuestion], said: str) -> str:
         """That nothing is left, and when something comes back."""
-        progress = measure_progress(self.site.course, chosen)
+        progress = self.measure(chosen)
         later = f" The next comes back {describe_wait(progress.next_due)}." if progress.next_due else ""
         return escape_text(f"{said} All asked for now.{later}".strip())
 
@@ -265,9 +266,13 @@ class QuizHandlers:
             *(gr.update(variant="primary" if chosen else "secondary") for chosen in variants),
         ]
 
+    def measure(self, questions: Sequence[StudyQuestion]) -> QuizProgress:
+        """How far questions are learned."""
+        return measure_progress(self.site.course, questions, owner=self.owner)
+
     def describe(self, source: str, topic: str) -> str:
         """How many questions of a topic are due, new and waiting."""
-        progress = measure_progress(self.site.course, choose_questions(load_questions(self.site), source, topic))
+        progress = self.measure(choose_questions(load_questions(self.site), source, topic))
         parts = f"{progress.due} due, {progress.new} new, {progress.waiting} waiting"
         return draw("strong", f"{progress.questions} questions: {parts}.")
 
@@ -276,7 +281,7 @@ class QuizHandlers:
         chosen = choose_questions(load_questions(self.site), source, topic)
         rows = [
             (clean_text(question.text), VERDICTS[state.verdict].lower(), describe_wait(state.due))
-            for question, state in list_due(self.site.course, chosen)[:MOST_LISTED]
+            for question, state in list_due(self.site.course, chosen, self.owner)[:MOST_LISTED]
         ]
-        aside = measure_progress(self.site.course, load_questions(self.site)).aside
+        aside = self.measure(load_questions(self.site)).aside
         return [draw_part("due", rows), gr.update(visible=bool(aside), value=f"Ask again what was put aside ({aside})")]

@@ -11,6 +11,7 @@ from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.errors import TutorError
 from mlx_tutor.study.quiz.questions import Reference, StudyQuestion, list_questions
 from mlx_tutor.study.web.markup import draw_note, open_fragments, write_plain_markdown
+from mlx_tutor.study.web.owners import name_owner
 from mlx_tutor.study.web.site import Site
 from mlx_tutor.workspace import Course
 
@@ -51,6 +52,15 @@ def _stat(path: Any) -> Any:
 @lru_cache(maxsize=4)
 def _load(course: Course, holdout: tuple[str, ...], stamp: tuple[Any, ...]) -> tuple[StudyQuestion, ...]:
     return tuple(list_questions(course, holdout))
+
+
+def serve_owner(site: Site, kind: type[Any], name: str, *last: Any) -> Any:
+    """An event of the page: the method `name` of handlers for whoever asks, with `last` behind the values."""
+
+    def act(request: gr.Request, *values: Any) -> Any:
+        return getattr(kind(site, name_owner(site, request)), name)(*values, *last)
+
+    return act
 
 
 def draw_part(name: str, *values: Any) -> Markup:

@@ -7,6 +7,7 @@ import pytest
 
 from mlx_tutor.errors import TutorError
 from mlx_tutor.extract.extract import extract_course, read_documents
+from mlx_tutor.journal import open_journal
 from mlx_tutor.study.quiz.mock import (
     begin_exam,
     change_verdict,
@@ -196,3 +197,29 @@ def test_points_by_topic_and_questions_that_nobody_can_grade(tmp_path: Path) -> 
     topics = {found.topic: (found.reached, found.points) for found in count_topic_points(exam)}
     assert topics == {"notes.md: Flight": (5.0, 6), "(no chapter of the course found)": (0.0, 3)}
     assert change_verdict(course, number, 2, "right").reached == 6.0
+
+
+def test_exams_of_different_owners_run_side_by_side(course: Course) -> None:
+    paper = draw_paper(list_questions(course), 2, 1)
+    ada, bob, own = (begin_exam(course, paper, 5, NOW, owner) for owner in ("ada", "bob", ""))
+    assert not save_answer(course, ada.number, 0, "mine", NOW, "bob")
+    assert save_answer(course, ada.number, 0, "hers", NOW, "ada")
+    with pytest.raises(TutorError, match="no such mock exam"):
+        hand_in(course, ada.number, NOW, "bob")
+    with pytest.raises(TutorError, match="no such mock exam"):
+        read_exam(course, bob.number)
+    assert hand_in(course, ada.number, NOW, "ada").find_answer(0).text == "hers"
+    with pytest.raises(TutorError, match="no such mock exam"):
+        change_verdict(course, ada.number, 0, "right", "bob")
+    assert [exam.number for exam in list_exams(course, "ada")] == [ada.number] and list_exams(course) == []
+    running = find_running(course, NOW)
+    assert running is not None and running.number == own.number
+
+
+def test_exams_from_before_there_were_owners_stay(course: Course) -> None:
+    number = begin(course)
+    save_answer(course, number, 0, "A part", NOW)
+    with open_journal(course, "") as journal:
+        journal.execute("ALTER TABLE mock_exams DROP COLUMN owner")
+    assert hand_in(course, number, NOW).find_answer(0).text == "A part"
+    assert [exam.number for exam in list_exams(course)] == [number]

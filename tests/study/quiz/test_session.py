@@ -15,8 +15,10 @@ from mlx_tutor.study.quiz.questions import StudyQuestion, list_questions
 from mlx_tutor.study.quiz.session import (
     SCHEMA,
     describe_wait,
+    list_due,
     measure_progress,
     pick_question,
+    read_states,
     restore_questions,
     store_answer,
     suspend_question,
@@ -265,3 +267,38 @@ def test_questions_that_are_gone_wait_for_their_return(course: Course) -> None:
 )
 def test_says_when_a_question_comes_back(wait: timedelta, text: str) -> None:
     assert describe_wait(NOW + wait, NOW) == text
+
+
+def test_what_was_learned_before_there_were_owners_is_the_local_users(tmp_path: Path) -> None:
+    course = write_rows(tmp_path, [make_row("What is a metric tree?", METRIC), make_row("What is a top?", "A toy.")])
+    first, second = list_questions(course)
+    store_answer(course, first, "It grows.", grade_answer(first, "It grows."), "right", NOW)
+    suspend_question(course, second, NOW)
+    with open_journal(course, "") as journal:
+        journal.execute("CREATE TABLE kept AS SELECT key, card, due, verdict, aside FROM quiz_questions")
+        journal.execute("DROP TABLE quiz_questions")
+        journal.execute("ALTER TABLE quiz_answers DROP COLUMN owner")
+        # As the version before wrote it.
+        journal.execute(
+            "CREATE TABLE quiz_questions (key TEXT PRIMARY KEY, card TEXT NOT NULL, due TEXT NOT NULL, "
+            "verdict TEXT NOT NULL, aside INTEGER NOT NULL DEFAULT 0)"
+        )
+        journal.execute("INSERT INTO quiz_questions SELECT * FROM kept")
+    progress = measure_progress(course, [first, second], NOW)
+    assert (progress.new, progress.waiting, progress.aside) == (0, 1, 1)
+    assert read_states(course)[first.key].is_asked and not read_states(course, "ada")
+    assert store_answer(course, first, "", grade_answer(first, ""), "right", NOW + timedelta(days=9)) > NOW
+
+
+def test_each_owner_learns_alone(tmp_path: Path) -> None:
+    course = write_rows(tmp_path, [make_row("What is a metric tree?", METRIC), make_row("What is a top?", "A toy.")])
+    first, second = list_questions(course)
+    store_answer(course, first, "It grows.", grade_answer(first, "It grows."), "wrong", NOW, "ada")
+    suspend_question(course, second, NOW, "ada")
+    assert [measure_progress(course, [first, second], NOW, owner).new for owner in ("", "ada", "bob")] == [2, 0, 2]
+    store_answer(course, first, "It grows.", grade_answer(first, "It grows."), "right", NOW, "bob")
+    assert [read_states(course, owner)[first.key].verdict for owner in ("ada", "bob")] == ["wrong", "right"]
+    assert list_due(course, [first, second]) == [] and len(list_due(course, [first, second], "bob")) == 1
+    assert (restore_questions(course, "bob"), restore_questions(course, "ada")) == (0, 1)
+    picked = pick_question(course, [first, second], first.key, NOW, "ada")
+    assert picked == (second, True)

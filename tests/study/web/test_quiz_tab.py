@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from mlx_tutor import journal
 from mlx_tutor.journal import find_journal, open_journal
 from mlx_tutor.study.quiz.questions import list_questions
 from mlx_tutor.study.quiz.session import measure_progress
+from mlx_tutor.study.web.owners import COOKIE
 from mlx_tutor.study.web.quiz_tab import QuizHandlers, QuizView
 from mlx_tutor.study.web.site import Site
+from mlx_tutor.study.web.study_parts import serve_owner
 from tests.study.quiz.rows import make_row, write_rows
 from tests.study.web.serving import make_site
 
@@ -100,3 +103,15 @@ def test_without_rows_the_tab_says_what_to_do(tmp_path: Path, tiny_model: Path) 
         assert len(opened) == 18
     finally:
         site.worker.close()
+
+
+def test_browsers_at_a_shared_page_have_a_quiz_of_their_own(handlers: QuizHandlers) -> None:
+    shared = replace(handlers.site, is_shared=True)
+    ada, bob = (SimpleNamespace(session_hash=name, cookies={COOKIE: name}) for name in ("ada", "bob"))
+    view = serve_owner(shared, QuizHandlers, "start")(ada, QuizView(), "a.md", "Spinning")[0]
+    graded = serve_owner(shared, QuizHandlers, "check")(ada, view, "It spins.")[0]
+    assert "Kept as wrong" in serve_owner(shared, QuizHandlers, "judge", "wrong")(ada, graded, "a.md", "Spinning")[2]
+    counts = [serve_owner(shared, QuizHandlers, "start")(who, QuizView(), "", "")[1] for who in (ada, bob)]
+    assert "1 new, 1 waiting" in counts[0] and "2 new, 0 waiting" in counts[1]
+    # The terminal's quiz and this machine's own page are somebody else's too.
+    assert "2 new, 0 waiting" in handlers.start(QuizView(), "", "")[1]
