@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.markdown import read_markdown
 from mlx_tutor.extract.notebook import read_notebook
 from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
 from mlx_tutor.extract.pdf import read_pdf
 from mlx_tutor.extract.text import read_text
+from mlx_tutor.extract.webpage import read_html
 from mlx_tutor.records import Section
 
 # A reader takes a file and returns its title and sections. A file it cannot read is a CorpusError whose text is the

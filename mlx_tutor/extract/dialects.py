@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from mlx_tutor.extract import jsx, tags, tex
 from mlx_tutor.extract.fences import is_hidden
-from mlx_tutor.extract.plain import write_plain
+from mlx_tutor.extract.layout import drop_layout
+from mlx_tutor.extract.plain import is_slides, write_plain
 from mlx_tutor.extract.roles import read_label, read_names
 
 # A formula is this with its number between; something that was left out is GONE.
@@ -20,7 +21,7 @@ MARK, END_MARK, GONE = "\ue000", "\ue001", "\ue002"
 MARKED = re.compile(f"{MARK}(\\d+){END_MARK}")
 FENCE = re.compile(r"(?P<indent>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<ticks>`{3,}(?=[^`]*$)|~{3,})")
 OPENER = re.compile(
-    r"`+|<!--|\\begin\{(?P<name>[A-Za-z]+\*?)\}|\\[\s\S]|\$\$|\$|\{%|\{\{[<%]?|!?\[\[|%%|\{/\*|<[A-Za-z][\w.]*(?=\s)"
+    r"`+|<!--|\\begin\{(?P<name>[A-Za-z]+\*?)\}|\\\\[(\[]|\\[\s\S]|\$\$|\$|\{%|\{\{[<%]?|!?\[\[|%%|\{/\*|<[A-Za-z][\w.]*(?=\s)"
     r"|^(?P<quote>(?:[ \t]*>)+)[ \t]*\[!(?P<callout>[\w-]+)[^\]\n]*\][+-]?(?P<title>.*)$"
     r"|^(?P<bar>[ \t>]*):{3,}(?P<container>[^:\n].*|)$|:{3,}$",
     re.MULTILINE,
@@ -29,27 +30,7 @@ OPENER = re.compile(
 TAGGED = re.compile(r"</?[a-z]+>")
 # Between \( and \), which otherwise are brackets that Markdown should not read.
 MATHEMATICAL = re.compile(r"[\\^_={}<>+*/|]|^\s*.{1,3}\s*$")
-TITLE = re.compile(r"title=\"([^\"]*)\"|^[\w-]+\[([^\]\n]+)\]|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
-# Options of a directive, cell breaks, commands of TeX about the page; an emoji like `:warning:` is none.
-LAYOUT = (
-    r"\\(?:pause|[vh]fill|newpage|pagebreak|clearpage|(?:big|med|small)skip|noindent|centering|maketitle"
-    r"|tableofcontents|footnotesize|scriptsize|tiny|small|normalsize|[lL]arge|[vh]space\*?\{[^{}\n]*\})(?![A-Za-z])"
-)
-OPTION = re.compile(
-    r"^[ \t]*:(?:label|eqlabel|width|begin_tab|end_tab|class|name|align|alt|height|scale|tags|open|figclass)\b.*$"
-    # A comment of MyST; a percent sign that a line break parted from its number is none.
-    r"|(?<![\d}]\n)^%(?!%).*$"
-    r"|^\+\+\+(?: .*)?$|^\^[ \t]*$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
-    # Attributes that kramdown puts behind what they are of, and its references to figures without a name.
-    r"|(?<=[*_`)\]])\{:[^}\n]*\}|(?<=^[-*+] )\{:[^}\n]*\}[ ]?| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
-    rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$"
-    # Labels of bookdown, in captions and formulas.
-    r"|[ \t]*\(\\?#(?:tab|fig|eq|thm|lem|cor|prp|cnj|def|exm|exr|hyp|sol|rem|prf):[\w-]+\)"
-    # Files that are put in: MkDocs, VitePress, mdBook; macros of LiaScript below code.
-    r"|^[ \t]*--8<--.*$|^<<< ?@?[\w./-]+.*$|^[ \t>]*\{\{\s*#\w+[^}\n]*\}\}[ \t]*$"
-    r"|^@[A-Za-z]\w*(?:\.\w+)+(?:\([^()\n]*\))?[ \t]*$",
-    re.MULTILINE,
-)
+TITLE = re.compile(r"(?:title|name)=\"([^\"]*)\"|^[\w-]+\[([^\]\n]+)\]|^\s*\{?[\w:-]+\}?\s+([^{\"]+?)\s*$")
 # Boxes whose first heading is their title.
 TITLED = re.compile(r"\.callout|#(?:thm|lem|cor|prp|cnj|def|exm|exr|sol|rem|alg)-|\.(?:theorem|definition|example)\b")
 HEADING = re.compile(r"\s*\n[ \t]*#{1,6}[ \t]+(?P<title>[^\n]+?)[ \t]*#*[ \t]*(?=\n|\Z)")
@@ -59,17 +40,8 @@ SINGLE = re.compile(r"(?<!\\)\$")
 OPTIONS = re.compile(r"(?:\n[ \t>]*:[\w-]+:[^\n]*)+")
 CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*[^:\s].*$", re.MULTILINE)
 END_CONTAINER = re.compile(r"^[ \t]*:{3,}[ \t]*$", re.MULTILINE)
-# kramdown reads Markdown right behind such a tag; other readers do so behind a blank line.
-INSIDE = re.compile(
-    r"^([ \t]*<[a-z]+\s(?:[^>\n]*\s)?markdown=[\"'](?:1|block)[\"'][^>\n]*>)[ \t]*\n(?=[ \t]*[^<\s])", re.MULTILINE
-)
-BEHIND = re.compile(r"^([ \t]*</[a-z]+>)[ \t]*\n(?=[ \t]*[^<\s])", re.MULTILINE)
-# Elements that hold no Markdown: a blank line in them would make code of what is indented behind it.
-ELEMENT = re.compile(r"<(math|table|dl|ul|ol|svg)\b[^>]*>", re.IGNORECASE)
-# A sentence goes on behind its formula, whatever the lines between.
-REST = re.compile(r"[ \t]*\n[ \t]*\n\s*(?=[,.;:)]|[a-z])")
-# Items of a list that were copied from elsewhere, with the sign that they had there.
-BULLET = re.compile(r"^([ \t>]*)[•●▪◦‣]\s*(?=\S)", re.MULTILINE)
+# A reference of bookdown.
+REFERENCE = re.compile(r"\\@ref\([\w:-]+\)")
 # Behind code that is meant for one output format of Pandoc.
 RAW = re.compile(r"\{=\w+\}")
 # It separates lists and is nothing.
@@ -103,28 +75,11 @@ def prepare(text: str, prepared: Prepared) -> str:
         text = re.sub(f"[{MARK}{END_MARK}{GONE}]", "\ufffd", text)
     if len(CONTAINER.findall(text)) != len(END_CONTAINER.findall(text)):
         prepared.containers = None
+    are_slides = is_slides(text)
     return "".join(
-        part if is_code else _Scanner(write_plain(part), prepared).scan() for is_code, part in _split_code(text)
+        part if is_code else _Scanner(write_plain(part, are_slides=are_slides), prepared).scan()
+        for is_code, part in _split_code(text)
     )
-
-
-def close_gaps(text: str) -> str:
-    """A text without blank lines inside tables, lists, formulas and drawings of HTML that hold no Markdown."""
-    out: list[str] = []
-    at = 0
-    gone: set[str] = set()
-    while match := ELEMENT.search(text, at):
-        closer = f"</{match[1].lower()}>"
-        end = -1 if closer in gone else text.find(closer, match.end())
-        if end < 0:
-            gone.add(closer)
-        inside = text[match.start() : max(end, match.end())]
-        out += [text[at : match.start()], inside if "markdown=" in inside else re.sub(r"\n\s*\n", "\n", inside)]
-        at = match.start() + len(inside)
-        if match[1].lower() == "math" and "block" not in match[0] and (rest := REST.match(text, at + len(closer))):
-            out += [closer, "" if text[rest.end()] in ",.;:)" else " "]
-            at = rest.end()
-    return "".join([*out, text[at:]])
 
 
 def _split_code(text: str) -> Iterator[tuple[bool, str]]:
@@ -157,9 +112,7 @@ class _Scanner:
     """Goes through prose once, from opener to opener."""
 
     def __init__(self, text: str, prepared: Prepared, *, is_raw: bool = False) -> None:
-        if "markdown=" in text:
-            text = BEHIND.sub(r"\1\n\n", text)
-        self.text = BULLET.sub(r"\1- ", INSIDE.sub(r"\1\n\n", OPTION.sub("", close_gaps(text))))
+        self.text = drop_layout(text)
         # Between tags that say that braces are text.
         self.is_raw = is_raw
         self.prepared = prepared
@@ -219,8 +172,11 @@ class _Scanner:
             return self._pass_code(match)
         if opener == "<!--":
             return self._drop_comment(match)
-        if opener in ("\\(", "\\["):
-            return self._take_formula(match, "\\)" if opener == "\\(" else "\\]")
+        if opener.lstrip("\\") in ("(", "["):
+            # Written with two backslashes where Markdown takes one away.
+            return self._take_formula(match, opener.replace("(", ")").replace("[", "]"))
+        if opener == "\\@" and (reference := REFERENCE.match(self.text, start)):
+            return reference.end(), GONE
         if opener == "$$":
             return self._take_formula(match, "$$")
         if opener == "$":
@@ -295,7 +251,7 @@ class _Scanner:
         return f"\n\n</{tag}>\n\n" if tag else BREAK
 
     def _take_formula(self, match: re.Match[str], closer: str, *, keep: bool = False) -> tuple[int, str]:  # noqa: PLR0911
-        opener, start = match[0], match.start()
+        opener, start = match[0].replace("\\\\", "\\"), match.start()
         end = self._find(closer, match.end(), in_paragraph=opener == "\\(")
         if end < 0:
             return match.end(), opener
@@ -331,6 +287,9 @@ class _Scanner:
         while (end := self._find("$", end + 1)) > 0 and self.text[end - 1] == "\\":
             pass
         inside = self.text[start:end] if end > start else ""
+        if len(inside) > 2 and inside[0] == inside[-1] == "`" and not inside.startswith("`r "):
+            # GitLab and GitHub hide a formula from Markdown so.
+            return end + 1, self.prepared.hide(f"${self._join(match.start(), inside[1:-1])}$", inside)
         spaces = inside[:1].isspace() + inside[-1:].isspace()
         is_formula = inside.strip() and (spaces == 0 or (spaces == 2 and "\n" not in inside) or TEX.search(inside))
         if not is_formula or self.text[end + 1 : end + 2].isdigit():
@@ -378,7 +337,7 @@ class _Scanner:
             return end, self._scan(inside, is_raw=True)
         if closing and (tag.name == "comment" or not inside.strip()):
             return end, GONE
-        if closing and tag.name in tags.FORMULAS and "$" not in inside:
+        if closing and tag.name in tags.FORMULAS and not re.search(r"\$|\\[(\[]", inside):
             is_block = tag.name != "m" and (
                 tag.rest == "display" if tag.name == "katex" else self._begins_line(match.start())
             )

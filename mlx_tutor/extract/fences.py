@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from mlx_tutor.extract.directives import OPTIONS, find_writer
 from mlx_tutor.extract.roles import read_names
 
 # Languages that knitr, Quarto and Jupyter run; any other name in braces is a directive of MyST.
@@ -18,8 +19,10 @@ CODE = frozenset(
 )
 NO_PROSE = frozenset(
     "image toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
-    "csv-table glue margin-image index".split()
+    "glue margin-image index".split()
 )
+# Queries that Obsidian answers in their place.
+QUERIES = frozenset(["dataview", "dataviewjs"])
 # Directives whose argument is a label, not text.
 LABELLED = frozenset(["figure", "figure-md"])
 # Names for the same language.
@@ -27,8 +30,6 @@ SAME = {
     "py": "python", "python3": "python", "python2": "python", "ipython": "python", "ipython3": "python", "ir": "r",
     "jl": "julia", "ijulia": "julia",
 }  # fmt: skip
-# Options at the head of a directive, `:name: value` or YAML between dashes.
-OPTIONS = re.compile(r"\A(?:[ \t]*:[\w-]+:.*\n|[ \t]*---[ \t]*\n(?:.*\n)*?[ \t]*---[ \t]*\n|[ \t]*\n)+")
 # A file that a program puts in: mdBook, Quarto and Hugo, MkDocs, VitePress.
 INCLUDE = re.compile(
     r"^[ \t]*(?:\{\{\s*#\w+[^}\n]*\}\}|\{\{[<%]\s*(?:include|embed|readfile)\b.*|--8<--.*|<<< ?@?[\w./-]+.*)[ \t]*\n?",
@@ -37,6 +38,17 @@ INCLUDE = re.compile(
 # Options at the head of a chunk (`#| echo: false`, `//| x`), and the framework whose tab it is in.
 CHUNK_OPTIONS = re.compile(r"\A(?:[ \t]*(?:#|//|--|%%)\|.*\n?|[ \t]*(?:#@tab|%%tab)\b.*\n?)+")
 
+# Numbers of remarks that stand below the code: Quarto, AsciiDoc, MkDocs.
+ANNOTATION = re.compile(
+    r"[ \t]*(?:#|//|--|%)[ \t]*(?:<\d+>|\(\d+\)!)[ \t]*$"
+    # Marks of Docusaurus for the lines around them.
+    r"|^[ \t]*(?:#|//|--|%|/\*|<!--)[ \t]*highlight-(?:next-line|start|end)\b.*\n?",
+    re.MULTILINE,
+)
+# Lines that the programs for the documentation of Rust compile and do not show.
+UNSHOWN = re.compile(r"^[ \t]*#(?:[ \t].*)?(?:\n|\Z)", re.MULTILINE)
+# The title of a theorem of bookdown.
+NAMED = re.compile(r"\bname\s*=\s*\"([^\"]*)\"")
 # Chunks that set up a document and are not shown, and those that only place a picture.
 HIDDEN = re.compile(r"\binclude\s*[=:]\s*(?:FALSE|false|F)\b")
 PICTURES = re.compile(r"\s*(?:knitr::include_graphics\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)+")
@@ -63,12 +75,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
     """Read the info line and the content of a fence; `default` is the language of notebook cells that name none."""
     info = info.strip()
     if not info.startswith("{"):
-        name = re.split(r"[\s{:,;]", info, maxsplit=1)[0].lower()
-        if name == "math":
-            return Fence("formula", " ".join(content.split()))
-        if name.startswith("ad-"):
-            return Fence("prose", re.sub(r"\A(?:\w+: .*\n)+", "", content))
-        return Fence("code", _drop_options(content), name_language(name))
+        return _read_plain(re.split(r"[\s{:,;]", info, maxsplit=1)[0].lower(), content)
     inside, _, argument = info[1:].partition("}")
     argument = argument.strip()
     name = re.split(r"[\s,}]", inside, maxsplit=1)[0].lower()
@@ -83,7 +90,7 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         if any(map(HIDDEN.search, options)) or PICTURES.fullmatch(code):
             return Fence("nothing", "")
         return Fence("prose" if name == "asis" else "code", code, name_language(name))
-    content = OPTIONS.sub("", content)
+    body, content = content, OPTIONS.sub("", content)
     if name == "math":
         return Fence("formula", " ".join(f"{argument} {content}".split()))
     if name in CODE:
@@ -91,8 +98,8 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         return Fence("code", _drop_options(content), name_language(named or (default if name == "code-cell" else "")))
     if name in NO_PROSE:
         return Fence("nothing", "")
-    if name == "glossary":
-        return Fence("prose", _write_entries(content))
+    if write := find_writer(name, content):
+        return Fence("prose", f"{argument}\n\n{write(body)}")
     if role := read_names([name]):
         # The argument of a solution is the label of its exercise.
         title = "" if role == "solution" else argument
@@ -100,28 +107,31 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
             "open" if name.endswith("-start") else "close" if name.endswith("-end") else "prose"
         )
         return Fence(kind, title if kind == "open" else f"{title}\n\n{content}", role=role)
+    heading = NAMED.search(inside)
+    argument = argument or (heading[1] if heading else "")
     return Fence("prose", content if name in LABELLED else f"{argument}\n\n{content}")
 
 
-def _write_entries(content: str) -> str:
-    """A glossary of MyST, whose definitions are indented below their terms, as a definition list."""
-
-    def write(match: re.Match[str]) -> str:
-        term, *others = match[1].splitlines()
-        return f"\n{term} ({', '.join(others)})\n: " if others else f"\n{term}\n: "
-
-    entries = re.sub(r"(?m)^(\S.*\n(?:\S.*\n)*)[ \t]+(?=\S)", write, content)
-    return re.sub(r"(?m)^[ \t]+(?=\S)", "  ", entries)
+def _read_plain(name: str, content: str) -> Fence:
+    """A fence whose first word is `name`."""
+    if name == "math":
+        return Fence("formula", " ".join(content.split()))
+    if name in QUERIES:
+        return Fence("nothing", "")
+    if name.startswith("ad-"):
+        return Fence("prose", re.sub(r"\A(?:\w+: .*\n)+", "", content))
+    code = UNSHOWN.sub("", content) if name == "rust" else content
+    return Fence("code", _drop_options(code), name_language(name))
 
 
 def name_language(name: str) -> str | None:
     """One lower-case name for each language; None for an empty name."""
-    name = name.strip().lower()
+    name = re.sub(r"(?<=\+\+)\d+$", "", name.strip().lower())
     return SAME.get(name, name) or None
 
 
 def _drop_options(content: str) -> str:
-    return INCLUDE.sub("", CHUNK_OPTIONS.sub("", content))
+    return ANNOTATION.sub("", INCLUDE.sub("", CHUNK_OPTIONS.sub("", content)))
 
 
 def is_hidden(info: str) -> bool:

@@ -6,29 +6,30 @@ Markdown comes through here too, as its parser renders it, so that HTML inside M
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.dialects import GONE
+from mlx_tutor.extract.fences import name_language
+from mlx_tutor.extract.frames import (
+    holds_no_table,
+    is_frame,
+    is_script_formula,
+    list_classes,
+    read_code,
+    read_picture,
+    write_formula,
+)
 from mlx_tutor.extract.mathml import write_mathml
 from mlx_tutor.extract.navigation import ANCHOR, END_LINK, LINK, LINKS, is_anchored, is_navigation
 from mlx_tutor.extract.roles import find_role, is_title
 from mlx_tutor.extract.sections import SectionBuilder
-from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import mend_surrogates
-from mlx_tutor.records import ENTRY, Block, Section
+from mlx_tutor.records import ENTRY, Block
 
 # Elements whose content is not meant for readers.
 DROPPED = frozenset(
     "script style head template noscript nav iframe object svg canvas audio video button input select textarea".split()
-)
-# What surrounds the text of a page.
-FRAME_ROLES = frozenset(["navigation", "banner", "search", "contentinfo"])
-FRAME_CLASSES = frozenset(
-    "breadcrumb breadcrumbs wy-breadcrumbs pagination pager prev-next-area prev-next-footer bd-sidebar sphinxsidebar "
-    "toctree-wrapper skip-link edit-this-page navbar page-toc quarto-title-breadcrumbs nav-footer md-footer".split()
 )
 # Inline elements.
 INLINE = frozenset(
@@ -43,31 +44,19 @@ BLOCKS = frozenset(
 KNOWN = DROPPED | INLINE | BLOCKS | frozenset("area base col colgroup embed link map meta param source track".split())
 # Nesting depth; what is deeper becomes plain text.
 DEEPEST = 150
+# What holds a line of text.
+LINES = INLINE | {"p", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "td", "th"}
+# Items of a list that are paragraphs with a sign, as Word writes them.
+ITEM = re.compile(r"[•·▪◦‣●]\s+(?=\S)")
+# Around what a cell of a notebook printed.
+OUTPUT = frozenset("jp-OutputArea output_area cell_output cell-output output_text".split())
 # Tags that a text about sets and types may seem to open.
 LETTERS = frozenset("abiqsu")
 TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)((?:\s[^<>]*|/)?)>")
 # Links between a footnote and its mark, and from a heading to itself.
-BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|[↑↩¶#§*†‡]\ufe0e?|")
+BACK, NOTE = re.compile(r"\S*#\S+"), re.compile(r"\[?\d+\]?|\[[a-z]{1,2}\]|[↑↩¶#§*†‡]\ufe0e?|")
 PART = re.compile(r"\(?[a-h][.)]\s+\S")
-CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w-]{2,30})", re.IGNORECASE)
-LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|brush:\s*)([\w+#.-]+)")
-
-
-def read_html(path: Path) -> tuple[str, tuple[Section, ...]]:
-    """An .html file; scripts, styles and menus are left out."""
-    builder = SectionBuilder()
-    title = add_html(builder, decode_html(path.read_bytes()))
-    title = title or builder.find_title(path.stem)
-    sections = builder.finish(title)
-    if not sections:
-        raise CorpusError("empty: no text in it")
-    return title, sections
-
-
-def decode_html(data: bytes) -> str:
-    """The text of a page, in the encoding that the page names."""
-    named = CHARSET.search(data[:4096])
-    return decode_bytes(data, named[1].decode("ascii") if named else "")
+LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|sourceCode\s+|highlight-(?:source-)?|hl-|brush:\s*)([\w+#.-]+)")
 
 
 def add_html(
@@ -111,17 +100,10 @@ def escape_unknown_tags(html: str, closed: Set[str]) -> str:
     return TAG.sub(escape, html)
 
 
-def is_frame(element: Any) -> bool:
-    """Whether an element belongs to the site around the page, by its role or class."""
-    return element.get("role") in FRAME_ROLES or not FRAME_CLASSES.isdisjoint((element.get("class") or "").split())
-
-
 def _is_in_line(element: Any) -> bool:
     """Whether an element of an unknown name stands in a line of text, as components of web pages do."""
     parent = element.getparent()
-    return (
-        parent is not None and parent.tag in ("p", *INLINE) and not any(child.tag in BLOCKS for child in element.iter())
-    )
+    return parent is not None and parent.tag in LINES and not any(child.tag in BLOCKS for child in element.iter())
 
 
 @dataclass(slots=True)
@@ -154,6 +136,8 @@ class _Walker:
     def walk(self, element: Any) -> None:
         """Add an element and what it contains, without the text after it."""
         name = element.tag if isinstance(element.tag, str) else ""
+        if name and is_script_formula(element):
+            self.text.append(write_formula(element, element.text or ""))
         if not name or name in DROPPED or is_frame(element):
             return
         if self.depth > DEEPEST:
@@ -207,15 +191,12 @@ class _Walker:
             return " "
         if name == "a" and BACK.fullmatch(element.get("href", "")) and NOTE.fullmatch(element.text_content().strip()):
             return GONE
-        if name in ("img", "wbr"):
-            return GONE if name == "img" else ""
+        if name in ("img", "del"):
+            return (read_picture(element) if name == "img" else "") or GONE
         if name == "math":
             found = element.xpath(".//*[local-name()='annotation'][contains(@encoding, 'tex')]")
-            tex = " ".join((found[0].text_content() if found else write_mathml(element)).split())
-            frame = element.getparent()
-            box = f"{frame.get('data-type', '')} {frame.get('class', '')}".split() if frame is not None else []
-            dollars = "$$" if element.get("display") == "block" or "equation" in box else "$"
-            return f"{dollars}{tex}{dollars}" if tex else ""
+            tex = found[0].text_content() if found else element.get("alttext") or write_mathml(element)
+            return write_formula(element, tex)
         if name in ("code", "samp", "kbd", "tt"):
             code = element.text_content()
             ticks = "``" if "`" in code else "`"
@@ -233,14 +214,20 @@ class _Walker:
         if name == "a" and element.get("href"):
             mark = ANCHOR if element.get("href").startswith("#") else ""
             return f"{LINK}{mark}{LINKS.sub('', inner)}{END_LINK}"
+        if name == "q":
+            return f"“{inner}”"
         if name in ("sup", "sub"):
             return GONE if inner == GONE else write_script("^" if name == "sup" else "_", inner.strip())
         return inner
 
     def _write_child(self, child: Any) -> str:
         name = child.tag if isinstance(child.tag, str) else ""
+        if name and is_script_formula(child):
+            return write_formula(child, child.text or "")
         if not name or name in DROPPED:
             return ""
+        if is_frame(child):
+            return GONE
         # A block inside a line, such as a `<div>` in a link, is part of its text.
         return (
             self._write_inline(child, name)
@@ -260,7 +247,12 @@ class _Walker:
             return
         term, self.term = self.term, ""
         text = term + text
+        if not self.lists and ITEM.match(text):
+            self.lines.append(ITEM.sub("- ", text, count=1))
+            self.is_contents = False
+            return
         if not self.lists:
+            self._flush_lines()
             self._add("text", text, is_entry=bool(term))
             return
         current = self.lists[-1]
@@ -273,6 +265,9 @@ class _Walker:
     def flush(self) -> None:
         """End the open paragraph or list."""
         self._end_text()
+        self._flush_lines()
+
+    def _flush_lines(self) -> None:
         if self.lines:
             lines, self.lines = self.lines, []
             is_contents, self.is_contents = self.is_contents, True
@@ -282,7 +277,7 @@ class _Walker:
             self._add("text", dedent("\n".join(lines)).lstrip(" "))
 
     def _add(self, kind: Any, text: str, language: str | None = None, *, is_entry: bool = False) -> None:
-        finish = self.finish_code if kind == "code" else self.finish
+        finish = self.finish if kind in ("text", "table") else self.finish_code
         role = self.role or (ENTRY if is_entry else None)
         self.builder.add_block(Block(kind, finish(text), None, self.cell, language, role))
 
@@ -318,15 +313,16 @@ class _Walker:
 
     def _add_code(self, element: Any) -> None:
         self.flush()
-        text = element.text_content().strip("\n").rstrip()
-        if text.strip():
-            self._add("code", text, find_language(element))
+        is_output = any(list_classes(each) & OUTPUT for each in list(element.iterancestors())[:4])
+        language = None if is_output else find_language(element)
+        if text := read_code(element):
+            self._add("output" if is_output else "code", text, language)
 
     def _add_table(self, element: Any) -> None:
         self.flush()
         for caption in element.findall("caption"):
             self.walk(caption)
-        rows = self._read_rows(element)
+        rows = [] if holds_no_table(element) else self._read_rows(element)
         width = max(map(len, rows), default=0)
         if width > 1:
             rows = [[*row, *[""] * (width - len(row))] for row in rows]
@@ -335,8 +331,9 @@ class _Walker:
             return
         # A table of one column is a frame around its content.
         for cell in element.iter("td", "th"):
-            self._walk_children(cell)
-            self.flush()
+            if not is_frame(cell):
+                self._walk_children(cell)
+                self.flush()
 
     def _read_rows(self, table: Any) -> list[list[str]]:
         """The cells; a cell that spans rows or columns goes into the first column of each of its rows."""
@@ -375,7 +372,9 @@ def write_script(sign: str, text: str) -> str:
     """`10^3` and `H_2` for superscripts and subscripts; the letters of `1st` stay as they are."""
     if not text or (sign == "^" and re.fullmatch(r"(?:st|nd|rd|th|er|e|re|o|a|TM|SM|®|™)", text)):
         return text
-    return f"{sign}{text}" if re.fullmatch(r"[\w.*+-]+|" + "\ue000\\d+\ue001", text) else f"{sign}({text})"
+    # A sign ends a charge, `2-`, or begins an exponent, `-1`; within one it would seem to end it.
+    is_one = re.fullmatch(r"[+−-]?[\w.]+|[\w.]*[*+−-]+|" + "\ue000\\d+\ue001", text)
+    return f"{sign}{text}" if is_one else f"{sign}({text})"
 
 
 def find_language(element: Any) -> str | None:
@@ -385,7 +384,7 @@ def find_language(element: Any) -> str | None:
         if (name := each.get("data-lang") or each.get("data-language")) or (
             (match := LANGUAGE.search(each.get("class", ""))) and (name := match[1])
         ):
-            return str(name).lower()
+            return name_language(str(name))
     return None
 
 
@@ -398,5 +397,5 @@ def clean_spaces(text: str) -> str:
         return " " if gap.strip(GONE) and not (GONE in gap and follows in ".,;:)") else ""
 
     # Brackets around a removed citation are removed too.
-    text = re.sub(rf"\(\s*{GONE}\s*\)", GONE, text)
+    text = re.sub(rf"\(\s*{GONE}\s*\)", GONE, text.replace("\xad", ""))
     return re.sub(rf"[\s{GONE}]+", join, text).strip()

@@ -40,6 +40,7 @@ CITED = re.compile(
 )
 AUTHOR_YEAR = re.compile(r"([A-Za-z]+)[_:-]?(\d{4})(?!\d)")
 KEY = re.compile(r"(-?)@\{?([\w:./-]*\w)\}?")
+BRACKETS = {ord("("): None, ord(")"): None}
 # Pandoc's title block.
 TITLE_BLOCK = re.compile(r"\A%[ \t]+(?P<title>\S.*)\n(?:[ \t]+\S.*\n)*(?:%.*\n)*")
 BLOCK_ID = re.compile(r"\s\^(?=[\w-]*[A-Za-z])[\w-]{2,}\s*$")
@@ -48,7 +49,13 @@ NOTE = re.compile(r"\[\^[^\s\[\]]{1,200}\]")
 DEEPEST = 20
 DEEPEST_BLOCK = 60
 # At the end of a paragraph or a caption.
-ATTRIBUTES = re.compile(r"\s\{[#.][A-Za-z][\w:-]*(?:\s+(?:[#.][\w:-]+|[\w-]+=(?:\"[^\"]*\"|\S+)))*\s*\}\s*\Z")
+ATTRIBUTES = re.compile(r"\s\{\s*[#.][A-Za-z][\w:-]*(?:\s+(?:[#.][\w:-]+|[\w-]+=(?:\"[^\"]*\"|\S+)))*\s*\}\s*\Z")
+# Obsidian's tags behind a heading.
+HEADING_TAGS = re.compile(r"(?:\s+#[A-Za-z][\w/-]*)+\s*$")
+# Behind links and pictures; the plugin for attributes takes no `50%`.
+LINK_ATTRIBUTES = re.compile(
+    r"(?<=\))\{(?:[#.][A-Za-z]|(?:width|height|fig-|target|style|align|alt|scale)\b)[^{}\n]*\}"
+)
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
@@ -196,13 +203,15 @@ def _write_citation(inside: str) -> str:
     keys = KEY.findall(inside)
     if not all(AUTHOR_YEAR.match(key) for _, key in keys):
         return GONE
-    named = KEY.sub(lambda match: _name_key(match[2]).replace("(", "").replace(")", ""), inside)
+    named = KEY.sub(lambda match: _name_key(match[2], is_short=bool(match[1])).translate(BRACKETS), inside)
     return escape(f"({named})")
 
 
-def _name_key(key: str) -> str:
-    """`fisher1925` as `Fisher (1925)`; other keys, and labels of figures, as they are."""
+def _name_key(key: str, *, is_short: bool = False) -> str:
+    """`fisher1925` as `Fisher (1925)`, or as the mere year; other keys, and labels of figures, as they are."""
     found = AUTHOR_YEAR.match(key)
+    if found and is_short:
+        return found[2]
     return f"{found[1][0].upper()}{found[1][1:]} ({found[2]})" if found else key
 
 
@@ -210,6 +219,17 @@ def _name_key(key: str) -> str:
 INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ("role", ROLE, _write_role),
     ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
+    # What was inserted, keys, changes in CriticMarkup, icons.
+    (
+        "inserted",
+        re.compile(r"(?<![\w+])(\+\+|\^\^)(?=\S)([^\n]{1,80}?)(?<=\S)\1(?![\w+])"),
+        lambda match: escape(match[2]),
+    ),
+    ("added", re.compile(r"\{(\+\+|==)([^{}\n]{1,500}?)\1\}"), lambda match: escape(match[2])),
+    ("replaced", re.compile(r"\{~~[^{}\n]{1,500}?~>([^{}\n]{0,500}?)~~\}"), lambda match: escape(match[1])),
+    ("dropped", re.compile(r"\{(?:--[^{}\n]{1,500}?--|>>[^{}\n]{1,500}?<<)\}"), lambda match: GONE),
+    ("attributes", LINK_ATTRIBUTES, lambda match: GONE),
+    ("icon", re.compile(r":(?:material|fontawesome|octicons|simple)-[\w-]+:(?:\{[^{}\n]*\})?"), lambda match: GONE),
     ("script", SCRIPT, lambda match: write_script("^" if match[1] else "_", escape(match[2] or match[4]))),
     ("citation", CITATION, lambda match: _write_citation(match[0][1:-1])),
     ("cited", CITED, lambda match: escape(_name_key(match[1]))),
@@ -222,7 +242,7 @@ def _drop_ends(state: StateCore) -> None:
         if token.type != "inline":
             continue
         if state.tokens[index - 1].type == "heading_open":
-            token.content = HEADING_ATTRIBUTES.sub("", token.content)
+            token.content = HEADING_TAGS.sub("", HEADING_ATTRIBUTES.sub("", token.content))
         elif state.tokens[index - 1].type == "admonition_title_open":
             # Without a title of its own, it gets that of its kind.
             tag = str(state.tokens[index - 2].meta["tag"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract.fences import ENGINES, name_language
 from mlx_tutor.extract.html import add_html
 from mlx_tutor.extract.markdown import add_markdown, find_kernel, split_front_matter
 from mlx_tutor.extract.sections import SectionBuilder
@@ -20,10 +21,19 @@ ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@
 # Results that only name an object, such as a figure or a widget, and tell a reader nothing.
 REPR = re.compile(
     r"^\[?<(?!class )[\w.: ]+[^\n]*>\]?$|<[\w. ]+ at 0x[0-9a-f]+>|<(?:BarContainer|Axes\w*|Figure|matplotlib\.)"
-    r"|^Text\(.*\)$"
+    r"|^\[?Text\(.*\)\]?$",
+    re.DOTALL,
 )
-# A cell in another language than its notebook's, named in its first line.
-MAGIC = re.compile(r"\A%%(bash|sh|script bash|R|julia|sql|javascript|js|html|latex|perl|ruby|cython|cpp)\b.*\n")
+# A cell in another language than its notebook's, named in its first line: of IPython, and of Databricks and Zeppelin.
+MAGIC = re.compile(r"\A\s*%%(?:script[ \t]+)?(?P<name>\w+)\b(?P<rest>.*)\n")
+WHOLE = re.compile(r"\A\s*%(?P<name>md|sql|r|scala|sh|python)(?:-[a-z]+)?(?:[ \t]*\n|[ \t]+(?=#))")
+LANGUAGES = ENGINES | {"cython"}
+DIALECTS = {"bigquery": "sql", "sparksql": "sql", "cu": "cuda", "sh": "bash"}
+# A file that a cell writes is in the language of its suffix.
+SUFFIXES = {"f90": "fortran", "rs": "rust", "sh": "bash", "hs": "haskell", "h": "c", "hpp": "cpp", "cc": "cpp"}
+SUFFIX = re.compile(
+    r"[\w./$ {}-]*\.(?P<suffix>c|cc|cpp|cu|f90|h|hpp|java|jl|js|py|r|rs|sh|sql|html|css|ts|go|hs)\s*", re.IGNORECASE
+)
 
 
 def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
@@ -48,6 +58,9 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     title = ""
     for number, cell in enumerate(_list(notebook.get("cells")), 1):
         source = _join(cell.get("source", ""))
+        hidden = _find_hidden(cell)
+        if "cell" in hidden:
+            continue
         if cell.get("cell_type") == "markdown":
             add_markdown(builder, source, number, language)
         elif cell.get("cell_type") == "raw":
@@ -55,8 +68,10 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
             title = title or str(meta.get("title") or "")
             _add_raw(builder, cell, source, number)
         elif cell.get("cell_type") == "code":
-            _add_code(builder, source, number, language)
-            _add_outputs(builder, _list(cell.get("outputs")), number)
+            if "input" not in hidden:
+                _add_code(builder, source, number, _find_language(cell) or language)
+            if "output" not in hidden:
+                _add_outputs(builder, _list(cell.get("outputs")), number)
     title = title or builder.find_title(path.stem)
     sections = builder.finish(title)
     if not sections:
@@ -97,9 +112,45 @@ def _add_raw(builder: SectionBuilder, cell: dict[str, Any], source: str, number:
         add_markdown(builder, source, number)
 
 
+def _get_metadata(cell: dict[str, Any]) -> dict[str, Any]:
+    meta = cell.get("metadata")
+    return meta if isinstance(meta, dict) else {}
+
+
+def _find_hidden(cell: dict[str, Any]) -> set[str]:
+    """What of a cell its page does not show, by tags of Jupyter Book: "cell", "input", "output"."""
+    meta = _get_metadata(cell)
+    tags = meta.get("tags")
+    removed = {str(tag).replace("_", "-") for tag in tags} if isinstance(tags, list) else set()
+    hidden = {part for part in ("cell", "input", "output") if f"remove-{part}" in removed}
+    return hidden | ({"cell"} if meta.get("nbsphinx") == "hidden" else set())
+
+
+def _find_language(cell: dict[str, Any]) -> str | None:
+    """The language that a cell has for itself: VS Code, .NET Interactive, SoS."""
+    meta = _get_metadata(cell)
+    for place, key in (
+        ("vscode", "languageId"),
+        ("dotnet_interactive", "language"),
+        ("polyglot_notebook", "kernelName"),
+    ):
+        if isinstance(meta.get(place), dict) and isinstance(name := meta[place].get(key), str):
+            return name_language(name)
+    kernel = meta.get("kernel")
+    return name_language(kernel) if isinstance(kernel, str) and kernel.lower() in ENGINES else None
+
+
 def _add_code(builder: SectionBuilder, source: str, number: int, language: str) -> None:
-    if magic := MAGIC.match(source):
-        source, language = source[magic.end() :], magic[1].split(" ")[-1].lower()
+    magic = WHOLE.match(source) or MAGIC.match(source)
+    name = magic["name"].lower() if magic else ""
+    if magic and name in ("md", "markdown"):
+        add_markdown(builder, source[magic.end() :], number, language)
+        return
+    if magic and name in ("writefile", "file") and (file := SUFFIX.fullmatch(magic["rest"])):
+        name = file["suffix"].lower()
+        language, source = name_language(SUFFIXES.get(name, name)) or language, source[magic.end() :]
+    elif magic and name in LANGUAGES | DIALECTS.keys():
+        language, source = name_language(DIALECTS.get(name, name)) or language, source[magic.end() :]
     builder.add_block(Block("code", source.rstrip(), cell=number, language=language))
 
 

@@ -4,16 +4,18 @@ import re
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import IO, Any
 from urllib.parse import unquote
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.html import add_html, decode_html
-from mlx_tutor.extract.omml import hide_office_formulas, read_paragraph
+from mlx_tutor.extract.html import add_html
+from mlx_tutor.extract.omml import DRAWING, hide_office_formulas, read_paragraph
 from mlx_tutor.extract.sections import SectionBuilder
 from mlx_tutor.extract.styles import map_styles, mark_code
+from mlx_tutor.extract.webpage import decode_html
 from mlx_tutor.records import Block, Section
 
 # HTML takes an empty XHTML element for an opening tag.
@@ -21,6 +23,8 @@ EMPTY = re.compile(r"<(a|title|script|div|span|p|i|b|em|td|th)(\s[^<>]*)?/>")
 # The texts inside an archive; those of a book of a thousand pages have 5 MB.
 TEXTS = (".xml", ".rels", ".html", ".xhtml", ".htm", ".opf", ".ncx")
 MOST_UNPACKED = 200_000_000
+DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
+RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 # Placeholders that repeat on every slide: date, number, footer and header.
 RUNNING = (13, 14, 15, 16)
 
@@ -143,10 +147,9 @@ def _read_lines(shape: Any) -> list[str]:
 def _add_shape(builder: SectionBuilder, shape: Any, number: int) -> None:
     """Add a shape: a placeholder with several lines is a list; a free text box is paragraphs."""
     if getattr(shape, "has_table", False) and shape.has_table:
-        rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in shape.table.rows]
-        lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
-        lines.insert(1, f"|{'---|' * max(map(len, rows), default=0)}")
-        builder.add_block(Block("table", "\n".join(lines), page=number))
+        _add_table(builder, [[cell.text for cell in row.cells] for row in shape.table.rows], number)
+    elif getattr(shape, "has_chart", False) and shape.has_chart:
+        _add_chart(builder, shape.chart, number)
     elif shape.has_text_frame:
         lines = _read_lines(shape)
         if shape.is_placeholder and sum(map(bool, lines)) > 1:
@@ -156,3 +159,38 @@ def _add_shape(builder: SectionBuilder, shape: Any, number: int) -> None:
         else:
             for line in lines:
                 builder.add_block(Block("text", line, page=number))
+    elif items := _read_diagram(shape):
+        builder.add_block(Block("text", "\n".join(f"- {item}" for item in items), page=number))
+
+
+def _add_table(builder: SectionBuilder, rows: list[list[str]], number: int) -> None:
+    rows = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
+    lines.insert(1, f"|{'---|' * max(map(len, rows), default=0)}")
+    builder.add_block(Block("table", "\n".join(lines), page=number))
+
+
+def _add_chart(builder: SectionBuilder, chart: Any, number: int) -> None:
+    """Add the numbers that a chart draws: a row for each category, a column for each series."""
+    if chart.has_title and chart.chart_title.has_text_frame:
+        builder.add_block(Block("text", " ".join(chart.chart_title.text_frame.text.split()), page=number))
+    for plot in chart.plots:
+        series = list(plot.series)
+        columns = [["" if value is None else f"{value:g}" for value in one.values] for one in series]
+        categories = list(map(str, plot.categories)) or [
+            str(place) for place in range(1, 1 + max(map(len, columns), default=0))
+        ]
+        rows = [[category, *cells] for category, *cells in zip_longest(categories, *columns, fillvalue="")]
+        if rows and series:
+            _add_table(builder, [["", *(one.name for one in series)], *rows], number)
+
+
+def _read_diagram(shape: Any) -> list[str]:
+    """The texts of a SmartArt, which stand in a part of their own."""
+    from lxml import etree
+
+    parts = (node.get(f"{RELATIONS}dm") for node in shape._element.iter(f"{DIAGRAM}relIds"))
+    found = [shape.part.related_part(part).blob for part in parts if part in shape.part.rels]
+    roots = [etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True)) for data in found]
+    texts = [read_paragraph(paragraph) for root in roots for paragraph in root.iter(f"{DRAWING}p")]
+    return [text for text in texts if text]

@@ -128,7 +128,8 @@ def _write_element(node: Any) -> str:  # noqa: PLR0911, PLR0912
             rows = (" & ".join(write_latex(e) for e in row.findall(f"{MATH}e")) for row in node.findall(f"{MATH}mr"))
             return "\\begin{matrix} " + " \\\\ ".join(rows) + " \\end{matrix}"
         case "eqArr":
-            return " \\\\ ".join(write_latex(e) for e in node.findall(f"{MATH}e"))
+            rows = (write_latex(e) for e in node.findall(f"{MATH}e"))
+            return "\\begin{aligned} " + " \\\\ ".join(rows) + " \\end{aligned}"
         case "acc":
             accent = ACCENTS.get(_value(node, "accPr/chr", "\u0302"), "\\hat")
             return f"{accent}{{{base}}}"

@@ -20,7 +20,8 @@ def find_role(element: Any) -> str | None:
         return None
     names = [element.get("data-type", ""), *element.get("class", "").split()]
     if role := read_names([*names, element.get("id", "")]):
-        return role
+        # Answers to choose from are no solution.
+        return role if role == "exercise" or element.find(".//input") is None else None
     if element.tag != "details":
         return None
     summary = element.find("summary")

@@ -13,6 +13,10 @@ BOXES = frozenset(
 # Tags that have an end.
 AROUND = FORMULAS | CODE | BOXES | {"raw", "comment"}
 # The text of a tag stands between quotes.
+# Attributes that are no text.
+SETTING = re.compile(
+    r"\b(?:style|type|class|id|src|href|url|link|width|height|lang|color|icon|align)\s*=\s*(?:'[^']*'|\"[^\"]*\")"
+)
 QUOTED = re.compile(r"'((?:[^'\\]|\\.|'(?=\w))*)'|\"([^\"]*)\"")
 
 
@@ -36,7 +40,7 @@ class Tag:
     @property
     def texts(self) -> list[str]:
         """What stands between quotes."""
-        return [single or double for single, double in QUOTED.findall(self.rest)]
+        return [single or double for single, double in QUOTED.findall(SETTING.sub("", self.rest))]
 
 
 def read_tag(text: str, opener: str, start: int, close: int) -> Tag:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_tutor.extract.html import read_html
+from mlx_tutor.extract.webpage import read_html
 
 
 @pytest.mark.parametrize(

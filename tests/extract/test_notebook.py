@@ -119,3 +119,52 @@ def test_cells_are_of_the_language_of_their_kernel(tmp_path: Path) -> None:
     assert read_notebook(tmp_path / "a.ipynb")[0] == "Rates"
     assert read_cells(tmp_path, code("x = 1"), language_info={"name": "julia"})[0][2] == "julia"
     assert read_cells(tmp_path, code("x = 1"))[0][2] == "python"
+
+
+def read_blocks(tmp_path: Path, *cells: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    (tmp_path / "n.ipynb").write_text(make_notebook(list(cells)))
+    _, sections = read_notebook(tmp_path / "n.ipynb")
+    return [(block.kind, block.text, block.language) for section in sections for block in section.blocks]
+
+
+def test_a_cell_may_be_in_another_language_or_none(tmp_path: Path) -> None:
+    csharp = code("var a = 1;") | {"metadata": {"dotnet_interactive": {"language": "csharp"}}}
+    found = read_blocks(
+        tmp_path,
+        code("%%writefile src/ice.c\nint t;"),
+        code("%%bigquery df\nSELECT 1"),
+        code("%sql\nSELECT 2"),
+        code("%md\n# Ice\n**Ice** melts."),
+        code("%%markdown\nIt is $x_1$."),
+        code("%%time\nmelt()"),
+        csharp,
+        code("%sql SELECT 3"),
+    )
+    assert found == [
+        ("code", "int t;", "c"),
+        ("code", "SELECT 1", "sql"),
+        ("code", "SELECT 2", "sql"),
+        ("text", "**Ice** melts.", None),
+        ("text", "It is $x_1$.", None),
+        ("code", "%%time\nmelt()", "python"),
+        ("code", "var a = 1;", "csharp"),
+        ("code", "%sql SELECT 3", "python"),
+    ]
+
+
+def test_what_a_page_of_jupyter_book_does_not_show_is_not_read(tmp_path: Path) -> None:
+    printed = {"output_type": "stream", "name": "stdout", "text": "7"}
+    cells = [
+        code(f"{name}()", printed) | {"metadata": {"tags": [tag]}}
+        for name, tag in (("a", "remove-cell"), ("b", "remove_input"), ("c", "remove-output"), ("d", "hide-cell"))
+    ]
+    hidden = code("e()") | {"metadata": {"nbsphinx": "hidden"}}
+    assert [text for _, text, _ in read_blocks(tmp_path, *cells, hidden)] == ["7", "c()", "d()", "7"]
+
+
+def test_a_list_of_labels_of_a_plot_is_no_result(tmp_path: Path) -> None:
+    result = {"output_type": "execute_result", "metadata": {}, "execution_count": 1}
+    plain = {"data": {"text/plain": "[Text(0, 0, 'ice'),\n Text(1, 0, 'tin')]"}}
+    assert read_blocks(tmp_path, code("ax.set_xticklabels(x)", result | plain)) == [
+        ("code", "ax.set_xticklabels(x)", "python")
+    ]

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 from pptx import Presentation
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
+from pptx.oxml import parse_xml
 from pptx.util import Inches
 
 from mlx_tutor.errors import CorpusError
-from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
+from mlx_tutor.extract.webpage import read_html
 from tests.extract.office_factory import write_docx, write_zip
 
 
@@ -151,4 +156,45 @@ def test_word_styles_of_any_name_are_known_by_level_and_font(tmp_path: Path) -> 
         ("code", "start()\n    stop()"),
         ("text", "`run` is a word."),
         ("code", "turn()"),
+    ]
+
+
+def test_lines_of_equations_are_set_below_each_other(tmp_path: Path) -> None:
+    lines = "".join(f"<m:e>{run(text)}</m:e>" for text in ("u&amp;=1", "v&amp;=2"))
+    body = f"<w:p><m:oMathPara><m:oMath><m:eqArr>{lines}</m:eqArr></m:oMath></m:oMathPara></w:p>"
+    _, (section,) = read_docx(write_docx(tmp_path / "a.docx", body))
+    assert section.text == r"$$\begin{aligned} u&=1 \\ v&=2 \end{aligned}$$"
+
+
+def test_charts_and_smart_art_of_slides(tmp_path: Path) -> None:
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    slide.shapes.title.text = "Rain"
+    data = CategoryChartData()
+    data.categories = ["May", "June"]
+    data.add_series("mm", (40, 7.5))
+    slide.shapes.add_chart(XL_CHART_TYPE.LINE, Inches(1), Inches(1), Inches(3), Inches(2), data)
+    diagram = (
+        '<d:dataModel xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><d:ptLst><d:pt><d:t><a:p><a:r><a:t>Cloud</a:t>'
+        "</a:r></a:p></d:t></d:pt><d:pt><d:t><a:p><a:r><a:t>Drop</a:t></a:r></a:p></d:t></d:pt></d:ptLst></d:dataModel>"
+    )
+    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    part = Part(PackURI("/ppt/diagrams/data1.xml"), "application/xml", slide.part.package, diagram.encode())
+    number = slide.part.relate_to(part, f"{relations}/diagramData")
+    slide.shapes._spTree.append(
+        parse_xml(
+            '<p:graphicFrame xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" '
+            'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><p:nvGraphicFramePr><p:cNvPr id="9" '
+            'name="d"/><p:cNvGraphicFramePr/><p:nvPr/></p:nvGraphicFramePr><a:graphic><a:graphicData uri="x">'
+            '<d:relIds xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+            f'xmlns:r="{relations}" r:dm="{number}"/></a:graphicData></a:graphic></p:graphicFrame>'
+        )
+    )
+    path = tmp_path / "a.pptx"
+    deck.save(str(path))
+    _, (section,) = read_pptx(path)
+    assert [(block.kind, block.text, block.page) for block in section.blocks] == [
+        ("table", "| | mm |\n|---|---|\n| May | 40 |\n| June | 7.5 |", 1),
+        ("text", "- Cloud\n- Drop", 1),
     ]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlx_tutor.extract.html import read_html
 from mlx_tutor.extract.markdown import read_markdown
+from mlx_tutor.extract.webpage import read_html
 from mlx_tutor.records import Section
 
 
