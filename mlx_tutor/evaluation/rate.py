@@ -8,9 +8,9 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS ratings (
     PRIMARY KEY (pair, rater, model, criterion)
 );
 """
+_open = partial(open_journal, schema=SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,6 @@ def check_criteria(criteria: Sequence[str]) -> tuple[str, ...]:
     if not names or not all(names) or len(set(names)) < len(names):
         raise RecipeError('rate.criteria must be distinct names, at least one, as ["help", "clarity"].')
     return names
-
-
-def _open(course: Course) -> AbstractContextManager[sqlite3.Connection]:
-    return open_journal(course, SCHEMA)
 
 
 def _now() -> str:

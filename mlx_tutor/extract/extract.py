@@ -108,7 +108,11 @@ def extract_course(
         failures=failures,
         skipped=tuple(found.others),
         is_current=reused == len(paths) == len(earlier),
-        scans=_list_scans(entries),
+        scans=tuple(
+            Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
+            for entry in entries
+            if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
+        ),
         languages=count_languages(entries),
     )
 
@@ -136,14 +140,6 @@ def _reuse_sources(
         if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
             same[source] = {**old, **_stat(path)}, documents.get(source)
     return same, {source: path for source, path in paths.items() if source not in same}
-
-
-def _list_scans(entries: Iterable[dict[str, Any]]) -> tuple[Scan, ...]:
-    return tuple(
-        Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
-        for entry in entries
-        if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
-    )
 
 
 def _write_documents(course: Course, results: Sequence[Result]) -> None:

@@ -223,7 +223,8 @@ def _read_match(
         return
     article = (groups.get("article") or groups.get("given") or "").lower()
     for written in filter(None, (groups.get("term") or plain or topic, groups.get("alias"))):
-        term = clean_term(written)
+        # Without an abbreviation in brackets, and the marks around it.
+        term = re.sub(r"\s*\([^)]*\)|\s*（[^）]*）", "", written).strip(" .,:;“”„\"«»‘'")
         if not is_term(term, table, around.language, plain=plain is not None):
             continue
         # Somebody's name, most often.
@@ -313,11 +314,6 @@ def is_plural(answer: str, term: str, table: DefinitionTable) -> bool:
     _, found, behind = answer.lower().partition(term.lower())
     verb = table.rules["verb"].match(behind) if found else None
     return bool(verb["many"]) if verb else table.rules["plural"].search(term) is not None
-
-
-def clean_term(term: str) -> str:
-    """A term without its abbreviation in brackets and the marks around it."""
-    return re.sub(r"\s*\([^)]*\)|\s*（[^）]*）", "", term).strip(" .,:;“”„\"«»‘'")
 
 
 def is_term(term: str, table: DefinitionTable, language: str, *, plain: bool) -> bool:

@@ -41,7 +41,7 @@ def _explain_topic(
                 break
             run = _leave_topics(take_run(sentences, start, MOST_WORDS, table), topic, concepts)
             run = _leave_story(run, sentences[start:])
-            if not _is_enough(run):
+            if len(run) < LEAST_SENTENCES or sum(len(sentence.split()) for sentence in run) < LEAST_WORDS:
                 continue
             evidence = cut_run(block, run)
             wording = pick(table.questions["explanation"], seed, topic)
@@ -65,11 +65,6 @@ def _leave_story(run: Sequence[str], sentences: Sequence[str]) -> Sequence[str]:
     while 0 < len(run) < len(sentences) and tells_story(run[-1]):
         run = run[:-1]
     return run
-
-
-def _is_enough(run: Sequence[str]) -> bool:
-    """Whether so many sentences explain something."""
-    return len(run) >= LEAST_SENTENCES and sum(len(sentence.split()) for sentence in run) >= LEAST_WORDS
 
 
 def _begins_with(sentence: str, topic: str, table: Language) -> bool:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from mlx_tutor.dataset.tables.unwrap import ANKI, TableRow, join_trees, read_cards, read_literal, unwrap_row
 from mlx_tutor.errors import CorpusError, DatasetError
@@ -98,10 +98,6 @@ def stream_table(path: Path) -> Iterator[TableRow]:
         raise DatasetError(f"{path} has no rows.")
 
 
-def _open_bytes(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
 def _open_text(path: Path, newline: str | None = None) -> IO[str]:
     encoding = find_encoding(path)
     if path.suffix.lower() == ".gz":
@@ -114,7 +110,7 @@ def find_encoding(path: Path) -> str:
     or the Western encoding of Excel's CSV, where nothing speaks against it.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with _open_bytes(path) as file:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
         file.seek(0)

@@ -119,15 +119,11 @@ def _find_columns(
     rows: Sequence[TableRow], settings: TemplateSettings, usual: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
     """The column of each placeholder: as the recipe says, else the usual name, else the column's own name."""
-    known = {_simplify(str(column)): str(column) for row in rows for column in row}
+    known = {re.sub(r"[\W_]+", " ", str(column)).strip().lower(): str(column) for row in rows for column in row}
     columns = {name.replace(" ", "_"): column for name, column in known.items()}
     for name, names in usual.items():
         columns |= next(({name: known[other]} for other in names if other in known), {})
     return columns | {str(column): str(column) for row in rows for column in row} | dict(settings.columns)
-
-
-def _simplify(column: str) -> str:
-    return re.sub(r"[\W_]+", " ", column).strip().lower()
 
 
 def _check_placeholders(template: Template, columns: Mapping[str, str], where: str) -> None:

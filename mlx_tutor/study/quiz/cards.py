@@ -115,7 +115,7 @@ def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable
         # Where the quote is the answer it is not repeated.
         quote = "" if first.answer in first.quote.replace("**", "") or question.is_output else first.quote
         texts = (question.text, write_answer(question), first.place, quote)
-        tags = ["mlx-tutor", *(_write_tag(text) for text in (question.kind, first.source))]
+        tags = ["mlx-tutor", *(re.sub(r"\s+", "_", text) for text in (question.kind, first.source))]
         guid = guid_for("mlx-tutor", course.name, question.key)
         deck.add_note(Note(model, [write_field(text) for text in texts], tags=tags, guid=guid))
 
@@ -137,10 +137,6 @@ def make_package(course: Course, questions: Sequence[StudyQuestion]) -> Callable
 def _make_id(name: str) -> int:
     """An Anki id made from a name: an integer of 31 bits."""
     return (1 << 30) + int(hash_text(f"mlx-tutor {name}")[:7], 16)
-
-
-def _write_tag(text: str) -> str:
-    return re.sub(r"\s+", "_", text)
 
 
 def describe_card(question: StudyQuestion) -> dict[str, Any]:
