@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from mlx_tutor.dataset.repeats import cut_runs, is_held
 from mlx_tutor.errors import CorpusError
@@ -39,8 +41,12 @@ INDEX_VERSION = 4
 WEIGHTS = (2.0, 8.0, 1.0)
 # Share of a word's trigrams that a word of the course must have to count as another spelling of it.
 LIKENESS = 0.6
+# Terms whose scores, and passages that, are kept for the next question.
+KEPT = 1 << 12
 # Share of the content words of a question that one of the first TRUSTED passages must have for words alone to decide.
 COVERED, TRUSTED = 0.6, 5
+# Of the passages that have a term, and its score in each.
+Scored = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 SCHEMA = """
 CREATE TABLE meta (key TEXT, language TEXT, encoder TEXT);
 CREATE TABLE vectors (float16 BLOB);
@@ -65,9 +71,16 @@ class Index:
         self._encoder = encoder
         # Read when a question needs them.
         self._vectors: Vectors | None = None
-        self._connection = _connect(course)
+        self._open()
         # That most of the course is in; "" where it is not known.
         self.language = str(self._connection.execute("SELECT language FROM meta").fetchone()[0])
+
+    def _open(self) -> None:
+        self._connection = _connect(self.course)
+        # Whoever asks for a thousand rows asks for the same words and passages again and again.
+        self._score = lru_cache(KEPT)(self._score_term)
+        self._read = lru_cache(KEPT)(self._read_passage)
+        self._cut = lru_cache(KEPT)(lambda number: cut_runs(self._read(number).text))
 
     def __enter__(self) -> "Index":
         return self
@@ -96,7 +109,7 @@ class Index:
             # Damaged where opening it did not look.
             self.close()
             build_index(self.course, self._encoder, self._holdout)
-            self._connection = _connect(self.course)
+            self._open()
             return self._search(question, limit, distinct)
 
     def _search(self, question: str, limit: int, distinct: bool) -> list[Passage]:
@@ -107,11 +120,11 @@ class Index:
             ranked = self._add_nearest(self._encoder, question, ranked, limit * (10 if distinct else 5))
         passages: list[Passage] = []
         runs: list[set[int]] = []
-        for _, passage in ranked:
+        for number, passage in ranked:
             if distinct and any((p.source, p.section) == (passage.source, passage.section) for p in passages):
                 continue
             # Slides and their handout say the same.
-            found_runs = cut_runs(passage.text)
+            found_runs = self._cut(number)
             if not any(is_held(found_runs, others) for others in runs):
                 passages.append(passage)
                 runs.append(found_runs)
@@ -124,16 +137,28 @@ class Index:
         known = [term for terms in spellings for term in terms]
         if not known:
             return []
-        phrases = [subject] if subject else []
-        query = " OR ".join(quote_term(term) for term in [*dict.fromkeys(known), *phrases])
-        rows = self._connection.execute(
-            f"SELECT rowid, -bm25(words, {', '.join(map(str, WEIGHTS))}) AS score FROM words WHERE words MATCH ? "
-            "ORDER BY score DESC LIMIT ?",
-            (query, limit),
+        # BM25 is a sum over terms: each is scored once, or the time of a thousand questions grows with its square.
+        scored = [self._score(term) for term in dict.fromkeys([*known, *([subject] if subject else [])])]
+        total = np.zeros(1 + max((numbers[-1] for numbers, _ in scored if numbers.size), default=0))
+        for numbers, scores in scored:
+            total[numbers] += scores
+        least = np.partition(total, -limit)[-limit] if limit < total.size else 0.0
+        [matching] = np.nonzero((total >= least) & (total > 0.0))
+        best = matching[np.lexsort((matching, -total[matching]))[:limit]]
+        weighed = [(int(number), self._read(int(number))) for number in best]
+        return sorted(
+            ((number, replace(p, score=float(total[number]) * p.score)) for number, p in weighed),
+            key=lambda item: -item[1].score,
         )
-        found = [(number, self._read_passage(number, score)) for number, score in rows]
-        weighed = [(number, replace(p, score=p.score * weigh_text(p.text))) for number, p in found]
-        return sorted(weighed, key=lambda item: -item[1].score)
+
+    def _score_term(self, term: str) -> Scored:
+        """The numbers of the passages that have a term, ascending, and its BM25 score in each."""
+        rows = self._connection.execute(
+            f"SELECT rowid, -bm25(words, {', '.join(map(str, WEIGHTS))}) FROM words WHERE words MATCH ? ORDER BY rowid",
+            (quote_term(term),),
+        ).fetchall()
+        numbers, scores = zip(*rows, strict=True) if rows else ((), ())
+        return np.array(numbers, dtype=np.int64), np.array(scores, dtype=np.float64)
 
     def _is_covered(self, spellings: list[list[str]], ranked: list[tuple[int, Passage]]) -> bool:
         """Whether words alone find what is asked: one of the first passages has most of them, however spelled."""
@@ -152,10 +177,7 @@ class Index:
         nearest = rank_nearest(encoder.encode([question])[0], self._read_vectors(encoder), limit, least)
         passages = dict(ranked)
         fused = fuse_ranks([number for number, _ in ranked], [place + 1 for place in nearest])
-        return [
-            (number, replace(passages.get(number) or self._read_passage(number, 0.0), score=score))
-            for number, score in fused
-        ]
+        return [(number, replace(passages.get(number) or self._read(number), score=score)) for number, score in fused]
 
     def _read_vectors(self, encoder: Encoder) -> Vectors:
         """Those of all passages in order (passages, width); raises sqlite3.DatabaseError where they do not fit."""
@@ -169,7 +191,7 @@ class Index:
 
     def _find_spellings(self, word: str) -> list[str]:
         """The word itself when the course has it, else words of the course that look much like it."""
-        if self._connection.execute("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", (quote_term(word),)).fetchone():
+        if self._score(word)[0].size:
             return [word]
         trigrams = list_trigrams(word)
         if len(trigrams) < 3:
@@ -181,13 +203,13 @@ class Index:
         shares = {other: len(trigrams & list_trigrams(other)) / len(trigrams) for (other,) in found}
         return [other for other, share in sorted(shares.items(), key=lambda item: -item[1]) if share >= LIKENESS][:5]
 
-    def _read_passage(self, number: int, score: float) -> Passage:
+    def _read_passage(self, number: int) -> Passage:
+        """A passage with its weight for a score."""
         source, section, heading, text, places = self._connection.execute(
             "SELECT source, section, heading, text, places FROM passages WHERE id = ?", (number,)
         ).fetchone()
-        return Passage(
-            source, section, tuple(json.loads(heading)), text, tuple(tuple(p) for p in json.loads(places)), score
-        )
+        spans = tuple(tuple(place) for place in json.loads(places))
+        return Passage(source, section, tuple(json.loads(heading)), text, spans, weigh_text(text))
 
 
 def open_index(course: Course, recipe: Recipe | None = None, *, semantic: bool | None = None) -> Index:

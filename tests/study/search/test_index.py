@@ -290,3 +290,28 @@ def test_a_page_that_stands_in_two_files_is_found_once(tmp_path: Path) -> None:
         found = [passage.text for passage in index.search("In which time does a hash table find a key?")]
     assert found.count(page) == 1
     assert len(found) == 3
+
+
+def test_passages_are_ranked_as_sqlite_ranks_them_by_all_words_at_once(shared: Course) -> None:
+    question = "Does a law of the residuals or the noise of data have the same variance as a model?"
+    with open_index(shared, semantic=False) as index:
+        found = index.search(question, 50)
+    terms, subject = read_question(question)
+    query = " OR ".join(f'"{term}"' for term in [*terms, subject] if term)
+    with sqlite3.connect(find_index(shared)) as connection:
+        ranked = connection.execute("SELECT rowid, -bm25(words, 2, 8, 1) FROM words WHERE words MATCH ?", (query,))
+        scores = dict(ranked.fetchall())
+        numbers = dict(connection.execute("SELECT text, id FROM passages").fetchall())
+    assert len(found) == 2
+    for passage in found:
+        assert passage.score == pytest.approx(scores[numbers[passage.text]])
+
+
+def test_a_word_is_looked_up_once_however_many_questions_have_it(shared: Course) -> None:
+    asked: list[str] = []
+    with open_index(shared, semantic=False) as index:
+        index._connection.set_trace_callback(asked.append)
+        first = index.search("What is the variance of residuals?")
+        cold = len(asked)
+        assert cold and index.search("Explain the variance of residuals") == first
+        assert len(asked) == cold
