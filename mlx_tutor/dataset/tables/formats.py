@@ -20,20 +20,21 @@ from mlx_tutor.records import Message
 # Usual column names in lower case; the first one found is used.
 NAMES = {
     "question": ("question", "questions", "instruction", "prompt", "query", "user", "input", "front", "term",
-                 "frage", "pregunta", "domanda", "pergunta", "вопрос", "问题", "質問"),
+                 "problem", "question_stem", "frage", "pregunta", "domanda", "pergunta", "вопрос", "问题", "質問"),
     "answer": (
         "answer", "answers", "response", "output", "completion", "assistant", "target", "chosen", "back", "definition",
+        "solution", "correct_answer", "ideal",
         "antwort", "respuesta", "réponse", "reponse", "risposta", "resposta", "ответ", "答案", "回答",
     ),
     "context": ("context", "passage"),
     "category": ("category", "type", "topic"),
     "text": ("text", "dialogue", "dialog", "conversation", "chat"),
-    "messages": ("messages", "conversations", "conversation", "data"),
+    "messages": ("messages", "conversations", "conversation", "chat_messages", "contents", "data"),
     "system": ("system", "system_prompt", "system prompt"),
     "choices": ("choices", "options"),
     "key": (
         "answerkey", "answer_key", "answer", "correct_answer", "correct answer", "correct", "correct option",
-        "correct_option", "answer_idx", "cop", "label",
+        "correct_option", "correct answer(s)", "answer_idx", "cop", "label",
     ),
 }  # fmt: skip
 ROLES = {
@@ -41,6 +42,7 @@ ROLES = {
     "user": "user", "human": "user", "student": "user", "learner": "user", "pupil": "user", "question": "user",
     "instruction": "user", "input": "user", "context": "user", "q": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant",
+    "chatbot": "assistant", "ai": "assistant",
     "teacher": "assistant", "tutor": "assistant", "instructor": "assistant", "professor": "assistant",
     "response": "assistant", "output": "assistant", "answer": "assistant", "a": "assistant",
 }  # fmt: skip
@@ -53,6 +55,7 @@ TURNS = (
         re.DOTALL,
     ),
     re.compile(r"<start_of_turn>\s*(\w+)\n(.*?)(?=<end_of_turn>|<start_of_turn>|\Z)", re.DOTALL),
+    re.compile(r"<｜(User|Assistant)｜>(.*?)(?=<｜|\Z)", re.DOTALL),
     re.compile(
         r"<\|(system|user|assistant)\|>\s*(.*?)(?=<\|end\|>|<\|(?:system|user|assistant)\|>|</s>|\Z)", re.DOTALL
     ),
@@ -73,6 +76,14 @@ SPOKEN = re.compile(
 PAIR = ("question", "answer")
 # Roles of tools that the model calls; without their turns the conversation would be a different one.
 TOOLS = frozenset({"tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"})
+# Where the name of a speaker stands: chat APIs, ShareGPT, LangChain, exports of Claude.
+SPEAKERS = ("role", "from", "sender", "type")
+# What keeps one turn from training: OpenAI's weight, Axolotl's train and loss.
+UNTRAINED = ("weight", "train", "loss")
+# What is written where there is no text; "None" may be an answer.
+NOTHING = frozenset(["nan", "n/a", "#n/a", "<na>", "<noinput>", "<nooutput>", "-", "—", "tba", "tbd"])
+# The steps of a calculator in GSM8K.
+CALCULATED = re.compile(r"<<[\d+\-*/().,%$ ]+=[\d.,]+>>")
 END_MARKS = re.compile(r"<\|(?:endoftext|im_end|eot_id)\|>|</s>")
 
 
@@ -147,12 +158,15 @@ def explain_unread(row: TableRow, columns: Mapping[str, str]) -> str:
 
 def find_refusal(row: TableRow, columns: Mapping[str, str]) -> str:
     """Why a row whose form is known must not be trained on; "" where it may be."""
-    if row.get("label") is False and not _read_choices(row, columns):
-        return "an answer that was rated bad (label is false)"
+    rated = next((name for name in ("label", "kto_tag") if row.get(name) is False), "")
+    if rated and not _read_choices(row, columns):
+        return f"an answer that was rated bad ({rated} is false)"
+    if row.get("status") == "discarded":
+        return "an annotator discarded it"
     for name in ("messages", "question", "answer"):
         for item in _parse_list(row.get(find_column(row, name, columns))):
             content = item.get("content", item.get("value"))
-            role = str(item.get("role", item.get("from"))).lower()
+            role = _find_speaker(item)
             if role in TOOLS or item.get("tool_calls") or item.get("function_call"):
                 return "calls of tools, which a tutor has not"
             parts = content if isinstance(content, list) else ()
@@ -166,17 +180,22 @@ def _parse_list(value: Any) -> list[Mapping[str, Any]]:
     if isinstance(value, str):
         value = read_literal(value) if value.lstrip()[:1] in ("[", "{") else None
     if isinstance(value, Mapping):
-        value = [value] if {"role", "from"} & value.keys() else []
+        value = [value] if _find_speaker(value) else []
     return value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else []
 
 
 def _read_list(value: Any) -> list[Message]:
     """The turns of a list of messages or of pairs; none for anything else."""
     items = _parse_list(value)
-    if items and all(not {"role", "from"} & item.keys() for item in items):
+    if items and not any(map(_find_speaker, items)):
         pairs = [[read_cell(dict(item), find_column(item, name, {})) for name in PAIR] for item in items]
         return [turn for pair in pairs for turn in _write_pair(*pair)] if all(map(all, pairs)) else []
-    return [_read_turn(item) for item in items if {"role", "from"} & item.keys()]
+    return [_read_turn(item) for item in items if _find_speaker(item)]
+
+
+def _find_speaker(item: Mapping[str, Any]) -> str:
+    """Who speaks in one turn, in lower case; "" for what is no turn."""
+    return next((str(item[name]).lower() for name in SPEAKERS if isinstance(item.get(name), str)), "")
 
 
 def _read_texts(value: Any) -> list[Message]:
@@ -188,14 +207,14 @@ def _read_texts(value: Any) -> list[Message]:
 
 def _read_turn(item: Mapping[str, Any]) -> Message:
     """One turn in the words of chat APIs or of ShareGPT; no role for one that is neither."""
-    content = item.get("content", item.get("value"))
+    content = next((item[name] for name in ("content", "value", "parts", "text") if name in item), None)
     if isinstance(content, list):
         content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
     turn: Message = {
-        "role": ROLES.get(str(item.get("role", item.get("from"))).lower(), ""),
+        "role": ROLES.get(_find_speaker(item), ""),
         "content": content.strip() if isinstance(content, str) else "",
     }
-    return {**turn, "weight": 0} if item.get("weight") == 0 else turn
+    return {**turn, "weight": 0} if any(item.get(name) == 0 for name in UNTRAINED) else turn
 
 
 def _read_columns(row: TableRow, columns: Mapping[str, str], context: str) -> list[Message]:
@@ -209,17 +228,20 @@ def _read_columns(row: TableRow, columns: Mapping[str, str], context: str) -> li
         whole = any(turn["role"] == "user" for turn in told)
         return told if whole else [*(_read_list(row.get(asked)) or _write_pair(read_cell(row, asked))), *told]
     question, answer = read_cell(row, asked) if asked else context, read_answer(row.get(answered))
+    if (led := _read_list(row.get(asked))) and answer:
+        return [*led, {"role": "assistant", "content": answer}]
     if not question and (whole_text := split_text(answer)):
         # Anthropic's preferences: the whole conversation is what was chosen.
         return [{"role": role, "content": said} for role, said in whole_text]
-    if choices := _read_choices(row, columns):
+    if question and (choices := _read_choices(row, columns)):
         texts = "\n".join(f"{label}. {text}" for label, text in choices.items())
         question, answer = f"{question}\n{texts}", _find_choice(row, choices)
-    if not question or not answer:
+    if not question or not answer or answer.lower() in NOTHING:
         return []
     extra = find_column(row, "input", {})
     if extra and extra not in (asked, answered, *columns.values()):
-        question = "\n\n".join(part for part in (question, read_cell(row, extra)) if part)
+        said = read_cell(row, extra)
+        question = question if said.lower() in NOTHING | {""} else f"{question}\n\n{said}"
     history = row.get("history")
     history = read_literal(history) if isinstance(history, str) else history
     pairs = [pair for pair in history if isinstance(pair, list) and len(pair) == 2] if isinstance(history, list) else []
@@ -292,7 +314,7 @@ def split_text(text: str) -> list[tuple[str, str]]:
 
 
 def _clean(text: str) -> str:
-    return THOUGHT.sub("", END_MARKS.sub("", text)).strip()
+    return CALCULATED.sub("", THOUGHT.sub("", END_MARKS.sub("", text))).replace("\r\n", "\n").strip()
 
 
 def _take_turns(said: Sequence[Message]) -> tuple[Message, ...]:

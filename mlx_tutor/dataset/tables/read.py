@@ -18,7 +18,15 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
-from mlx_tutor.dataset.tables.unwrap import ANKI, TableRow, join_trees, read_cards, read_literal, unwrap_row
+from mlx_tutor.dataset.tables.unwrap import (
+    ANKI,
+    TableRow,
+    join_trees,
+    part_articles,
+    read_cards,
+    read_literal,
+    unwrap_row,
+)
 from mlx_tutor.errors import CorpusError, DatasetError
 from mlx_tutor.extract.text import decode_bytes
 from mlx_tutor.files import hash_value, replace_surrogates, write_jsonl
@@ -83,7 +91,7 @@ def stream_table(path: Path) -> Iterator[TableRow]:
         raise DatasetError(f"No file {path}. Put it there, or mend the path in the recipe.")
     number = 0
     try:
-        for number, row in enumerate(join_trees(READERS[suffix](path)), 1):
+        for number, row in enumerate(join_trees(part_articles(READERS[suffix](path))), 1):
             if not isinstance(row, dict):
                 raise DatasetError(
                     f"{path}, row {number} has no columns: {str(row)[:60]!r}. Each row must be an object."

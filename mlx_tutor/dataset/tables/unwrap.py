@@ -100,6 +100,16 @@ def _find_rank(reply: Mapping[str, Any]) -> float:
     return float(rank) if isinstance(rank, int | float) and rank == rank else float("inf")  # noqa: PLR0124 - NaN
 
 
+def part_articles(rows: Iterable[Any]) -> Iterator[Any]:
+    """The rows; where one is an article of SQuAD, its questions instead, each with its paragraph."""
+    for row in rows:
+        paragraphs = row.get("paragraphs") if isinstance(row, dict) else None
+        parts = [part for part in paragraphs if isinstance(part, dict)] if isinstance(paragraphs, list) else []
+        asked = [(part.get("context"), part["qas"]) for part in parts if isinstance(part.get("qas"), list)]
+        items = [{"context": context, **item} for context, items in asked for item in items if isinstance(item, dict)]
+        yield from items or [row]
+
+
 def join_trees(rows: Iterable[Any]) -> Iterator[Any]:
     """The rows; where each is one message of a tree (OpenAssistant), a conversation for each root instead."""
     rows = iter(rows)

@@ -133,3 +133,66 @@ def test_a_turn_of_weight_0_is_read_and_not_trained() -> None:
 def test_a_row_that_holds_no_conversation_is_refused_with_the_reason(row: dict[str, Any], reason: str) -> None:
     assert read_conversation(row, {}) is None
     assert explain_unread(row, {}) == reason
+
+
+USER = {"role": "user", "content": ASKED[0]}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        # Gemini, LangChain, Cohere, an export of Claude, OpenAI's evals, DeepSeek.
+        (
+            {
+                "contents": [
+                    {"role": "user", "parts": [{"text": ASKED[0]}]},
+                    {"role": "model", "parts": [{"text": "M"}]},
+                ]
+            },
+            [ASKED[0], "M"],
+        ),
+        ({"messages": [{"type": "human", "content": ASKED[0]}, {"type": "ai", "content": "M"}]}, [ASKED[0], "M"]),
+        ({"messages": [USER, {"role": "Chatbot", "content": "M"}]}, [ASKED[0], "M"]),
+        (
+            {"chat_messages": [{"sender": "human", "text": ASKED[0]}, {"sender": "assistant", "text": "M"}]},
+            [ASKED[0], "M"],
+        ),
+        ({"input": [{"role": "system", "content": "S"}, USER], "ideal": "M"}, [ASKED[0], "M"]),
+        ({"text": "<｜User｜>What?<｜Assistant｜>That.<｜end▁of▁sentence｜>"}, ["What?", "That."]),
+        # MATH, SciQ, OpenBookQA, Kahoot, GSM8K.
+        ({"problem": "Find $x$.", "level": "1", "solution": "$x=1$"}, ["Find $x$.", "$x=1$"]),
+        ({"question": "Q?", "distractor1": "no", "correct_answer": "yes"}, ["Q?", "yes"]),
+        (
+            {"question_stem": "Q?", "choices": {"text": ["no", "yes"], "label": ["A", "B"]}, "answerKey": "B"},
+            ["Q?\nA. no\nB. yes", "B. yes"],
+        ),
+        (
+            {"Question": "Q?", "Answer 1": "no", "Answer 2": "yes", "Correct answer(s)": "2"},
+            ["Q?\n1. no\n2. yes", "2. yes"],
+        ),
+        ({"question": "2+3?", "answer": "2+3=<<2+3=5>>5"}, ["2+3?", "2+3=5"]),
+        ({"question": "A shift?", "answer": "std::cout << 2 >> x"}, ["A shift?", "std::cout << 2 >> x"]),
+        # What says that there is nothing.
+        ({"instruction": "Add.", "input": "<noinput>", "output": "3"}, ["Add.", "3"]),
+        ({"question": "What does print give?", "answer": "None"}, ["What does print give?", "None"]),
+        ({"question": "What is\r\nit?", "answer": "It."}, ["What is\nit?", "It."]),
+    ],
+)
+def test_forms_of_other_programs(row: dict[str, Any], said: list[str]) -> None:
+    assert read(row) == said
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"messages": [USER, TOLD], "kto_tag": False}, "kto_tag"),
+        ({"prompt": ASKED[0], "response": ASKED[1], "status": "discarded"}, "discarded"),
+        ({"question": ASKED[0], "answer": "nan"}, "no question"),
+        ({"choices": {"text": ["no", "yes"], "label": ["A", "B"]}, "answerKey": "B"}, "no question"),
+        ({"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A", "train": False}]}, "no qu"),
+        ({"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A", "loss": False}]}, "no qu"),
+    ],
+)
+def test_what_must_not_be_trained_is_refused(row: dict[str, Any], reason: str) -> None:
+    assert read(row) == []
+    assert reason in explain_unread(row, {})

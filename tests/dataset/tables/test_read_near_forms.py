@@ -97,3 +97,18 @@ def test_choices_in_columns_of_their_own(row: dict[str, Any]) -> None:
     other = read_conversation({"question": ASKED, "a": "x", "b": "y", "answer": TOLD}, {})
     assert other is not None
     assert other.pair == (ASKED, TOLD)
+
+
+def test_articles_of_squad_are_questions_with_their_paragraph(tmp_path: Path) -> None:
+    asked = {"question": "What melts?", "answers": [{"text": "Ice", "answer_start": 0}]}
+    unasked = {"question": "What burns?", "answers": [], "is_impossible": True}
+    article = {"title": "Ice", "paragraphs": [{"context": "Ice melts.", "qas": [asked, unasked]}]}
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps({"version": "2.0", "data": [article]}))
+    rows = read_table(path)
+    assert [(row["context"], row["question"]) for row in rows] == [
+        ("Ice melts.", "What melts?"),
+        ("Ice melts.", "What burns?"),
+    ]
+    found = [read_conversation(row, {}) for row in rows]
+    assert [one and (one.turns[1]["content"], one.context) for one in found] == [("Ice", "Ice melts."), None]
