@@ -104,8 +104,9 @@ def test_a_changed_source_goes_down_the_line(invoke: Invoke, finished: Path) -> 
     assert read_stages(result.stdout) == dict.fromkeys(STAGES, False)
 
 
-def test_a_bad_source_is_listed_and_the_rest_goes_on(invoke: Invoke, workspace: Path) -> None:
-    (workspace / "corpora" / "demo" / "sources" / "broken.pdf").write_text("no PDF")
+def test_a_bad_source_is_listed_and_the_rest_goes_on(invoke: Invoke, finished: Path) -> None:
+    (finished / "corpora" / "demo" / "sources" / "broken.pdf").write_text("no PDF")
+    shutil.rmtree(finished / "fused_models")
     result = invoke("extract", "--json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
@@ -116,7 +117,7 @@ def test_a_bad_source_is_listed_and_the_rest_goes_on(invoke: Invoke, workspace: 
         result = invoke("run")
         assert result.exit_code == 1
         assert result.stderr.split("left out: 1\n")[-1].startswith("  broken.pdf: ")
-        assert (workspace / "fused_models" / "demo" / "fuse.json").is_file()
+        assert (finished / "fused_models" / "demo" / "fuse.json").is_file()
 
 
 def test_the_stages_one_by_one(invoke: Invoke, workspace: Path) -> None:

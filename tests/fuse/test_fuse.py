@@ -38,7 +38,7 @@ TRAIN, VALID = make_rows(22), make_rows(3, start=22)
 
 @pytest.fixture(scope="module")
 def strong(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
-    settings = replace(SETTINGS, iters=120, learning_rate=1e-2)
+    settings = replace(SETTINGS, iters=60, learning_rate=1e-2)
     run, report = train(tmp_path_factory.mktemp("strong"), tiny_model, settings)
     assert report.best_loss < 0.6 * report.base_loss
     return run

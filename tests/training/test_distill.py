@@ -19,6 +19,7 @@ from mlx_tutor.training.checkpoint import find_checkpoint
 from mlx_tutor.training.distill import TOP, Targets, compute_targets, find_targets, lift_adapter, open_targets
 from mlx_tutor.training.loss import compute_loss
 from mlx_tutor.training.rows import tokenize_rows
+from mlx_tutor.workspace import Run
 from tests.training.runs import RESUMED, make_rows, read_best, read_losses, stop_at, train
 
 ROWS = [
@@ -116,10 +117,19 @@ def make_taught_rows(count: int) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
+    """A distillation in one go, which does not learn what a plain training does."""
+    folder, rows = tmp_path_factory.mktemp("whole"), make_taught_rows(22)
+    run, _ = train(folder, tiny_model, replace(RESUMED, distill=0.7), name="whole", train=rows)
+    plain, _ = train(folder, tiny_model, RESUMED, name="plain", train=rows)
+    assert read_best(plain) != read_best(run)
+    return run
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
-def test_a_distillation_goes_on_bit_for_bit(tmp_path: Path, tiny_model: Path, lost: bool) -> None:
+def test_a_distillation_goes_on_bit_for_bit(tmp_path: Path, tiny_model: Path, whole: Run, lost: bool) -> None:
     rows, settings = make_taught_rows(22), replace(RESUMED, distill=0.7)
-    whole, _ = train(tmp_path, tiny_model, settings, name="whole", train=rows)
     part, report = train(tmp_path, tiny_model, settings, name="part", train=rows, on_event=stop_at(15))
     assert report.stopped == "interrupted" and find_targets(part.adapter).is_file()
     if lost:
@@ -127,8 +137,6 @@ def test_a_distillation_goes_on_bit_for_bit(tmp_path: Path, tiny_model: Path, lo
     train(tmp_path, tiny_model, settings, name="part", train=rows)
     assert read_best(part) == read_best(whole) and read_losses(part) == read_losses(whole)
     assert not find_targets(part.adapter).exists() and not find_checkpoint(part).exists()
-    plain, _ = train(tmp_path, tiny_model, RESUMED, name="plain", train=rows)
-    assert read_best(plain) != read_best(whole)
 
 
 def test_a_context_is_rendered_up_to_the_same_answer(tiny_model: Path) -> None:

@@ -74,7 +74,7 @@ def test_over_fitting_is_said_in_words_when_it_begins_and_at_the_end(tmp_path: P
 def test_rows_learned_by_heart_are_said_once_and_at_the_end(tmp_path: Path, tiny_model: Path) -> None:
     events: list[Metric] = []
     valid = [{"messages": [*row["messages"][:2], {"role": "assistant", "content": "wordy"}]} for row in make_rows(3)]
-    settings = replace(SETTINGS, iters=400, steps_per_report=10, steps_per_eval=50, patience=100, learning_rate=2e-2)
+    settings = replace(SETTINGS, iters=100, steps_per_report=10, steps_per_eval=25, patience=100, learning_rate=2e-2)
     _, report = train(tmp_path, tiny_model, settings, train=make_rows(8), valid=valid, on_event=events.append)
     assert report.train_loss is not None and report.train_loss < 0.5 * report.best_loss
     notes = [metric["note"] for metric in events if "learned by heart" in metric.get("note", "")]
