@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mlx_tutor.extract import jsx, tags, tex
-from mlx_tutor.extract.fences import is_hidden
+from mlx_tutor.extract.fences import PICTURE_SUFFIXES, is_hidden, write_picture
 from mlx_tutor.extract.layout import drop_layout
 from mlx_tutor.extract.plain import is_slides, write_plain
 from mlx_tutor.extract.roles import read_label, read_names
@@ -238,8 +238,10 @@ class _Scanner:
             if tag:
                 said = title if title and read_label(title) is None and role == "exercise" else ""
                 return end, f'\n\n<div class="{role}">\n\n{said}\n\n'
-        titled = title and not info.strip().startswith("{figure}")
-        return end, f"{bar}{BREAK}\n{bar}{self._scan(title)}\n{bar}" if titled else f"{bar}{BREAK}\n{bar}"
+        name, _, argument = info.strip().partition("}")
+        picture = write_picture(argument) if name in ("{figure", "{image") else ""
+        opened = f"{bar}{BREAK}\n{bar}" + (f"{picture}\n{bar}{BREAK}\n{bar}" if picture else "")
+        return end, f"{opened}{self._scan(title)}\n{bar}" if title and name != "{figure" else opened
 
     @staticmethod
     def _find_title(info: str) -> str:
@@ -366,7 +368,9 @@ class _Scanner:
         is_link = end >= 0 and not {"[", "\n"} & set(inside) and re.search(r"[^\W\d_]", inside)
         if not is_link or (before.isascii() and before.isalnum()) or before in (")", "]") or inside[:1] in "\"'":
             return match.end(), match[0]
-        if match[0] == "![[":
-            return end + 2, GONE
         target, _, name = inside.replace("\\|", "|").partition("|")
+        if match[0] == "![[":
+            # Behind the bar stands the width of a picture.
+            is_picture = target.lower().endswith(PICTURE_SUFFIXES)
+            return end + 2, write_picture(target, "" if name[:1].isdigit() else name) if is_picture else GONE
         return end + 2, name or target.partition("#")[0] or target.strip("#^")

@@ -18,13 +18,14 @@ CODE = frozenset(
     ["code", "code-block", "code-cell", "sourcecode", "ipython", "jupyter-execute", "doctest", "exec_code"]
 )
 NO_PROSE = frozenset(
-    "image toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
-    "glue margin-image index".split()
+    "toctree contents tableofcontents eval-rst raw bibliography include literalinclude video iframe embed "
+    "glue index".split()
 )
 # Queries that Obsidian answers in their place.
 QUERIES = frozenset(["dataview", "dataviewjs"])
-# Directives whose argument is a label, not text.
-LABELLED = frozenset(["figure", "figure-md"])
+# Directives whose argument is the path of a picture.
+PICTURED = frozenset(["figure", "image", "margin-image"])
+ALT = re.compile(r"^[ \t]*:?alt:[ \t]*(.*)$", re.MULTILINE)
 # Names for the same language.
 SAME = {
     "py": "python", "python3": "python", "python2": "python", "ipython": "python", "ipython3": "python", "ir": "r",
@@ -52,6 +53,9 @@ NAMED = re.compile(r"\bname\s*=\s*\"([^\"]*)\"")
 # Chunks that set up a document and are not shown, and those that only place a picture.
 HIDDEN = re.compile(r"\binclude\s*[=:]\s*(?:FALSE|false|F)\b")
 PICTURES = re.compile(r"\s*(?:knitr::include_graphics\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)+")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg")
+QUOTED_PICTURE = re.compile(r"[\"']([^\"'\n]+\.(?:png|jpe?g|gif|webp|svg))[\"']", re.IGNORECASE)
+CAPTION = re.compile(r"fig[.-]cap\s*[=:]\s*[\"']([^\"'\n]*)[\"']")
 
 # What is meant for other forms of a document than its page.
 FORMAT = re.compile(r"\b(?P<when>when|unless)-format\s*=\s*[\"']?(?P<format>\w+)")
@@ -87,9 +91,13 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
     if name in ENGINES:
         code = _drop_options(content)
         options = [inside, *CHUNK_OPTIONS.findall(content)]
-        if any(map(HIDDEN.search, options)) or PICTURES.fullmatch(code):
+        if any(map(HIDDEN.search, options)):
             return Fence("nothing", "")
+        if PICTURES.fullmatch(code):
+            return Fence("prose", _write_pictures(code, options))
         return Fence("prose" if name == "asis" else "code", code, name_language(name))
+    if name in PICTURED:
+        return Fence("prose", _write_figure(name, argument, content))
     body, content = content, OPTIONS.sub("", content)
     if name == "math":
         return Fence("formula", " ".join(f"{argument} {content}".split()))
@@ -109,7 +117,28 @@ def read_fence(info: str, content: str, default: str) -> Fence:  # noqa: PLR0911
         return Fence(kind, title if kind == "open" else f"{title}\n\n{content}", role=role)
     heading = NAMED.search(inside)
     argument = argument or (heading[1] if heading else "")
-    return Fence("prose", content if name in LABELLED else f"{argument}\n\n{content}")
+    # The argument of `figure-md` is a label.
+    return Fence("prose", content if name == "figure-md" else f"{argument}\n\n{content}")
+
+
+def write_picture(path: str, caption: str = "") -> str:
+    """A picture as Markdown writes it, whatever is in its path and caption."""
+    address, said = re.sub(r"[<>\n\\]", "", path.strip()), re.sub(r"[\[\]\\!]", "", caption.strip())
+    return f"![{said}](<{address}>)" if address else ""
+
+
+def _write_figure(name: str, path: str, content: str) -> str:
+    """A directive of MyST with a picture; what stands in a figure is its caption."""
+    head = OPTIONS.match(content)
+    alt = ALT.search(head[0]) if head else None
+    caption = content[head.end() if head else 0 :] if name == "figure" else ""
+    return f"{write_picture(path, alt[1] if alt else '')}\n\n{caption}"
+
+
+def _write_pictures(code: str, options: list[str]) -> str:
+    """The pictures that a chunk of R places."""
+    captions = [found[1] for each in options if (found := CAPTION.search(each))]
+    return "\n\n".join(write_picture(path, *captions[:1]) for path in QUOTED_PICTURE.findall(code))
 
 
 def _read_plain(name: str, content: str) -> Fence:

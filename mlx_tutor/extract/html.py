@@ -191,8 +191,13 @@ class _Walker:
             return " "
         if name == "a" and BACK.fullmatch(element.get("href", "")) and NOTE.fullmatch(element.text_content().strip()):
             return GONE
-        if name in ("img", "del"):
-            return (read_picture(element) if name == "img" else "") or GONE
+        if name == "img":
+            formula = read_picture(element)
+            if not formula:
+                self.builder.add_picture(self.finish_code(element.get("src", "")), self.finish(element.get("alt", "")))
+            return formula or GONE
+        if name == "del":
+            return GONE
         if name == "math":
             found = element.xpath(".//*[local-name()='annotation'][contains(@encoding, 'tex')]")
             tex = found[0].text_content() if found else element.get("alttext") or write_mathml(element)
@@ -240,7 +245,12 @@ class _Walker:
         return clean_spaces(text if keep_links else LINKS.sub("", text))
 
     def _end_text(self) -> None:
-        """Make the collected text a paragraph, or a line of a list."""
+        """Make the collected text a paragraph, or a line of a list; its pictures stand below."""
+        self._add_text()
+        if not (self.lists or self.lines):
+            self.builder.place_pictures()
+
+    def _add_text(self) -> None:
         marked = self._take_text(keep_links=True)
         text = LINKS.sub("", marked)
         if not text or is_navigation(marked):
@@ -266,6 +276,7 @@ class _Walker:
         """End the open paragraph or list."""
         self._end_text()
         self._flush_lines()
+        self.builder.place_pictures()
 
     def _flush_lines(self) -> None:
         if self.lines:
@@ -328,6 +339,7 @@ class _Walker:
             rows = [[*row, *[""] * (width - len(row))] for row in rows]
             lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in rows]
             self._add("table", "\n".join([lines[0], f"|{'---|' * width}", *lines[1:]]))
+            self.builder.place_pictures()
             return
         # A table of one column is a frame around its content.
         for cell in element.iter("td", "th"):

@@ -47,7 +47,7 @@ REST = re.compile(r"[ \t]*\n[ \t]*\n\s*(?=[,.;:)]|[a-z])")
 # Items of a list that were copied from elsewhere, with the sign that they had there.
 BULLET = re.compile(r"^([ \t>]*)[•●▪◦‣]\s*(?=\S)", re.MULTILINE)
 # A picture that Pandoc or Quarto numbers has its text as a caption.
-FIGURE = re.compile(r"^!\[((?:[^\[\]\n]|\[[^\[\]\n]*\])+)\]\([^()\n]*\)\{#fig[-:][^{}\n]*\}[ \t]*$", re.MULTILINE)
+FIGURE = re.compile(r"^!\[((?:[^\[\]\n]|\[[^\[\]\n]*\])+)\]\(([^()\n]*)\)\{#fig[-:][^{}\n]*\}[ \t]*$", re.MULTILINE)
 # Comments of kramdown, and marks around what it does not read.
 KRAMDOWN = re.compile(r"\{::comment\}.*?\{:/(?:comment)?\}|\{:(?::(?:nomarkdown|options)\b|/)[^{}\n]*\}", re.DOTALL)
 # Settings of one slide, between rules as in the head of a file.
@@ -58,7 +58,7 @@ SLIDE_HEAD = re.compile(
 )
 # Each with the plain Markdown that it is.
 PLAIN = (
-    (FIGURE, r"\n\n\1\n\n"),
+    (FIGURE, r"\n\n![](\2)\n\n\1\n\n"),
     (SLIDE_HEAD, "\n"),
     # A tab of MkDocs is a box; its boxes may stand in the margin.
     (re.compile(r"^([ \t]*)===[!+]* (\"[^\"\n]+\")[ \t]*$", re.MULTILINE), r"\1!!! tab \2"),

@@ -59,10 +59,10 @@ LINK_ATTRIBUTES = re.compile(
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
-def read_markdown(path: Path) -> tuple[str, tuple[Section, ...]]:
+def read_markdown(path: Path, builder: SectionBuilder | None = None) -> tuple[str, tuple[Section, ...]]:
     """A .md, .qmd or .Rmd file: headings give the path of each section."""
     meta, text = split_front_matter(decode_text(path))
-    builder = SectionBuilder()
+    builder = builder or SectionBuilder()
     add_markdown(builder, text, language=find_kernel(meta))
     title = str(meta.get("title") or "").strip() or builder.find_title(path.stem)
     return title, builder.finish(title)
@@ -287,7 +287,8 @@ class _Renderer(RendererHTML):
         return tokens[idx].content
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return GONE
+        # The reader of HTML leaves it out of the text.
+        return f'<img src="{escape(str(tokens[idx].attrGet("src") or ""))}" alt="{escape(tokens[idx].content)}">'
 
     def footnote_reference_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "<div>"

@@ -36,7 +36,7 @@ SUFFIX = re.compile(
 )
 
 
-def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
+def read_notebook(path: Path, builder: SectionBuilder | None = None) -> tuple[str, tuple[Section, ...]]:
     """An .ipynb file of any version. Images are skipped, long outputs are cut with a count."""
     import nbformat
 
@@ -53,7 +53,7 @@ def read_notebook(path: Path) -> tuple[str, tuple[Section, ...]]:
     # nbformat does not check JSON of another form, and fails on it in many ways.
     except (nbformat.ValidationError, ValueError, LookupError, AttributeError, TypeError, NameError) as err:
         raise CorpusError(f"not a valid notebook ({type(err).__name__})") from err
-    builder = SectionBuilder()
+    builder = builder or SectionBuilder()
     language = find_kernel(notebook.get("metadata") if isinstance(notebook.get("metadata"), dict) else {})
     title = ""
     for number, cell in enumerate(_list(notebook.get("cells")), 1):

@@ -6,6 +6,21 @@ from mlx_tutor.files import mend_surrogates
 from mlx_tutor.records import Block, Section
 
 
+@dataclass(frozen=True, slots=True)
+class PictureLink:
+    """A picture that a file links to: its address as written, and its caption, which may be empty.
+
+    It stands below the first `blocks` blocks of the section with this number, under the heading `heading`: a section
+    without text is none.
+    """
+
+    address: str
+    caption: str
+    section: int
+    blocks: int
+    heading: str
+
+
 @dataclass(slots=True)
 class SectionBuilder:
     """Takes headings and blocks; `finish` gives the sections. Text before the first heading goes under the title."""
@@ -15,6 +30,9 @@ class SectionBuilder:
     blocks: list[Block] = field(default_factory=list)
     # How many exercises the file has marked so far.
     exercises: int = 0
+    pictures: list[PictureLink] = field(default_factory=list)
+    # Pictures of the paragraph, list or table that is being read.
+    open_pictures: list[tuple[str, str]] = field(default_factory=list)
 
     def add_heading(self, level: int, text: str) -> None:
         """Begin a section; `level` counts from 1, and ends all headings of this level or deeper."""
@@ -25,6 +43,17 @@ class SectionBuilder:
         """Add a block to the open section."""
         if block.text.strip():
             self.blocks.append(replace(block, text=mend_surrogates(block.text)))
+
+    def add_picture(self, address: str, caption: str) -> None:
+        """Note a picture, which stands below the text that is being read."""
+        self.open_pictures.append((mend_surrogates(address), " ".join(mend_surrogates(caption).split())))
+
+    def place_pictures(self) -> None:
+        """Put the pictures that were noted below the blocks so far."""
+        heading = self.path[-1][1] if self.path else ""
+        place = (len(self.sections), len(self.blocks), heading)
+        self.pictures += [PictureLink(address, caption, *place) for address, caption in self.open_pictures]
+        self.open_pictures = []
 
     def _close(self) -> None:
         if self.blocks:

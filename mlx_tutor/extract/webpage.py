@@ -22,9 +22,9 @@ BREAK = re.compile(r"^(?:-{2,3}|\?\?\?)[ \t]*$", re.MULTILINE)
 PROPERTY = re.compile(r"\A\s*(?:(?:class|name|layout|template|count|background-[a-z]+)\s*:.*\n)+")
 
 
-def read_html(path: Path) -> tuple[str, tuple[Section, ...]]:
+def read_html(path: Path, builder: SectionBuilder | None = None) -> tuple[str, tuple[Section, ...]]:
     """An .html file; scripts, styles and menus are left out."""
-    builder = SectionBuilder()
+    builder = builder or SectionBuilder()
     html = decode_html(path.read_bytes())
     title = add_html(builder, html)
     for slides in SLIDES.finditer(html):

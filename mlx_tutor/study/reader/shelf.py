@@ -6,9 +6,11 @@ from pathlib import Path
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import read_documents, read_failures
+from mlx_tutor.extract.sections import PictureLink
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file
 from mlx_tutor.records import Document
+from mlx_tutor.study.reader.figures import Figure, open_figure, read_links
 from mlx_tutor.study.reader.pictures import Picture, read_pictures
 from mlx_tutor.text import strip_controls
 from mlx_tutor.workspace import Course
@@ -89,6 +91,18 @@ def _read_shelf(course: Course, stamp: tuple[int, int]) -> dict[str, Document]:
 def list_pictures(path: Path) -> list[Picture]:
     """The pictures of a notebook, read again when it changes; none of a file of another kind."""
     return _read_pictures(path, path.stat().st_mtime_ns) if path.suffix.lower() == ".ipynb" else []
+
+
+def list_figures(course: Course, name: str, path: Path) -> list[Figure]:
+    """The pictures that a file links to."""
+    links = _read_links(path, path.stat().st_mtime_ns)
+    files = list_sources(course).others if links else {}
+    return [open_figure(link, name, files) for link in links]
+
+
+@lru_cache(maxsize=8)
+def _read_links(path: Path, stamp: int) -> list[PictureLink]:
+    return read_links(path)
 
 
 @lru_cache(maxsize=2)

@@ -13,11 +13,12 @@ PART = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A block with its section, and what of its text is marked."""
+    """A block with its section, what of its text is marked, and its number in the section, from 1."""
 
     section: int
     block: Block
     spans: Spans = ()
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -56,12 +57,12 @@ def place_blocks(document: Document, passage: Passage | None = None) -> Iterator
     """All blocks in order, those of the passage with what is marked."""
     for number, section in enumerate(document.sections):
         at = 0
-        for block in section.blocks:
+        for place, block in enumerate(section.blocks, 1):
             end = at + len(block.text)
             spans: list[tuple[int, int]] = []
             if passage is not None and passage.section == number and passage.start < end and at < passage.end:
                 spans = [(max(passage.start - at, 0), min(passage.end - at, len(block.text)))]
-            yield Placed(number, block, spans)
+            yield Placed(number, block, spans, place)
             at = end + 2
 
 

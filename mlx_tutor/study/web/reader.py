@@ -8,13 +8,15 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from markupsafe import Markup
 
 from mlx_tutor.evaluation.html import render_page
 from mlx_tutor.records import Document
 from mlx_tutor.study.reader.blocks import write_block
+from mlx_tutor.study.reader.figures import Figure, write_figure
 from mlx_tutor.study.reader.pages import Box, Drawer, Sheet, find_boxes
 from mlx_tutor.study.reader.pictures import Picture
-from mlx_tutor.study.reader.shelf import Opened, find_source, list_pictures, open_source
+from mlx_tutor.study.reader.shelf import Opened, find_source, list_figures, list_pictures, open_source
 from mlx_tutor.study.reader.view import Part, Placed, cut_parts, find_part, find_passage, has_pages
 from mlx_tutor.study.web.markup import link_source
 from mlx_tutor.study.web.site import Site
@@ -59,8 +61,10 @@ def make_reader(site: Site) -> APIRouter:
     @router.get("/pictures/{name:path}")
     def send_picture(name: str, request: Request) -> Response:
         path, number = find_source(site.course, name), read_number(request.query_params, "number")
+        if number is None:
+            return send_figure(site, name, read_number(request.query_params, "figure"))
         pictures = list_pictures(path) if path is not None else []
-        if number is None or not 1 <= number <= len(pictures):
+        if not 1 <= number <= len(pictures):
             return PlainTextResponse("There is no such picture.\n", 404)
         picture = pictures[number - 1]
         return Response(picture.data, media_type=picture.kind, headers=READER_HEADERS)
@@ -71,6 +75,18 @@ def make_reader(site: Site) -> APIRouter:
         return Response(style, media_type="text/css", headers=READER_HEADERS)
 
     return router
+
+
+def send_figure(site: Site, name: str, number: int | None) -> Response:
+    """A picture that a source links to, by its number there."""
+    path = find_source(site.course, name)
+    figures = list_figures(site.course, name, path) if path is not None else []
+    data = figures[number - 1].read() if number is not None and 1 <= number <= len(figures) else b""
+    if number is None or not data:
+        return PlainTextResponse("There is no such picture.\n", 404)
+    # An SVG that is opened by itself is a page.
+    headers = {"Content-Security-Policy": f"{READER_HEADERS['Content-Security-Policy']}; sandbox"}
+    return Response(data, media_type=figures[number - 1].kind, headers=READER_HEADERS | headers)
 
 
 def read_number(query: Mapping[str, str], name: str) -> int | None:
@@ -108,6 +124,7 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         gone = NOT_HANDED_OUT if site.course.lacks_sources else GONE
         notices.append(gone if opened.path is None else CHANGED)
     pictures = list_pictures(opened.path) if opened.path is not None and opened.is_current else []
+    figures = list_figures(site.course, opened.name, opened.path) if opened.path and opened.is_current else []
     values = {
         # What a PDF calls itself is often the name of a template.
         "title": opened.name.rpartition("/")[2] if has_pages(document) else document.title,
@@ -118,7 +135,7 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         "file": f"{site.root}/{link_source(opened.name, part.page)}" if opened.path else "",
         "notices": [*notices, *([said] if said else [])],
         "contents": list_contents(document, parts),
-        "entries": draw_part(document, part, pictures, site.root),
+        "entries": draw_part(document, part, pictures, hang_figures(document, figures, site.root), site.root),
         "sheets": draw_sheets(opened, part, sheet, drawer, site.root) if sheet else [],
         "steps": list_steps(parts, part, sheet),
         "page": part.page,
@@ -179,7 +196,36 @@ def list_steps(parts: list[Part], part: Part, sheet: Sheet | None) -> dict[str, 
     }
 
 
-def draw_part(document: Document, part: Part, pictures: list[Picture], root: str = "") -> Iterator[dict[str, Any]]:
+def hang_figures(document: Document, figures: list[Figure], root: str) -> dict[tuple[int, int], list[Markup]]:
+    """The pictures that a document links to as HTML, by their section and the number of the block above."""
+    hung: dict[tuple[int, int], list[Markup]] = {}
+    for number, figure in enumerate(figures, 1):
+        section = min(figure.link.section, len(document.sections) - 1)
+        last = len(document.sections[section].blocks)
+        below = last if figure.link.section > section else min(figure.link.blocks, last)
+        is_own = figure.link.heading in ("", *document.sections[section].heading[-1:])
+        target = f"{root}/pictures/{quote(document.source)}?figure={number}"
+        shown = write_figure(figure, target, heading="" if is_own else figure.link.heading)
+        hung.setdefault((section, below), []).append(shown)
+    return hung
+
+
+def draw_blocks(blocks: list[Placed], figures: Mapping[tuple[int, int], list[Markup]]) -> Iterator[Markup]:
+    """Blocks, with the pictures between them."""
+    for item in blocks:
+        if item.number == 1:
+            yield from figures.get((item.section, 0), [])
+        yield write_block(item.block, item.spans)
+        yield from figures.get((item.section, item.number), [])
+
+
+def draw_part(
+    document: Document,
+    part: Part,
+    pictures: list[Picture],
+    figures: Mapping[tuple[int, int], list[Markup]],
+    root: str = "",
+) -> Iterator[dict[str, Any]]:
     """What is shown one below the other: headings, and the blocks of a section and cell with their pictures."""
     open_path: tuple[str, ...] = (document.title,)
     hung = hang_pictures(document, pictures)
@@ -198,7 +244,7 @@ def draw_part(document: Document, part: Part, pictures: list[Picture], root: str
             "section": number,
             "headings": [(min(depth + top, 6), name) for depth, name in enumerate(path) if depth >= same],
             "cell": cell if cell not in seen else None,
-            "blocks": [write_block(item.block, item.spans) for item in blocks],
+            "blocks": list(draw_blocks(blocks, figures)),
             "pictures": [
                 (f"{root}/pictures/{quote(document.source)}?number={place}", picture)
                 for place, picture in (hung.get(cell, []) if cell is not None and last[cell] == at - 1 else [])

@@ -27,6 +27,12 @@ $$E = \frac{1}{2} k x^2$$
 force = -k * x  # <b>
 ```
 
+![A spring, $F = -k x$](figures/spring.png)
+
+![From elsewhere](https://example.org/spring.png)
+
+![Left out](../secret.png)
+
 1. Hang the weight.
    - Wait until it rests.
 2. Read the scale.
@@ -90,5 +96,7 @@ def write_lessons(folder: Path) -> Course:
     write_pdf(course.sources / NAME)
     write_lab(course.sources / "lab.ipynb")
     (course.sources / "springs.md").write_text(LESSON)
+    (course.sources / "figures").mkdir()
+    (course.sources / "figures" / "spring.png").write_bytes(make_picture("PNG"))
     extract_course(course)
     return course

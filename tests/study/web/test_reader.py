@@ -18,7 +18,7 @@ from mlx_tutor.study.exam.mode import Exam
 from mlx_tutor.study.web.model_worker import ModelWorker
 from mlx_tutor.study.web.site import Site
 from mlx_tutor.workspace import Course
-from tests.study.reader.lessons import BULB, NAME, WIRE, write_lab, write_lessons
+from tests.study.reader.lessons import BULB, NAME, WIRE, make_picture, write_lab, write_lessons
 from tests.study.web.serving import RECIPE, Serving, serve_site
 
 
@@ -45,10 +45,27 @@ def test_a_lesson_with_formulas_tables_code_and_lists(serving: Serving) -> None:
     assert reply.status_code == 200
     page = reply.text
     assert '<h1 dir="auto">Springs</h1>' in page and "Hooke&#39;s law</h2>" in page
-    assert page.count("<math") == 3 and '<math display="block">' in page
+    assert page.count("<math") == 4 and '<math display="block">' in page
     assert "<th><code>k</code></th>" in page and '<span class="language">python</span>' in page
     assert "# &lt;b&gt;" in page and '<ol><li value="1">Hang the weight.<ul><li>Wait' in page
-    assert "<script" not in page and "onerror" not in page and "<img" not in page
+    assert "<script" not in page and "onerror" not in page
+
+
+def test_pictures_of_a_lesson_come_from_its_folder_alone(serving: Serving) -> None:
+    (serving.site.course.root / "secret.png").write_bytes(make_picture("PNG"))
+    page = read(serving, "springs.md").text
+    (target,) = re.findall(r'<img src="([^"]+)" width="40" height="20"', page)
+    picture = httpx.get(serving.address + unescape(target))
+    assert picture.headers["content-type"] == "image/png" and picture.content == make_picture("PNG")
+    policy = picture.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';") and policy.endswith("sandbox") and "script" not in policy
+    assert page.index("soft") < page.index(target) < page.index("Hang the")
+    assert "Picture not shown: not fetched from https://example.org/spring.png" in page
+    assert "Picture not shown: ../secret.png is not among the course" in page
+    assert 'src="http' not in page and 'href="http' not in page
+    for number in (1, 3, 4, 5, 0, "x"):
+        assert httpx.get(f"{serving.address}/pictures/springs.md?figure={number}").status_code == 404
+    assert httpx.get(f"{serving.address}/pictures/{quote('../secret.png', safe='')}?figure=1").status_code == 404
 
 
 def test_nothing_can_run_there(serving: Serving) -> None:

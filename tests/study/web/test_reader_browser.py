@@ -115,5 +115,13 @@ def test_pictures_of_a_notebook_are_drawn(driver: webdriver.Chrome, serving: Ser
     wait_for(lambda: driver.execute_script(drawn))
     assert len(driver.find_elements(By.CSS_SELECTOR, "main img")) == 2
     driver.get(f"{serving.address}/read/springs.md")
+    # What is not on the screen yet is not fetched.
+    driver.execute_script("for (const image of document.images) image.loading = 'eager'")
+    wait_for(lambda: driver.execute_script(drawn))
+    assert read_all(driver, "figcaption")[2:] == [
+        "From elsewhere Picture not shown: not fetched from https://example.org/spring.png",
+        "Left out Picture not shown: ../secret.png is not among the course's files",
+    ]
+    assert len(driver.find_elements(By.CSS_SELECTOR, "figcaption math")) == 1
     high = "return document.querySelector('math[display=block]').getBoundingClientRect().height"
     assert driver.execute_script(high) > 20 and driver.title.startswith("Springs")
