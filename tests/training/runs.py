@@ -58,7 +58,7 @@ def train(
 
 
 # Dropout draws random numbers, and gradients are summed over two batches.
-RESUMED = replace(SETTINGS, iters=40, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
+RESUMED = replace(SETTINGS, iters=30, dropout=0.1, grad_accumulation_steps=2, steps_per_save=7, steps_per_eval=9)
 
 
 def read_best(run: Run) -> bytes:

@@ -80,7 +80,8 @@ def kill_at_random(folder: Path, base: Path, kills: int, iters: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kills", "iters"), [pytest.param(2, 40, id="two"), pytest.param(20, 400, id="twenty", marks=pytest.mark.slow)]
+    ("kills", "iters"),
+    [pytest.param(2, RESUMED.iters, id="two"), pytest.param(20, 400, id="twenty", marks=pytest.mark.slow)],
 )
 def test_a_killed_training_goes_on_bit_for_bit(
     tmp_path: Path, tiny_model: Path, whole: tuple[Run, TrainReport], kills: int, iters: int
@@ -101,7 +102,7 @@ def test_a_checkpoint_holds_everything_at_a_whole_update(tmp_path: Path, tiny_mo
     checkpoint = read_checkpoint(run)
     assert checkpoint is not None
     assert checkpoint.state["progress"]["iteration"] == 26
-    assert checkpoint.state["iterations"] == 40
+    assert checkpoint.state["iterations"] == RESUMED.iters
     assert checkpoint.select("optimizer")["step"].item() == 13
     names = set(checkpoint.select("adapter"))
     assert names == set(checkpoint.select("best")) and len(names) == 28
@@ -144,7 +145,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
     folder = Run(tmp_path, "course").adapter
 
     def fill(metric: Metric) -> None:
-        if metric["kind"] == "train" and metric["iteration"] == 25:
+        if metric["kind"] == "train" and metric["iteration"] == 20:
             (folder / name).rename(folder / "kept") if (folder / name).exists() else None
             (folder / name).symlink_to(full_disk)
 
