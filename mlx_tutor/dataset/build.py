@@ -16,7 +16,7 @@ from mlx_tutor.dataset.lessons import SparseLesson, find_sparse
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
 from mlx_tutor.dataset.mining.arguments import make_arguments
 from mlx_tutor.dataset.mining.code import make_code_rows
-from mlx_tutor.dataset.mining.comparisons import make_comparisons, make_corrections, make_distinctions
+from mlx_tutor.dataset.mining.comparisons import make_comparisons, make_corrections
 from mlx_tutor.dataset.mining.completion import make_completions
 from mlx_tutor.dataset.mining.concepts import Concepts, collect_concepts
 from mlx_tutor.dataset.mining.defining import collect_definitions
@@ -46,7 +46,7 @@ from mlx_tutor.records import MIN_TRAIN_ROWS, Chunk, Document, Example, Message,
 from mlx_tutor.workspace import Course
 
 # Raise it when a maker changes what it writes: then every dataset is stale.
-MAKER = 50
+MAKER = 51
 # Of course text alone, not of what stands below exercises, solutions, objectives or references.
 MAKERS = (
     make_definitions,
@@ -59,7 +59,6 @@ MAKERS = (
     make_code_rows,
     make_table_rows,
     make_formula_rows,
-    make_distinctions,
     make_corrections,
 )
 FILES = tuple(f"{split}.jsonl" for split in SPLITS)

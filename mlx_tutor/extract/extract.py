@@ -21,7 +21,7 @@ from mlx_tutor.text import count_words
 from mlx_tutor.workspace import Course, count_languages, find_language
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 28
+EXTRACTOR = 29
 # Kinds of pages without text.
 LOST = ("scanned", "unreadable", "broken")
 # A source's line in the manifest, and its document unless it could not be read.

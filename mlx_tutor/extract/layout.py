@@ -15,6 +15,8 @@ OPTION = re.compile(
     # A comment of MyST; a percent sign that a line break parted from its number is none.
     r"|(?<![\d}]\n)^%(?!%).*$"
     r"|^\+\+\+(?: .*)?$|^\^[ \t]*$|^\([\w-]+\)=[ \t]*$|^[ \t>]*\{:[^}\n]*\}[ \t]*$"
+    # A line break that kramdown writes as a rule.
+    r"|[ \t]*\* \* \*\n[ \t>]*\{:[^}\n]*newline[^}\n]*\}"
     # Attributes that kramdown puts behind what they are of, and its references to figures without a name.
     r"|(?<=[*_`)\]])\{:[^}\n]*\}|(?<=^[-*+] )\{:[^}\n]*\}[ ]?| ?\(\[\\\[link\\\]\]\(#[^)\n]*\)\)"
     rf"|^[ \t>]*(?:{LAYOUT}[ \t]*)+$"

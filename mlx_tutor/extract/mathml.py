@@ -16,6 +16,8 @@ ACCENTS = {
     "˙": "dot",
 }
 SILENT = frozenset("annotation annotation-xml mspace mphantom none mprescripts".split())
+# A number may go on inside the text that names its unit.
+SPLIT_NUMBER = re.compile(r"(?<=\d) ([.,]) \\text\{(\d+)")
 INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b"))
 
 
@@ -34,7 +36,8 @@ def write_mathml(element: Any) -> str:
     if name == "mfenced":
         return f"{element.get('open', '(')}{', '.join(parts)}{element.get('close', ')')}"
     # A number may be split into several elements.
-    return re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", " ".join(part for part in (text, *parts) if part))
+    joined = SPLIT_NUMBER.sub(r"\1\2\\text{", " ".join(part for part in (text, *parts) if part))
+    return re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", joined)
 
 
 def _script(parts: list[str]) -> str:

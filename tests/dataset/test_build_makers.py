@@ -22,14 +22,20 @@ square root of the variance and has the unit of the values.
 @pytest.mark.parametrize(
     ("text", "term", "answer"),
     [
-        ("A **residual** is the gap between fit and value.", "residual", "A residual is the gap between"),
-        ("Lasso refers to a regression that drops features.", "lasso", "Lasso refers to"),
-        ("Many trees that vote together are called a **forest**.", "forest", "Many trees that vote"),
+        ("A **residual** is the gap between the value that a model gives and the one observed.",
+         "residual", "A residual is the gap between"),
+        ("Lasso refers to a regression that drops those features which add little to the fit.",
+         "lasso", "Lasso refers to"),
+        ("Many trees that are grown on samples and vote together are called a **forest**.",
+         "forest", "Many trees that are grown"),
         ("- **Bias**: the error that stays on average", "bias", "Bias: the error that stays"),
-        ("**Gini impurity** measures how mixed a group of labels is. The Gini impurity is zero for pure groups.",
+        ("**Gini impurity** measures how mixed a group of labels is that a tree puts together. "
+         "The Gini impurity is zero for pure groups.",
          "Gini impurity", "Gini impurity measures"),
-        ("Odds are the ratio of two chances and no share.", "odds", "Odds are the ratio"),
-        ("Simpson's paradox is the reversal of a relation.", "Simpson's paradox", "Simpson's paradox"),
+        ("Odds are the ratio of the chance that something happens to the chance that it does not.",
+         "odds", "Odds are the ratio"),
+        ("Simpson's paradox is the reversal of a relation that all groups show when they are put together.",
+         "Simpson's paradox", "Simpson's paradox"),
     ],
 )  # fmt: skip
 def test_definitions_are_found_in_many_forms(text: str, term: str, answer: str) -> None:
@@ -38,6 +44,13 @@ def test_definitions_are_found_in_many_forms(text: str, term: str, answer: str) 
     assert found and all(term in asked for asked, _ in found)
     assert all(said.startswith(answer) for _, said in found)
     assert len({asked for asked, _ in found}) == 3
+
+
+def test_a_short_sentence_of_a_text_is_no_definition() -> None:
+    assert (
+        pick_rows(make_rows("# Notes\n\n## Terms and their use\n\nA **residual** is a gap in a fit.\n"), "definition")
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,11 @@ def test_attributes_of_kramdown_and_its_nameless_references(tmp_path: Path) -> N
     assert not any("fig-3" in part for part in found)
 
 
+def test_a_line_break_of_kramdown_is_no_text(tmp_path: Path) -> None:
+    text = 'Balance this:* * *\n{: data-type="newline"}\n\nIron and rust.\n\n* * *\n\nThe end.'
+    assert texts(tmp_path, text) == ["Balance this:", "Iron and rust.", "The end."]
+
+
 def test_markdown_right_behind_a_tag_that_asks_for_it(tmp_path: Path) -> None:
     text = '<div class="solution" markdown="1">\n1\\.50 kHz, that is *much*\n\n- one\n- two\n</div>'
     assert texts(tmp_path, text) == ["1.50 kHz, that is much", "- one\n- two"]

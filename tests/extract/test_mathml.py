@@ -14,6 +14,7 @@ from mlx_tutor.extract.webpage import read_html
         ("<msup><mi>e</mi><mrow><mo>-</mo><mi>x</mi></mrow></msup>", "e^{- x}"),
         ("<msub><mi>H</mi><mn>0</mn></msub><mo>:</mo><mi>p</mi>", "H_0 : p"),
         ("<mn>2</mn><mo>.</mo><mn>37</mn><mi>N</mi>", "2.37 N"),
+        ("<mn>4</mn><mtext>.</mtext><mtext>25ºC</mtext>", r"4.25\text{ºC}"),
         ("<msqrt><mi>a</mi><mo>+</mo><mi>b</mi></msqrt>", r"\sqrt{a + b}"),
         ("<mroot><mi>a</mi><mn>3</mn></mroot>", r"\sqrt[3]{a}"),
         ("<mover><mi>X</mi><mo>¯</mo></mover>", r"\bar{X}"),

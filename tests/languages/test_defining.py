@@ -63,7 +63,8 @@ def test_rows_are_in_the_language_of_the_course(text: str) -> None:
 def test_a_term_of_which_no_article_is_known_is_asked_about_as_a_term() -> None:
     text = (
         "# Harbour\n\nslack water\n: the short time in which a tide turns\n\n"
-        "A rope that ties a ship to a quay is called a **hawser**.\n\nMooring is the act of tying a ship to a quay.\n"
+        "A rope that ties a ship to a quay or a buoy is called a **hawser**.\n\n"
+        "Mooring is the act of tying a ship to a quay with ropes.\n"
     )
     asked = [row.qa_pair.question for row in make_rows(text) if row.qa_pair.type == "concept"]
     assert all("the term slack water" in question for question in asked if "slack water" in question)

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.defining import Definition, find_definitions
 from mlx_tutor.dataset.mining.headings import has_prose, name_context
-from mlx_tutor.dataset.mining.language import could_be_concept, dangles, list_sentences, pick, points_back, tells_story
+from mlx_tutor.dataset.mining.language import dangles, list_sentences, pick, points_back, tells_story
 from mlx_tutor.dataset.passage import find_passage
 from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.languages.words import list_stopwords, stem_words
@@ -179,41 +179,6 @@ def _compare(one: Known, other: Known, table: Language, concepts: Concepts, seed
     related = concepts.relate(f"{first} {second}", *names)
     qa = QaPair(question, (), joined.format(one=first, other=second), "comparison", related)
     return qa, "comparison", other.found.evidence
-
-
-def make_distinctions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[Row]:
-    """What the text itself calls the difference of two things: "Unlike A, B ...", "The difference ... is that ..."."""
-    table = read_language(chunk.language)
-    if table is None or "distinction_is" not in table.questions:
-        return
-    for block in chunk.blocks:
-        for sentence in list_sentences(block, chunk.language):
-            plain = strip_bold(sentence)
-            for name in ("distinction_is", "distinction_unlike"):
-                match = table.patterns[name].match(plain)
-                if match is None or tells_story(sentence) or not _stands_alone(match, table):
-                    continue
-                # "Unlike the goods market": what something is not like may be just anything.
-                if name == "distinction_unlike" and not all(concepts.find(match[key]) for key in ("one", "other")):
-                    continue
-                rest = match["rest"].strip()
-                whole = table.questions["distinction_answer"][0].format(rest=rest)
-                answer = whole if name == "distinction_is" else f"{match['one']} {rest}."
-                question = pick(table.questions[name], seed, plain).format(one=match["one"], other=match["other"])
-                qa = QaPair(question, (), f"{answer[0].upper()}{answer[1:]}", "distinction", concepts.relate(plain))
-                yield qa, "distinction", sentence
-
-
-def _stands_alone(match: re.Match[str], table: Language) -> bool:
-    """Whether both names are names, and what is said of one of them needs no sentence before it."""
-    names = [table.patterns["comparison_article"].sub("", match[key]) for key in ("one", "other")]
-    rest = match["rest"]
-    return (
-        all(could_be_concept(name, table.code) and not re.search(r"[’']t\b", name) for name in names)
-        and ". " not in rest
-        and not dangles(rest, table.code)
-        and not points_back(rest, table.code)
-    )
 
 
 def make_corrections(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[Row]:

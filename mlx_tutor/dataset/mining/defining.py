@@ -37,6 +37,8 @@ IS = "{Subject} {is|are}"
 LONGEST_ARTICLE = 5
 LONGEST_TERM, MOST_TERM_WORDS = 60, 6
 LEAST_WORDS, MOST_WORDS = 5, 80
+# A shorter sentence of a text mentions a term more often than it says what sets it apart.
+LEAST_IN_PROSE = 11
 # Letters of words that are small inside names.
 LONGEST_SMALL = 3
 # A name of somebody or of a firm.
@@ -61,7 +63,8 @@ class Definition:
     """A term and the text that defines it; `evidence` is an exact piece of a block.
 
     `article` is the one that an English course gives the term, with a space behind it. `pattern` is the name of the row
-    of the table, `rank` its place there: the first ones are trusted most.
+    of the table, `rank` its place there: the first ones are trusted most. `in_prose`: in a sentence of a text, not in a
+    list of terms.
     """
 
     term: str
@@ -71,6 +74,7 @@ class Definition:
     article: str = ""
     pattern: str = ""
     rank: int = 0
+    in_prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,15 @@ def find_definitions(chunk: Chunk) -> tuple[Definition, ...]:
 
 
 def collect_definitions(chunks: Iterable[Chunk]) -> dict[str, tuple[Definition, ...]]:
-    """The definitions of a course by folded term, those trusted most first; those that say the same once."""
+    """The definitions of a course by folded term, those trusted most first; those that say the same once.
+
+    Without short sentences of a text.
+    """
     found: dict[str, dict[str, Definition]] = defaultdict(dict)
     for chunk in chunks:
         for definition in find_definitions(chunk):
+            if definition.in_prose and count_words(definition.text) < LEAST_IN_PROSE:
+                continue
             found[fold_term(definition.term)].setdefault(definition.text.lower(), definition)
     by_rank = {term: sorted(texts.values(), key=lambda definition: definition.rank) for term, texts in found.items()}
     return {term: tuple(definitions[:MOST_PER_TERM]) for term, definitions in by_rank.items()}
@@ -243,7 +252,8 @@ def _read_match(
         if piece.more and pattern.answer == "{sentence}" and names_class_only(answer, term, table):
             answer, evidence = answer + strip_bold(piece.more), evidence + piece.more
         if is_answer(answer, term, table, around.language, named=not given and term[0].isupper()):
-            yield Definition(term, answer, evidence, many, "" if many else given, pattern.name, rank)
+            in_prose = pattern.scope in ("sentence", "pair")
+            yield Definition(term, answer, evidence, many, "" if many else given, pattern.name, rank, in_prose)
 
 
 def _refuses(rule: str, text: str, table: DefinitionTable) -> bool:

@@ -22,7 +22,7 @@ def make_definitions(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tu
     several ways, all rows quote their passage.
     """
     for definition in find_definitions(chunk):
-        texts = concepts.definitions.get(fold_term(definition.term), (definition.text,))
+        texts = concepts.definitions.get(fold_term(definition.term), ())
         if definition.text not in texts:
             continue
         # Exercises, below which a glossary may stand, are no passage.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.dataset.mining.headings import clean_heading, name_question, name_topic
 from mlx_tutor.dataset.mining.language import ends_subject, pick, tells_story
 from mlx_tutor.dataset.mining.prose import cut_run, list_paragraph, stands_alone, stem_content, take_run
@@ -30,12 +31,17 @@ def make_explanations(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
 def _explain_topic(
     chunk: Chunk, topic: str, concepts: Concepts, table: Language, seed: int
 ) -> Iterator[tuple[QaPair, str, str]]:
-    """The sentences from the one on that begins with the topic; what comes before it is about something else."""
+    """The sentences from the one on that begins with the topic and says what it is; those before are about others."""
+    definitions = find_definitions(chunk)
     for block in chunk.blocks:
         sentences = list_paragraph(block, chunk.language)
         for start, sentence in enumerate(sentences[:2]):
             if not _begins_with(sentence, topic, table):
                 continue
+            # Parts, history and use explain nothing to those who are not told what it is.
+            said = table.patterns["says_what"].match(strip_bold(sentence)) is not None
+            if not said and not any(sentence in found.evidence for found in definitions):
+                break
             # Where it cannot be quoted, what follows it leaves out what matters most.
             if not stands_alone(sentence, table) or table.patterns["no_effect"].match(strip_bold(sentence)):
                 break

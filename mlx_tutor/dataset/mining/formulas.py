@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mlx_tutor.dataset.mining.concepts import Concepts
+from mlx_tutor.dataset.mining.defining import fold_term
 from mlx_tutor.dataset.mining.headings import has_prose, name_context, read_heading, uses_words
 from mlx_tutor.dataset.mining.language import pick
 from mlx_tutor.languages.table import Language, read_language
@@ -62,9 +63,10 @@ def make_formula_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[t
         if not formula.where and (OPEN.search(formula.text) or len(_list_symbols(formula)) > MOST_SYMBOLS):
             continue
         question = _ask("formula", language, seed, formula)
-        if topic is None and not _is_known(formula.name, concepts):
+        in_topic = topic is not None and uses_words(formula.name, topic, chunk.language)
+        if not in_topic and not _is_known(formula.name, concepts):
             continue
-        if topic and not formula.condition and not uses_words(formula.name, topic, chunk.language):
+        if topic and not formula.condition and not in_topic:
             question = language.questions["formula_of"][0].format(topic=concepts.lower(topic), question=question)
         related = concepts.relate(f"{formula.intro} {formula.where}", formula.name)
         answer = "\n".join(part for part in (formula.text, formula.where) if part)
@@ -187,6 +189,8 @@ def _find_where(below: str, language: Language) -> str:
     """The sentence below a formula that explains its symbols; "" where none does."""
     first = next(iter(split_sentences(below, language.code)), "")
     whole = first.endswith(".") and len(first.split()) <= LONGEST_SENTENCE and first.count("(") == first.count(")")
+    # With numbers, it tells what the symbols are in one case.
+    whole = whole and re.search(r"\d{2}", first) is None
     explains = language.patterns["formula_where"].match(first) and not language.patterns["formula_points"].search(first)
     return strip_bold(first) if whole and explains and _find_symbols(first, language) else ""
 
@@ -220,7 +224,15 @@ def _begin(where: str, language: Language) -> str:
 def _is_known(name: str, concepts: Concepts) -> bool:
     """Whether a name stands for something that the course speaks of by it, so that it can be asked for alone."""
     plain = re.sub(r"\s+", " ", INLINE.sub("", name)).strip()
-    return any(len(found.split()) > 1 or plain.endswith(found) for found in concepts.find_longest(plain))
+    said = [word for word in plain.split() if len(word) > 3]
+    # "The system" has many.
+    if len(said) == 1 and fold_term(said[0]) not in concepts.definitions:
+        return False
+    begins = plain.partition(" ")[2]
+    return any(
+        len(found.split()) > 1 or plain.endswith(found) or begins.startswith(found)
+        for found in concepts.find_longest(plain)
+    )
 
 
 def _ask(kind: str, language: Language, seed: int, formula: Formula, **fields: str) -> str:

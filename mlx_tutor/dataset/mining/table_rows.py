@@ -1,7 +1,6 @@
-"""Rows from tables of the course, each with the table quoted: extremes, comparisons and look-ups."""
+"""Rows from tables of the course, each with the table quoted: extremes and comparisons."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -24,8 +23,6 @@ SIGNS = re.compile(r"(?m)\|\s*(?:\(?[a-h]\)|\d{1,2}[.)])\s|[→✓✗]|[\u2600-\
 PLAIN = re.compile(r"[^\W\d_][^\W\d_’'-]+(?:[ -][^\W\d_’'-]+){0,3}")
 KEY = re.compile(r"[^\W\d_]{2}|(?:1\d|20)\d\d$")
 QUOTED_CODE = re.compile(r"[“„«‘]\s?(`[^`]+`)\s?[”“»’]")
-# Cells of one table that are asked for.
-MOST_CELLS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +51,13 @@ class _Quoted:
 
 
 def make_table_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[tuple[QaPair, str, str]]:
-    """A few rows a table: its extreme, two of its rows side by side, and what it says that something means or is for.
+    """At most two rows a table: its extreme, and two of its rows side by side.
 
     None where signs stand for words, as in lists of what is done and planned. Which of two numbers is higher, or what
-    stands in just any cell, teaches nothing but to read tables.
+    stands in a cell, teaches nothing but to read tables.
     """
     language = read_language(chunk.language)
-    if language is None or "table_described" not in language.questions:
+    if language is None or "table_compare" not in language.questions:
         return
     for i, block in enumerate(chunk.blocks):
         tables = read_tables(block.text) if block.kind == "table" else []
@@ -153,34 +150,9 @@ def _make_comparison(quoted: _Quoted) -> _Made:
             return
 
 
-def _make_look_up(quoted: _Quoted) -> _Made:
-    """What the table says that a thing means, is for or does, where a column is headed so."""
-    for column, name in enumerate(quoted.table.header[1:], 1):
-        kind = next((kind for kind in SAYS if _is_headed(name, quoted.language.words[f"table_{kind}"])), None)
-        cells = Counter(row.cells[column] for row in quoted.table.rows)
-        rows = [row for row in quoted.table.rows if quoted.knows(row) and _is_said(row.cells[column])]
-        # What is said of several rows is said of none alone.
-        rows = [row for row in rows if cells[row.cells[column]] == 1]
-        rows.sort(key=lambda row: rank(quoted.seed, quoted.passage, "look up", row.line))
-        if kind is not None:
-            yield from ((quoted.ask(kind, row=row.cells[0]), (), row.cells[column], row) for row in rows[:MOST_CELLS])
-            return
-
-
-def _is_headed(name: str, words: frozenset[str]) -> bool:
-    """Whether a heading is one of some words, alone or with others."""
-    return name.lower() in words or bool(words & set(re.findall(r"\w+", name.lower())))
-
-
-def _is_said(cell: str) -> bool:
-    """Whether a cell says something in some words."""
-    return _is_whole(cell) and DIGITS.search(cell) is None and 2 <= count_words(cell) <= LONGEST_CELL
-
-
 def _is_whole(cell: str) -> bool:
     """Whether a cell says something, and is no list or code that lost its lines."""
     return cell.lower() not in MISSING and not re.search(r"•|\]\[|^`+ |`[^`]*# [^`]*`", cell)
 
 
-SAYS = ("means", "serves", "described")
-MAKERS = (_make_extreme, _make_comparison, _make_look_up)
+MAKERS = (_make_extreme, _make_comparison)

@@ -29,7 +29,7 @@ PART = re.compile(r"^\W*(?:[a-z]|[ivx]+)[.)]\s|^[a-z]")
 OPTION = re.compile(r"\W*(?:\w|\d+|true|false)\W*", re.IGNORECASE)
 # The key of a whole set of questions: "(1:D, 2:A)".
 KEY = re.compile(r"(?:\d+\s*[.:)]?\s*[A-Ea-e]\b[\s,;]*){2,}")
-LOST = re.compile(r"(?<![\d,.])(?!\d{1,3}(?: \d{3})+(?![\d]))\d[\d.,]* \d|\) \d |\* \* \*")
+LOST = re.compile(r"(?<![\d,.])(?!\d{1,3}(?: \d{3})+(?![\d]))\d[\d.,]* \d|\) \d |\* \* \*|\d \. \S|\$[×·]\$\s*(?:\n|$)")
 # Letters that stand for something, as an event or a variable.
 NAMELESS = re.compile(r"(?<![\w.'’])[B-HJ-Z](?![\w'’.+#-])")
 # Parts of a question, and the answers to them.
@@ -185,11 +185,11 @@ def _part_steps(solution: Sequence[Piece], language: Language) -> tuple[tuple[st
     if ITEM.match(lines[-1]) and (last == lines[-1] or not language.patterns["worked_conclusion"].match(last)):
         return (), ""
     lines = [NUMBER.sub("", line) for line in lines]
+    # Of an argument in words, the last sentence alone seldom answers what was asked.
     computes = COMPUTES.search(last) and sum(COMPUTES.search(line) is not None for line in lines) > 1
-    concludes = computes or language.patterns["worked_conclusion"].match(last)
     # The last point of several is no conclusion.
     is_point = "worked_point" in language.patterns and language.patterns["worked_point"].match(last)
-    return (tuple(lines[:-1]), last) if concludes and not is_point else ((), "")
+    return (tuple(lines[:-1]), last) if computes and not is_point else ((), "")
 
 
 def _cut_steps(text: str, language: Language) -> list[str]:

@@ -3,7 +3,7 @@
 - After a **wrong** answer the prerequisite is offered: the place of the nearest definition before the question, in the
   order of the course, of a concept that its answer names; without one, the place of the answer itself.
 - After `RUN` **right** answers in a row on a topic, the next question is a harder new one of the topic, the hardest
-  first: by its kind (definitions, then what a cell prints, then contrasts, then reasons), and among those the one whose
+  first: by its kind (definitions, then what a cell prints, then comparisons, then reasons), and of those the one whose
   answer names most concepts. Without a harder one, the usual order holds.
 - A partly right answer changes nothing, and ends a row of right ones.
 """
@@ -19,7 +19,7 @@ from mlx_tutor.workspace import Course
 
 # So many right answers in a row on a topic call for a harder question.
 RUN = 2
-KINDS = ("definition", "output", "distinction", "reason")
+KINDS = ("definition", "output", "comparison", "reason")
 
 
 def find_prerequisite(questions: Sequence[StudyQuestion], question: StudyQuestion) -> str:

@@ -125,7 +125,7 @@ def pick_question(
     """The next question, and whether it is new; None when there is nothing to ask now.
 
     What is due comes first, the longest due before the others; then new ones, in a fixed random order, those about
-    what the course says in contrast to something last, since several answers to them may be good; then what is due
+    which compare two things last, since several answers to them may be good; then what is due
     within AHEAD.
 
     Args:
@@ -137,7 +137,7 @@ def pick_question(
     known = {question.key: question for question in questions}
     waiting = sorted((_read_due(row), key) for key, row in states.items() if key in known and not row["aside"])
     due = [key for time, key in waiting if time <= now]
-    new = sorted(known.keys() - states.keys(), key=lambda key: (known[key].kind == "distinction", rank(key)))
+    new = sorted(known.keys() - states.keys(), key=lambda key: (known[key].kind == "comparison", rank(key)))
     soon = [key for time, key in waiting if now < time <= now + AHEAD]
     order = [*due, *new, *soon]
     if not order:

@@ -87,43 +87,6 @@ def test_a_comparison_never_tells_what_another_split_asks_for() -> None:
     assert part_comparisons(splits) == [] and splits["train"][-1] is compared
 
 
-@pytest.mark.parametrize(
-    ("language", "sentence", "asked", "answer"),
-    [
-        ("en", "The main difference between a hedge and a fence is that a hedge keeps growing.",
-         "a hedge", "A hedge keeps growing."),
-        ("en", "Unlike a fence, a hedge needs water in summer.", "a hedge", "A hedge needs water in summer."),
-        ("de", "Der Unterschied zwischen einer Hecke und einem Zaun besteht darin, dass eine Hecke ständig wächst.",
-         "einer Hecke", "Darin, dass eine Hecke ständig wächst."),
-        ("es", "A diferencia de una valla, un seto necesita agua.", "un seto", "Un seto necesita agua."),
-        ("fr", "La différence entre une haie et une clôture est que la haie continue de pousser.",
-         "une haie", "La haie continue de pousser."),
-    ],
-)  # fmt: skip
-def test_a_difference_that_the_text_names_is_asked_for(language: str, sentence: str, asked: str, answer: str) -> None:
-    named = "".join(f"\n## {name}\n\n{name} .\n" for name in ("Hedge", "Fence", "Seto", "Valla"))
-    rows = pick_rows(make_rows(f"# G\n\n## Garten\n\n{sentence}\n{named}", language=language), "distinction")
-    assert [(asked in question, said) for question, said in rows] == [(True, answer)]
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "Unlike most of them, a hedge is cheap to keep over many years.",
-        "Unlike a fence, it is cheap to keep over many years.",
-        "The difference between the two is that this one keeps growing.",
-        "Unlike a fence, a hedge is 3 times as dear in its first 2 years.",
-    ],
-)
-def test_a_difference_of_what_only_the_context_names_is_not_asked_for(sentence: str) -> None:
-    assert pick_rows(make_rows(f"# G\n\n## Gardens\n\n{sentence}\n"), "distinction") == []
-
-
-def test_a_difference_from_what_the_course_does_not_speak_of_is_not_asked_for() -> None:
-    sentence = "Unlike a neighbour, a hedge needs water in summer."
-    assert pick_rows(make_rows(f"# G\n\n## Gardens\n\n{sentence}\n\n## Hedge\n\nHedge.\n"), "distinction") == []
-
-
 def correct(text: str) -> list[tuple[str, str]]:
     lead = (
         "Young trees want care in their first years, and most of it is given to the roots and to the soil around them. "
@@ -155,5 +118,5 @@ def test_a_table_with_questions_that_compare_has_what_they_need(code: str) -> No
         assert {"comparison_sets", "comparison_article"} <= table.patterns.keys()
         assert all(table.words[f"comparison_{name}"] for name in ("head", "empty", "copula"))
         assert "comparison_answer" in table.questions
-    for kind in ("distinction_is", "distinction_unlike", "mistake_is", "mistake_believed", "mistake_confused"):
+    for kind in ("mistake_is", "mistake_believed", "mistake_confused"):
         assert (kind in table.questions) == (kind in table.patterns)

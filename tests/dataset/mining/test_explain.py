@@ -14,8 +14,9 @@ KILN = """# Pottery
 
 ### Biscuit firing
 
-Biscuit firing hardens the clay before any glaze is put on it. It drives the water out of the clay slowly, so that the
-pots do not burst. The kiln is opened only after it has cooled, since cold air cracks hot clay. A biscuit pot
+Biscuit firing is a firing that hardens the clay before any glaze is put on it. It drives the water out of the clay
+slowly, so that the pots do not burst. The kiln is opened only after it has cooled, since cold air cracks hot clay.
+A biscuit pot
 stays porous
 and takes up the glaze well.
 
@@ -48,8 +49,8 @@ GERMAN = """# Töpfern
 
 ### Glühbrand
 
-Der Glühbrand härtet den Ton, bevor eine Glasur aufgetragen wird. Er treibt das Wasser langsam aus dem Ton und
-macht das
+Der Glühbrand ist ein Brand, der den Ton härtet, bevor eine Glasur aufgetragen wird. Er treibt das Wasser
+langsam aus dem Ton und macht das
 Gefäß fest genug für die weitere Arbeit. Nach dem Glühbrand nimmt das Gefäß die Glasur gut auf.
 
 ### Steinzeug
@@ -75,7 +76,7 @@ def pick_types(text: str, kind: str) -> list[Example]:
 def test_an_explanation_is_a_run_of_the_text_that_begins_with_its_topic() -> None:
     [(asked, said)] = [row for row in pick_rows(make_rows(KILN), "explanation") if "iscuit" in row[0]]
     assert "biscuit firing" in asked
-    assert said.startswith("Biscuit firing hardens") and said.endswith("takes up the glaze well.")
+    assert said.startswith("Biscuit firing is a firing") and said.endswith("takes up the glaze well.")
     assert said in " ".join(KILN.split())
 
 
@@ -150,6 +151,18 @@ def test_what_was_said_before_is_no_reason() -> None:
         assert len([row for row in rows if row.qa_pair.type == "reason"]) == found
 
 
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "Biscuit firing can be done in two ways before any glaze is put on it.",
+        "Biscuit firing has been known for long.",
+    ],
+)
+def test_what_does_not_say_what_its_topic_is_explains_nothing(begins: str) -> None:
+    text = _replace("Biscuit firing is a firing that hardens the clay before any glaze is put on it.", begins)
+    assert not [row for row in pick_rows(make_rows(text), "explanation") if "iscuit" in row[0]]
+
+
 def test_a_list_is_asked_for_in_the_words_above_it() -> None:
     [row] = pick_types(KILN, "list")
     assert row.qa_pair.question in ("What three parts does a glaze have?", "Name the three parts of a glaze.")
@@ -170,7 +183,7 @@ def test_the_points_of_a_summary_are_those_of_what_it_sums_up() -> None:
 def test_questions_steps_and_answers_are_in_the_language_of_the_course() -> None:
     rows = make_rows(GERMAN)
     [(asked, said)] = [row for row in pick_rows(rows, "explanation") if "„Glühbrand“" in row[0]]
-    assert asked.startswith(("Erkläre", "Was")) and said.startswith("Der Glühbrand härtet den Ton")
+    assert asked.startswith(("Erkläre", "Was")) and said.startswith("Der Glühbrand ist ein Brand")
     [reason] = [row.qa_pair for row in rows if row.qa_pair.type == "reason"]
     assert reason.question.startswith("„Steinzeug hält Wasser ohne Glasur.“ W")
     assert reason.answer == "Weil die Körner des Tons ineinander schmelzen."

@@ -12,7 +12,7 @@ LONG = (
 FORMULA = r"$$\mathrm{Var}(X) = E[(X - \mu)^2]$$"
 
 
-def ask(sentence: str, below: str = "", heading: str = "Spread of values") -> list[tuple[str, str]]:
+def ask(sentence: str, below: str = "", heading: str = "Variance") -> list[tuple[str, str]]:
     return pick_rows(make_rows(f"# Notes\n\n## {heading}\n\n{LONG}\n\n{sentence}\n\n{FORMULA}\n\n{below}\n"), "formula")
 
 
@@ -54,8 +54,20 @@ def test_what_the_sentence_below_calls_it_is_a_name_too() -> None:
     assert "the variance of $X$" in question
 
 
+@pytest.mark.parametrize("sentence", ["The output is defined as", "The value of the next step is given by"])
+def test_what_no_course_speaks_of_by_its_name_is_not_asked_for(sentence: str) -> None:
+    assert ask(sentence) == []
+
+
+def test_symbols_of_one_case_explain_nothing() -> None:
+    below = "where $X$ is the sum of the 12 dice on this table."
+    text = f"# Notes\n\n## Variance\n\n{LONG}\n\nThe variance of $X$ is defined as\n\n{FORMULA}\n\n{below}\n"
+    rows = make_rows(text)
+    assert pick_rows(rows, "formula symbols") == [] and all(below not in said for _, said in pick_rows(rows, "formula"))
+
+
 def test_a_computed_number_is_no_formula() -> None:
-    text = "# Notes\n\n## Spread\n\n{}The spread of the values is known. The variance of the sample is\n\n{}\n"
+    text = "# Notes\n\n## Variance\n\n{}The spread of the values is known. The variance of the sample is\n\n{}\n"
     for formula in ("$$s^2 = a + 4 = 7.5$$", r"$$v = 3\ \text{m} + x$$", r"$$s = \sqrt{12^2 + 35^2 + 64 x}$$"):
         assert pick_rows(make_rows(text.format(LONG, formula)), "formula") == []
     assert pick_rows(make_rows(text.format(LONG, "$$s^2 = a + b$$")), "formula") != []
@@ -66,13 +78,17 @@ def test_formulas_of_an_example_hold_for_it_alone() -> None:
 
 
 def test_a_name_that_says_too_little_is_asked_for_with_its_topic() -> None:
-    [(question, _)] = ask("The penalty is", heading="Ridge values")
+    [(question, _)] = ask(
+        "A **shrinkage penalty** costs. The shrinkage penalty is",
+        "Each shrinkage penalty costs.",
+        heading="Ridge values",
+    )
     assert question.startswith("On ridge values: ")
 
 
 def test_symbols_are_explained_in_the_answer_and_asked_for_with_the_formula() -> None:
     below = r"where $\mu$ is the mean of $X$. Nothing else is said here."
-    rows = make_rows(f"# Notes\n\n## Spread\n\n{LONG}\n\nThe variance of $X$ is defined as\n\n{FORMULA}\n\n{below}\n")
+    rows = make_rows(f"# Notes\n\n## Variance\n\n{LONG}\n\nThe variance of $X$ is defined as\n\n{FORMULA}\n\n{below}\n")
     [(_, answer)] = pick_rows(rows, "formula")
     assert answer == f"{FORMULA}\n" + r"where $\mu$ is the mean of $X$."
     [(asked, meaning)] = pick_rows(rows, "formula symbols")
@@ -87,7 +103,7 @@ def test_a_condition_stands_in_the_question() -> None:
 def test_a_formula_in_words_names_itself() -> None:
     formula = "$$Total revenue = price × quantity$$"
     rows = make_rows(
-        f"# Notes\n\n## Money\n\nA firm earns money when it sells more than it spends on its goods.\n\n{formula}\n"
+        f"# Notes\n\n## Total revenue\n\nA firm earns money when it sells more than it spends.\n\n{formula}\n"
     )
     [(question, answer)] = pick_rows(rows, "formula")
     assert "total revenue" in question and answer == formula
@@ -112,8 +128,8 @@ def test_a_formula_in_words_names_itself() -> None:
     ],
 )  # fmt: skip
 def test_formulas_are_asked_for_in_their_language(prose: str, sentence: str, below: str, asked: str) -> None:
-    heading = "Varianz, varianza, variance, variância, variantie"
-    rows = make_rows(f"# Variabilität\n\n## {heading}\n\n{prose} {sentence}\n\n{FORMULA}\n\n{below}\n")
+    noun = sentence.split()[1]
+    rows = make_rows(f"# Variabilität\n\n## {noun}\n\n{prose} {sentence}\n\n{FORMULA}\n\n{below}\n")
     [(question, answer)] = pick_rows(rows, "formula")
     assert asked in question and "formula for" not in question
     assert answer.startswith(FORMULA) and r"$\mu$" in answer

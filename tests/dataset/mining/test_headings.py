@@ -124,7 +124,8 @@ def test_headings_that_ask_what_can_be_asked_alone(heading: str, asks: bool) -> 
 
 def test_what_stands_below_exercises_gives_no_row_of_course_text() -> None:
     text = (
-        "# Machines\n\n## Pulleys\n\nA **pulley** is a wheel that carries a rope. The wheel turns because the rope"
+        "# Machines\n\n## Pulleys\n\nA **pulley** is a wheel that carries a rope in a groove around its rim. "
+        "The wheel turns because the rope"
         " grips it on its way.\nThe load rises when the rope is pulled.\n"
     )
     assert make_rows(text)

@@ -69,14 +69,6 @@ The `lathe` turns wood. The `plane` makes wood flat, and the `rasp` makes it rou
 """
 
 
-def test_a_cell_is_asked_for_in_words_and_answered_as_it_stands_there() -> None:
-    asked = {q: a for q, a in ask(TOOLS).items() if "is for" in q or " for?" in q}
-    assert asked == {
-        "According to the table, what is `lathe` for?": "turning round parts",
-        "According to the table, what is `plane` for?": "smoothing flat boards",
-    }
-
-
 def test_what_only_tests_reading_is_not_asked() -> None:
     """No cell of just any column, and no number of two that is the higher one."""
     asked = " ".join(ask(TOOLS.replace("Purpose", "Colour")))
@@ -167,26 +159,12 @@ def test_a_german_table_is_asked_about_in_german() -> None:
         "| `zu` | das Wehr schließen | 7 |\n| `halt` | das Rad anhalten | 2 |\n"
     )
     asked = ask(text, "de")
-    assert asked.get("Was bedeutet `zu` laut Tabelle?", "das Wehr schließen") == "das Wehr schließen"
-    assert len([q for q in asked if q.startswith("Was bedeutet")]) == 2 and all("Tabelle" in q for q in asked)
+    assert any(q.startswith("Worin unterscheiden sich") for q in asked) and all("Tabelle" in q for q in asked)
 
 
 def test_every_language_that_asks_about_tables_has_all_that_it_needs() -> None:
-    kinds = ("means", "serves", "described")
     for code in list_languages():
         language = read_language(code)
         assert language is not None
-        if "table_described" in language.questions:
-            assert all(f"table_{kind}" in language.questions for kind in (*kinds, "compare"))
-            assert all(language.words[f"table_{name}"] for name in ("aspect", *kinds))
-
-
-def test_cells_of_a_table_without_blanks_are_looked_up() -> None:
-    ships = "# 船舶\n\n**货轮**运货，**渔船**捕鱼，**拖船**拖带船只。港口里有货轮、渔船和拖船。\n\n用途如下：\n\n"
-    cells = "| 船型 | 主要用途 |\n|---|---|\n| 货轮 | 运送货物 |\n| 渔船 | 在海上捕鱼 |\n| 拖船 | 拖带大型船只 |\n"
-    asked = ask(ships + cells, "zh")
-    assert {"运送货物", "在海上捕鱼", "拖带大型船只"} & set(asked.values())
-    # Cells that are whole texts.
-    for use in ("运送货物", "在海上捕鱼", "拖带大型船只"):
-        cells = cells.replace(use, f"{use}{'并且在港口之间航行' * 14}")
-    assert ask(ships + cells, "zh") == {}
+        if "table_compare" in language.questions:
+            assert language.words["table_aspect"]

@@ -82,11 +82,17 @@ def test_what_is_not_certain_or_cannot_stand_alone_is_no_pair(text: str) -> None
 
 
 def test_steps_are_the_sentences_before_the_conclusion() -> None:
-    solution = "One year has one payment of interest. Three percent of 200 are 6. So she gets 6 euros."
+    solution = "One year has one payment of interest. It is 200 * 0.03 = 6. So she gets 200 + 6 = 206 euros."
     [(question, steps, answer)] = pair(f"**Exercise 1.** {QUESTION}\n\n**Solution.** {solution}")
     assert question == QUESTION
-    assert steps == ("One year has one payment of interest.", "Three percent of 200 are 6.")
-    assert answer == "So she gets 6 euros."
+    assert steps == ("One year has one payment of interest.", "It is 200 * 0.03 = 6.")
+    assert answer == "So she gets 200 + 6 = 206 euros."
+
+
+def test_the_last_sentence_of_an_argument_in_words_is_not_all_of_the_answer() -> None:
+    solution = "Banks lend what others save. Savers want a share. Therefore, she gets 6 euros for her money."
+    [(_, steps, answer)] = pair(f"**Exercise 1.** {QUESTION}\n\n**Solution.** {solution}")
+    assert steps == () and answer == solution
 
 
 def test_a_solution_that_ends_with_no_conclusion_is_the_answer_as_a_whole() -> None:

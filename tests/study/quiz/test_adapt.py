@@ -17,7 +17,7 @@ ROWS = [
     make_row(
         "Why is an outlier seen at once?", "Because its residual is large.", "reason", related=["residual"], page=4
     ),
-    make_row("How do slope and level differ?", "A slope is a rate.", "distinction", related=["rate"], page=5),
+    make_row("How do slope and level differ?", "A slope is a rate.", "comparison", related=["rate"], page=5),
     make_row("What is a tree?", "A tree has branches.", "definition", heading=["Week 2"], page=6),
 ]
 
@@ -58,10 +58,10 @@ def test_right_answers_in_a_row_bring_harder_questions_of_the_topic(tmp_path: Pa
     # Another topic's answers are no part of the row.
     assert pick_harder(course, questions, outlier) is None
     answer(course, residual, "right")
-    distinction = pick_harder(course, questions, residual)
-    assert distinction is not None and distinction.text.startswith("How do slope")
-    answer(course, distinction, "right")
-    assert pick_harder(course, questions, distinction) is None
+    comparison = pick_harder(course, questions, residual)
+    assert comparison is not None and comparison.text.startswith("How do slope")
+    answer(course, comparison, "right")
+    assert pick_harder(course, questions, comparison) is None
 
 
 def test_after_a_wrong_answer_the_chat_is_asked_for_a_simple_explanation(tmp_path: Path) -> None:
