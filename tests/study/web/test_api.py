@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +28,6 @@ from tests.study.web.serving import RECIPE, Serving, make_site, serve_site
 
 JSON_TYPE = {"Content-Type": "application/json"}
 ASKED: Any = [{"role": "user", "content": "What is the mode?"}]
-
-
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Serving]:
-    with serve_site(make_site(tmp_path_factory.mktemp("api"), tiny_model)) as running:
-        yield running
-
-
-@pytest.fixture
-def client(serving: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{serving.address}/v1", api_key="none", max_retries=0) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """The API's answers from the course, with their sources; stop sequences, and several answers at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,23 +15,12 @@ from mlx_tutor.generate import Answer
 from mlx_tutor.records import Message
 from mlx_tutor.study.chat import ask
 from mlx_tutor.study.web.api_request import read_chat
+from mlx_tutor.study.web.site import Site
 from mlx_tutor.study.web.stops import StopFinder
-from tests.study.web.serving import Serving, make_site, serve_site
+from tests.study.web.serving import Serving
 
 QUOTE = "A median is the value in the middle once all values are sorted."
 ASKED: Any = [{"role": "user", "content": "What is the median?"}]
-
-
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Serving]:
-    with serve_site(make_site(tmp_path_factory.mktemp("api"), tiny_model)) as running:
-        yield running
-
-
-@pytest.fixture
-def client(serving: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{serving.address}/v1", api_key="none", max_retries=0) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -103,13 +91,12 @@ def test_what_the_course_does_not_say(client: openai.OpenAI, prompts: list[Seque
         client.chat.completions.create(model="demo+course", messages=[{"role": "user", "content": "?!"}])
 
 
-def test_without_search_there_is_no_course(tmp_path: Path, tiny_model: Path) -> None:
-    site = replace(make_site(tmp_path, tiny_model), search=False)
+def test_without_search_there_is_no_course(site: Site) -> None:
+    site = replace(site, search=False)
     with pytest.raises(ServeError, match="--no-search"):
         read_chat({"model": "demo", "messages": ASKED, "course": True}, site)
     with pytest.raises(ServeError, match=r"this server has 'demo'\."):
         read_chat({"model": "demo+course", "messages": ASKED}, site)
-    site.worker.close()
 
 
 @pytest.mark.parametrize("stop", ["\n\nQuestion:", ["never", "Question:", "\n\nQ"]])

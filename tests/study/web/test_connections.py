@@ -13,7 +13,7 @@ import pytest
 
 from mlx_tutor.study.web import connections
 from mlx_tutor.study.web.middleware import AccessRules, RequestChecks, WrongGuesses
-from tests.study.web.serving import make_site, serve_site
+from tests.study.web.serving import Serving, make_site, serve_site
 
 
 def test_idle_connections_do_not_keep_others_out(
@@ -37,22 +37,19 @@ def test_idle_connections_do_not_keep_others_out(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_malformed_requests_are_refused_without_a_traceback(
-    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with serve_site(make_site(tmp_path, tiny_model)) as serving:
-        assert httpx.get(serving.address, headers={"Origin": "http://[::1"}).status_code == 403
-        kind = {"Content-Type": "application/json"}
-        for path in ("/v1/chat/completions", "/gradio_api/queue/join"):
-            for body in ("[" * 200_000, '{"a":' * 100_000, '{"seed": ' + "1" * 9000 + "}", json.dumps(["x" * 10**6])):
-                assert 400 <= httpx.post(f"{serving.address}{path}", content=body, headers=kind).status_code < 500
-            parts = urlsplit(serving.address)
-            with socket.create_connection((parts.hostname, parts.port), 10) as leaving:
-                head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-                leaving.sendall(f"{head}Content-Length: 99\r\n\r\n{{".encode())
-                time.sleep(0.2)
-        time.sleep(0.2)
-        assert httpx.get(serving.address).status_code == 200
+def test_malformed_requests_are_refused_without_a_traceback(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    assert httpx.get(serving.address, headers={"Origin": "http://[::1"}).status_code == 403
+    kind = {"Content-Type": "application/json"}
+    for path in ("/v1/chat/completions", "/gradio_api/queue/join"):
+        for body in ("[" * 200_000, '{"a":' * 100_000, '{"seed": ' + "1" * 9000 + "}", json.dumps(["x" * 10**6])):
+            assert 400 <= httpx.post(f"{serving.address}{path}", content=body, headers=kind).status_code < 500
+        parts = urlsplit(serving.address)
+        with socket.create_connection((parts.hostname, parts.port), 10) as leaving:
+            head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+            leaving.sendall(f"{head}Content-Length: 99\r\n\r\n{{".encode())
+            time.sleep(0.2)
+    time.sleep(0.2)
+    assert httpx.get(serving.address).status_code == 200
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 

@@ -1,6 +1,5 @@
 """The Mock exam tab: what a page shows of an exam, in any window and after a reload."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 from mlx_tutor.extract.extract import extract_course
 from mlx_tutor.study.quiz import mock
 from mlx_tutor.study.web.mock_tab import COURSE, MockHandlers
+from mlx_tutor.study.web.site import Site
 from tests.study.quiz.rows import make_row, write_rows
-from tests.study.web.serving import make_site
 
 EXAM = """
 # Exam <b>one</b>
@@ -29,8 +28,7 @@ REPORT = 11
 
 
 @pytest.fixture
-def handlers(tmp_path: Path, tiny_model: Path) -> Iterator[MockHandlers]:
-    site = make_site(tmp_path, tiny_model)
+def handlers(tmp_path: Path, site: Site) -> MockHandlers:
     rows = [make_row(f"What is a {name}?", f"A {name} is a part that {name}s the line.") for name in ("reel", "winder")]
     course = write_rows(tmp_path / "mock", rows)
     course.sources.mkdir(parents=True)
@@ -38,8 +36,7 @@ def handlers(tmp_path: Path, tiny_model: Path) -> Iterator[MockHandlers]:
     (course.sources / "a.md").write_text(NOTES)
     extract_course(course)
     recipe = replace(site.recipe, dataset=replace(site.recipe.dataset, holdout=("exam.md",)))
-    yield MockHandlers(replace(site, course=course, recipe=recipe))
-    site.worker.close()
+    return MockHandlers(replace(site, course=course, recipe=recipe))
 
 
 def test_a_past_paper_is_offered_sat_and_reported(handlers: MockHandlers) -> None:
@@ -59,7 +56,7 @@ def test_a_past_paper_is_offered_sat_and_reported(handlers: MockHandlers) -> Non
     done = handlers.end(again[PLACE], again[ANSWER])
     report = done[REPORT]
     assert "### 4 of 4 points (100 %)" in report and "| a.md: Lines | 1 | 4 of 4 |" in report
-    assert "(/read/exam.md?passage=" in report and "<b>" not in report
+    assert "](read/exam.md?passage=" in report and "<b>" not in report
     assert done[SETUP]["visible"] and not done[RUNNING]["visible"]
     overruled = handlers.judge(1, 0, "wrong")
     assert "### 0 of 4 points" in overruled[REPORT] and "by your own verdict" in overruled[REPORT]
@@ -97,11 +94,7 @@ def test_a_place_that_is_none_is_one_line(handlers: MockHandlers, place: str) ->
     assert "mock exam" in said and 'class="problem"' in said
 
 
-def test_a_course_without_rows_or_papers_says_what_to_do(tmp_path: Path, tiny_model: Path) -> None:
-    site = make_site(tmp_path, tiny_model)
-    try:
-        handlers = MockHandlers(site)
-        assert handlers.open()[-1]["choices"] == [("Questions of the course", COURSE)]
-        assert "mlx-tutor build" in handlers.begin(COURSE, 5, 10)[STATUS]
-    finally:
-        site.worker.close()
+def test_a_course_without_rows_or_papers_says_what_to_do(site: Site) -> None:
+    handlers = MockHandlers(site)
+    assert handlers.open()[-1]["choices"] == [("Questions of the course", COURSE)]
+    assert "mlx-tutor build" in handlers.begin(COURSE, 5, 10)[STATUS]

@@ -3,9 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,17 +21,10 @@ from mlx_tutor.study.web.owners import COOKIE, hash_cookie
 from mlx_tutor.study.web.page import build_page
 from mlx_tutor.study.web.site import Site, ask_site
 from mlx_tutor.study.web.talks import Talks
-from tests.study.web.serving import make_site, serve_site
+from tests.study.web.serving import serve_site
 
 MODE, MEDIAN = "What is the mode?", "What is the median?"
 HERE: Any = SimpleNamespace(session_hash="page")
-
-
-@pytest.fixture
-def site(tmp_path: Path, tiny_model: Path) -> Iterator[Site]:
-    made = make_site(tmp_path, tiny_model)
-    yield made
-    made.worker.close()
 
 
 def restart(site: Site) -> Site:
