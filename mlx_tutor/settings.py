@@ -294,8 +294,10 @@ class SearchSettings:
     )
 
 
+# Of two neighbouring sections together.
+CONNECT = "connect"
 TEACHER_KINDS = (
-    "what", "why", "how", "compare", "apply", "what-if", "misconception", "code", "relation", "explain"
+    "what", "why", "how", "compare", "apply", "what-if", "misconception", "code", "relation", "explain", CONNECT
 )  # fmt: skip
 
 
@@ -319,7 +321,7 @@ class TeacherSettings:
         0,
         "kinds asked for in one request; 0: all of them at an endpoint, one of a model in this process",
         low=0,
-        high=10,
+        high=11,
     )
     wordings: int = setting(5, "ways to ask for each fact, a row each", low=1, high=10)
     judge: int = setting(0, "rows that the teacher rates below this, of 10, are dropped; 0: no rating", low=0, high=10)

@@ -22,6 +22,7 @@ from mlx_tutor.dataset.messages import has_format
 from mlx_tutor.dataset.teacher.evidence import number_sentences
 from mlx_tutor.dataset.teacher.examples import TeacherRows, check_reply, write_pairs
 from mlx_tutor.dataset.teacher.replies import Reply as TeacherReply
+from mlx_tutor.dataset.teacher.subjects import Subject
 from mlx_tutor.evaluation.answers import Question, Reply
 from mlx_tutor.evaluation.evaluate import MEASURER
 from mlx_tutor.evaluation.guards import SourceText, list_guards, summarize_guards
@@ -116,7 +117,7 @@ def teach(course: Course, recipe: Recipe) -> TeacherRows:
     for chunk in cut_chunks(read_documents(course), recipe):
         start = " ".join(number_sentences(chunk)[0].text.split()[:6])
         reply = f"KIND: what\nQ: What does this part say?\nQ: Why does it matter?\nSTEP: Read it.\nA: {start}\nFROM: 1"
-        items, _ = check_reply(TeacherReply(reply), chunk, recipe.teacher)
+        items, _ = check_reply(TeacherReply(reply), Subject(chunk, (chunk,)), recipe.teacher)
         pairs[chunk] = [pair for kept in items for pair in write_pairs(kept)]
     return TeacherRows(pairs)
 

@@ -10,7 +10,7 @@ from mlx_tutor.stages.job import Job, Options, open_job
 @click.option("--from-ratings", is_flag=True, help="Add answers rated 4 or more, or liked, to the training rows.")
 @click.option("--fill-gaps", is_flag=True, help="Make further rows for sections with few rows only.")
 @click.option("--from-learned", is_flag=True, help="Make further rows for facts that the trained model does not know.")
-@click.option("--estimate", is_flag=True, help="Say what the teacher would take, and stop.")
+@click.option("--estimate", is_flag=True, help="Say what the teacher would take, how long on this machine, and stop.")
 @common_options("course", "overrides", "json")
 def command(options: Options, from_ratings: bool, fill_gaps: bool, from_learned: bool, estimate: bool) -> None:
     """Make training rows from the extracted text.
@@ -50,18 +50,20 @@ def show_estimate(job: Job, fill_gaps: bool) -> None:
     Raises:
         RecipeError: there is no teacher.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from mlx_tutor.dataset.teacher.examples import estimate_teaching
     from mlx_tutor.errors import RecipeError
-    from mlx_tutor.stages.teacher import describe_estimate, find_thin, list_asked
+    from mlx_tutor.stages.teacher import describe_estimate, find_thin, list_asked, measure_seconds
 
     settings = job.recipe.teacher
     if not settings.model:
         raise RecipeError("The recipe names no teacher, so nothing is asked. Name one with teacher.model.")
     estimate = estimate_teaching(job.course, list_asked(job, find_thin(job) if fill_gaps else None), settings)
+    with job.screen.wait("timing the teacher on some of its requests"):
+        estimate = replace(estimate, seconds=measure_seconds(estimate, settings))
     if job.options.json:
-        job.screen.give_json(asdict(estimate))
+        job.screen.give_json({name: value for name, value in asdict(estimate).items() if name != "missing"})
     job.screen.show(describe_estimate(estimate, settings))
 
 

@@ -1,5 +1,6 @@
 """Command: begin a course, with a folder for files and a commented recipe."""
 
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ def command(options: Options, name: str, recipe: str, subject: str | None) -> No
     base = read_shipped(recipe)["model"]["base"]
     screen.show(f"3. {find_program()} pull {base}      (once; afterwards no network is needed)")
     screen.show(f"4. {find_program()} run -c {name}")
+    if sys.platform == "darwin":
+        screen.show(
+            "Recommended on a Mac: the model writes further questions about the course itself, without a network."
+        )
+        screen.show(f"   How long:  {find_program()} build -c {name} --estimate --set teacher.model=self")
+        screen.show(f'   Then put model = "self" below [teacher] in {course.recipe}, and run again.')
 
 
 def read_shipped(name: str) -> dict[str, Any]:

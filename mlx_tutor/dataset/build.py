@@ -38,6 +38,7 @@ from mlx_tutor.dataset.retrieval import Search, quote_found
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.teacher.examples import TeacherRows
 from mlx_tutor.dataset.teacher.parsing import Rejected
+from mlx_tutor.dataset.teacher.subjects import join_places
 from mlx_tutor.errors import DatasetError
 from mlx_tutor.extract.extract import find_changes, read_documents
 from mlx_tutor.files import disk_errors, hash_file, read_json, read_jsonl, write_json, write_jsonl
@@ -183,7 +184,8 @@ def build_dataset(
     dropped += [*over, *(_write_rejected(*refused, recipe) for refused in (taught.rejected if taught else ()))]
     dropped += [_write_repeat(repeat, recipe) for repeat in once.repeats]
     try:
-        splits, repeated, firewall = deal_examples(kept, documents, recipe, once.alike)
+        together = join_places(once.alike, taught.together if taught else ())
+        splits, repeated, firewall = deal_examples(kept, documents, recipe, together)
     except DatasetError as err:
         if not any(reason in (CODE_REASON, CODE_ABOVE) for _, reason in dropped):
             raise

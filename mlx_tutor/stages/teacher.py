@@ -1,7 +1,9 @@
 """Asking a teacher during `build`: the estimate before, and the report after."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from mlx_tutor.records import Chunk
 
 OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
+# Tokens of a reply that a model is timed on.
+TIMED_TOKENS = 16
 
 
 def find_thin(job: Job) -> "frozenset[Place]":
@@ -119,6 +123,34 @@ def answer_requests(
     generate_batch(loaded, [prompts[index] for index in fit], sampling, take, settings.concurrency)
 
 
+def measure_seconds(estimate: "Estimate", settings: TeacherSettings) -> float | None:
+    """About how long a model of this machine takes for the missing replies, timed on a few; None at an endpoint.
+
+    Replies of one token tell what a request takes, those of a few more what each further token does.
+    """
+    from mlx_tutor.models import load_model, resolve_model
+
+    sample = estimate.missing
+    if not sample or not settings.model.startswith(LOCAL):
+        return None
+    loaded = load_model(resolve_model(settings.model.removeprefix(LOCAL)))
+
+    def time_replies(tokens: int) -> tuple[float, int]:
+        written: list[int] = []
+        begun = time.perf_counter()
+        answer_requests(
+            loaded, sample, replace(settings, max_tokens=tokens), lambda index, reply: written.append(reply.tokens_out)
+        )
+        return time.perf_counter() - begun, sum(written)
+
+    # What is computed for the first time takes longer.
+    time_replies(1)
+    (short, few), (long, more) = time_replies(1), time_replies(TIMED_TOKENS)
+    per_token = max(0.0, long - short) / max(1, more - few)
+    left = estimate.requests - estimate.known
+    return left * short / len(sample) + max(0, estimate.tokens_out - left) * per_token
+
+
 def lacks_replies(result: Mapping[str, Any]) -> bool:
     """Whether rows are missing only because the teacher did not answer: the next build asks again."""
     return bool((result.get("teacher") or {}).get("unanswered"))
@@ -137,6 +169,10 @@ def describe_estimate(estimate: "Estimate", settings: TeacherSettings) -> str:
         host = urlsplit(settings.base_url).hostname
         if host not in OWN_HOSTS and not settings.model.startswith(LOCAL):
             text += f". The text of the course is sent to {host}"
+    if estimate.seconds is not None:
+        from mlx_tutor.display import describe_seconds
+
+        text += f"; about {describe_seconds(estimate.seconds)} on this machine"
     return f"{text}."
 
 

@@ -1,12 +1,14 @@
 """`mlx-tutor build` with a teacher, as a user runs it."""
 
 import json
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,41 @@ def test_build_says_what_it_will_take_and_what_it_took(teacher: Path, script: Sc
     taught = [row for row in map(json.loads, filter(None, lines)) if row["origin"]["method"] == "teacher explain"]
     assert taught and all(row["qa_pair"]["type"] == "explain" for row in taught)
     assert "up to date" in invoke("build").stderr
+
+
+def connect(body: dict[str, Any]) -> str:
+    """What connects two sections, from a sentence of each."""
+    user = body["messages"][-1]["content"]
+    if "- connect: " not in user:
+        return write_items(body)
+    sentences = [(int(number), text) for number, text in re.findall(r"(?m)^\[(\d+)\]\s+(.+)$", user)]
+    (first, one), (last, other) = sentences[0], sentences[-2]
+    return (
+        f"KIND: connect\nQ: How do {one[:12]} and {other[:14]} hang together?\nA: {one} {other}\nFROM: {first}, {last}"
+    )
+
+
+def test_neighbouring_sections_are_asked_about_together_and_never_parted(
+    teacher: Path, script: Script, invoke: Invoke
+) -> None:
+    script.answer = connect
+    result = invoke("build", "--json", "--set", 'teacher.kinds=["explain", "connect"]')
+    assert result.exit_code == 0, result.output
+    # Of two files with eight sections each.
+    assert len(script.answered) == 16 + 8
+    place: dict[tuple[str, int], str] = {}
+    for split, content in zip(SPLITS, read_splits(teacher), strict=True):
+        rows = [json.loads(line) for line in content.splitlines()]
+        place |= {(row["origin"]["source"], row["origin"]["section"]): split for row in rows}
+        for row in rows:
+            if row["origin"]["method"] == "teacher connect":
+                assert row["origin"]["evidence"] in row["qa_pair"]["answer"]
+    assert json.loads(result.stdout)["result"]["methods"]["teacher connect"] >= 6
+    for source in ("week1.md", "week2.md"):
+        sections = sorted(number for name, number in place if name == source)
+        assert all(
+            place[source, one] == place[source, other] for one, other in zip(sections[::2], sections[1::2], strict=True)
+        )
 
 
 def test_the_same_replies_give_the_same_bytes(teacher: Path, script: Script, invoke: Invoke) -> None:
@@ -190,6 +227,8 @@ def test_the_base_itself_can_be_the_teacher_and_its_replies_are_its_own(
         assert result.exit_code == 0, result.output
         return int(json.loads(result.stdout)["result"]["teacher"]["sent"])
 
+    timed = invoke("build", "--estimate", "--json", "--set", f"model.base={large.as_posix()}")
+    assert json.loads(timed.stdout)["seconds"] > 0 and "on this machine" in timed.stderr, timed.output
     sent = build(large)
     # What one base said is not taken for what another says.
     assert sent >= 1 and build(other) == sent and build(large) == 0

@@ -36,6 +36,16 @@ def test_the_small_recipe_is_the_default(invoke: Invoke, tmp_path: Path, monkeyp
     assert load_recipe(tmp_path / "corpora" / "statistics" / "recipe.toml") == small
 
 
+@pytest.mark.parametrize(("system", "recommended"), [("darwin", True), ("linux", False)])
+def test_on_a_mac_self_study_is_recommended_with_how_to_see_its_time(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, recommended: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mlx_tutor.commands.init.sys.platform", system)
+    shown = invoke("init", "statistics").stdout
+    assert ("build -c statistics --estimate --set teacher.model=self" in shown) == recommended
+
+
 def test_init_leaves_an_existing_course_alone(invoke: Invoke, workspace: Path) -> None:
     before = (workspace / "corpora" / "demo" / "recipe.toml").read_text()
     result = invoke("init", "demo")

@@ -10,7 +10,7 @@ from mlx_tutor.records import Chunk
 from mlx_tutor.text import FORMULA
 
 # Kinds whose answer may bring in a case or a comparison of its own.
-OWN_WORDS = frozenset({"apply", "what-if", "compare", "misconception", "code"})
+OWN_WORDS = frozenset({"apply", "what-if", "compare", "misconception", "code", "connect"})
 # Those whose answer may compute with numbers of its own.
 OWN_CASES = frozenset({"apply", "what-if"})
 # An answer needs so many content words of the cited sentences, or all of its own, and, but for those kinds, this share

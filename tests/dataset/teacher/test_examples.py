@@ -12,13 +12,14 @@ from mlx_tutor.dataset.curate import curate_examples
 from mlx_tutor.dataset.mining.gaps import find_thin
 from mlx_tutor.dataset.quotas import apply_quotas
 from mlx_tutor.dataset.teacher.evidence import assemble_evidence, number_sentences
-from mlx_tutor.dataset.teacher.examples import check_reply, judge_items, pick_chunks, write_pairs
+from mlx_tutor.dataset.teacher.examples import check_reply, judge_items, write_pairs
 from mlx_tutor.dataset.teacher.parsing import BLIND, read_items
 from mlx_tutor.dataset.teacher.prompts import write_requests
 from mlx_tutor.dataset.teacher.replies import Reply
+from mlx_tutor.dataset.teacher.subjects import Subject, list_subjects
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Block, Chunk, Document, Example, Origin, QaPair, Section
-from mlx_tutor.settings import TEACHER_KINDS, DatasetSettings, TeacherSettings
+from mlx_tutor.settings import CONNECT, TEACHER_KINDS, DatasetSettings, TeacherSettings
 
 TEXT = Block(
     "text",
@@ -31,6 +32,13 @@ CODE = Block("code", "total = sum(values)\nmean = total / len(values)\n\nprint(m
 # Numbers 1 to 3, 4 to 7, and 8 and 9.
 CHUNK = Chunk("week1.pdf", 4, ("Spread", "Variance"), (TEXT, LIST, CODE))
 SETTINGS = TeacherSettings(model="m")
+
+
+def ask_about(chunk: Chunk) -> Subject:
+    return Subject(chunk, (chunk,))
+
+
+SUBJECT = ask_about(CHUNK)
 GOOD = """KIND: what
 Q: What is the variance?
 Q: How is the variance defined?
@@ -50,7 +58,7 @@ def change(*pairs: tuple[str, str]) -> str:
 
 
 def find_reasons(text: str) -> list[str]:
-    return [item.reason for item in check_reply(Reply(text), CHUNK, SETTINGS)[1]]
+    return [item.reason for item in check_reply(Reply(text), SUBJECT, SETTINGS)[1]]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_evidence_is_a_piece_of_one_block_word_for_word(numbers: list[int], evid
 
 @pytest.mark.parametrize("cited", ["1", "1, 2, 3", "1-7", "3, 1"])
 def test_of_all_that_is_cited_the_evidence_is_what_says_it(cited: str) -> None:
-    items, _ = check_reply(Reply(change(("FROM: 1", f"FROM: {cited}"))), CHUNK, SETTINGS)
+    items, _ = check_reply(Reply(change(("FROM: 1", f"FROM: {cited}"))), SUBJECT, SETTINGS)
     assert [item.evidence for item in items] == ["The **variance** is the mean squared distance from the mean."]
 
 
@@ -185,7 +193,7 @@ def test_an_explanation_needs_steps_and_a_repeat_is_dropped() -> None:
     ],
 )
 def test_what_is_not_whole_has_a_reason(reply: Reply, reasons: list[str], kept: int) -> None:
-    items, rejected = check_reply(reply, CHUNK, SETTINGS)
+    items, rejected = check_reply(reply, SUBJECT, SETTINGS)
     assert ([item.reason for item in rejected], len(items)) == (reasons, kept)
 
 
@@ -198,7 +206,7 @@ def test_no_reply_breaks_the_reader(changes: list[tuple[int, int, str]]) -> None
     text = f"{GOOD}\n\n{GOOD}"
     for place, removed, added in changes:
         text = text[:place] + added + text[place + removed :]
-    items, _ = check_reply(Reply(text), CHUNK, SETTINGS)
+    items, _ = check_reply(Reply(text), SUBJECT, SETTINGS)
     assert all(item.evidence in CHUNK.text and item.answer.encode() for item in items)
 
 
@@ -206,12 +214,12 @@ def test_each_wording_is_a_row_and_code_stands_below_its_question() -> None:
     code = change(
         ("KIND: what", "KIND: code"), ("FROM: 1", "FROM: 8"), ("squared distance from", "total of values and")
     )
-    items, _ = check_reply(Reply(f"{GOOD}\n\n{code}"), CHUNK, SETTINGS)
+    items, _ = check_reply(Reply(f"{GOOD}\n\n{code}"), SUBJECT, SETTINGS)
     rows = [pair for item in items for pair in write_pairs(item)]
     assert [method for _, method, _ in rows] == ["teacher what"] * 2 + ["teacher code"] * 2
     assert all(evidence in CHUNK.text for _, _, evidence in rows)
     assert rows[2][0].question == f"What is the variance?\n\n```julia\n{CODE.text}\n```"
-    assert len(check_reply(Reply(GOOD), CHUNK, replace(SETTINGS, wordings=1))[0][0].questions) == 1
+    assert len(check_reply(Reply(GOOD), SUBJECT, replace(SETTINGS, wordings=1))[0][0].questions) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,36 +232,38 @@ def test_a_question_about_texts_is_no_question_about_this_one(question: str) -> 
 
 def test_a_request_asks_only_for_what_the_chunk_can_give() -> None:
     prose = replace(CHUNK, blocks=(TEXT,))
-    asked = [write_requests(chunk, SETTINGS)[0].messages[-1]["content"] for chunk in (CHUNK, prose)]
+    asked = [write_requests(ask_about(chunk), SETTINGS)[0].messages[-1]["content"] for chunk in (CHUNK, prose)]
     assert ["- code:" in text for text in asked] == [True, False]
     assert "[2] It isn’t robust – one outlier can double it.\n[3] A value" in asked[1]
-    assert pick_chunks([CHUNK, CHUNK, replace(CHUNK, blocks=(Block("text", "Too short to ask about."),))]) == [CHUNK]
+    short = replace(CHUNK, blocks=(Block("text", "Too short to ask about."),))
+    assert list_subjects([CHUNK, CHUNK, short]) == [SUBJECT]
 
 
 def test_a_model_in_this_process_is_asked_for_one_kind_at_a_time() -> None:
     local = replace(SETTINGS, model="mlx:owner/name")
-    kinds = [kind for kind in TEACHER_KINDS if kind != "code"]
+    kinds = [kind for kind in TEACHER_KINDS if kind not in ("code", CONNECT)]
     prose = replace(CHUNK, blocks=(TEXT,))
-    asked = [request.messages[-1]["content"].partition("Kinds:\n- ")[2] for request in write_requests(prose, local)]
+    requests = write_requests(ask_about(prose), local)
+    asked = [request.messages[-1]["content"].partition("Kinds:\n- ")[2] for request in requests]
     assert [text.partition(":")[0] for text in asked] == kinds and not any("\n" in text for text in asked)
-    assert len(write_requests(prose, SETTINGS)) == 1
-    assert len(write_requests(prose, replace(SETTINGS, kinds_at_once=4))) == 3
+    assert len(write_requests(ask_about(prose), SETTINGS)) == 1
+    assert len(write_requests(ask_about(prose), replace(SETTINGS, kinds_at_once=4))) == 3
     # Every reply in the conversation has the form that is asked for.
-    replies = [turn["content"] for turn in write_requests(prose, local)[0].messages if turn["role"] == "assistant"]
+    replies = [turn["content"] for turn in requests[0].messages if turn["role"] == "assistant"]
     assert len(replies) == 3 and all(reply.startswith("KIND: ") and "\n\n" not in reply for reply in replies)
 
 
 def test_the_example_of_a_request_is_itself_a_reply_that_can_be_used() -> None:
-    turns = write_requests(CHUNK, SETTINGS)[0].messages
+    turns = write_requests(SUBJECT, SETTINGS)[0].messages
     levers = Block(
         "text", "\n".join(line.split("] ", 1)[1] for line in turns[1]["content"].split("\n") if "] " in line)
     )
-    items, rejected = check_reply(Reply(turns[2]["content"]), replace(CHUNK, blocks=(levers,)), SETTINGS)
+    items, rejected = check_reply(Reply(turns[2]["content"]), ask_about(replace(CHUNK, blocks=(levers,))), SETTINGS)
     assert len(items) == 3 and rejected == []
 
 
 def test_the_judge_drops_what_it_rates_low_or_not_at_all() -> None:
-    items, _ = check_reply(Reply("\n\n".join(change(("variance", name)) for name in "xyz")), CHUNK, SETTINGS)
+    items, _ = check_reply(Reply("\n\n".join(change(("variance", name)) for name in "xyz")), SUBJECT, SETTINGS)
     kept, rejected = judge_items(items, Reply("ITEM 1: 7\n**Item 2:** 6/10\nItem 9: 1\nso much for that"), 7)
     assert len(kept) == 1
     assert [item.reason for item in rejected] == ["rated below 7 of 10", "not rated by the judge"]
