@@ -22,11 +22,7 @@ def test_progress_is_told_at_once_and_then_every_ten_seconds(
             clock[0] = 100.0 + second
             on_progress("trying 5-bit", second, 25)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        "  0 %  trying 5-bit",
-        "  40 %  trying 5-bit, 15.0 s left",
-        "  80 %  trying 5-bit, 5.0 s left",
-    ]
+    assert lines == ["  0 %  trying 5-bit", "  40 %  trying 5-bit, 15.0 s left", "  80 %  trying 5-bit, 5.0 s left"]
 
 
 def test_the_first_steps_and_a_validation_are_seen_before_their_loss(

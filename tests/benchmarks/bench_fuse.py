@@ -44,11 +44,7 @@ def load_rows() -> Rows:
     if path is None:
         return build_splits()
     rows = read_chatml(path)
-    return {
-        "train": [row for i, row in enumerate(rows) if i % 10 > 1],
-        "valid": rows[::10],
-        "test": rows[1::10],
-    }
+    return {"train": [row for i, row in enumerate(rows) if i % 10 > 1], "valid": rows[::10], "test": rows[1::10]}
 
 
 def make_wide(folder: Path) -> Path:

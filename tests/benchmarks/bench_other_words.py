@@ -70,11 +70,7 @@ def measure(course: Course, asked: Sequence[Asked]) -> dict[str, Any]:
     """Both ways over the same questions."""
     words, _ = find_hits(course, asked, semantic=False)
     vectors, times = find_hits(course, asked, semantic=True)
-    return {
-        **compare(words, vectors),
-        "ms_median": times[len(times) // 2],
-        "ms_p99": times[int(0.99 * len(times))],
-    }
+    return {**compare(words, vectors), "ms_median": times[len(times) // 2], "ms_p99": times[int(0.99 * len(times))]}
 
 
 def measure_sample(workspace: Path) -> dict[str, Any]:

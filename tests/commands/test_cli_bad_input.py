@@ -117,8 +117,7 @@ def run_on_a_small_disk(folder: Path, size: str, *arguments: str) -> tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("folder", "command"),
-    [("adapters", ["train", "--set", "train.seed=7"]), ("fused_models", ["fuse", "--bits", "8"])],
+    ("folder", "command"), [("adapters", ["train", "--set", "train.seed=7"]), ("fused_models", ["fuse", "--bits", "8"])]
 )
 def test_a_full_disk(finished: Path, folder: str, command: list[str]) -> None:
     if not can_mount(finished / "corpora"):

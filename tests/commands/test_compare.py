@@ -20,10 +20,7 @@ def test_base_and_fused_get_the_same_prompt(invoke: Invoke, finished: Path) -> N
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert [answer["label"] for answer in found["answers"]] == ["base", "fused"]
-    assert found["messages"] == [
-        {"role": "system", "content": "Tutor."},
-        {"role": "user", "content": PROMPT[1]},
-    ]
+    assert found["messages"] == [{"role": "system", "content": "Tutor."}, {"role": "user", "content": PROMPT[1]}]
     assert found["generate"]["temp"] == 0.0
     assert (
         json.loads(invoke("compare", *PROMPT, "--json").stdout)["answers"][1]["answer"]["text"]

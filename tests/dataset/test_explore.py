@@ -32,10 +32,7 @@ DOCUMENTS = (
         "A",
         (
             Section(("A", "Median"), (Block("text", MEDIAN, page=1), Block("text", FILLER, page=3))),
-            Section(
-                ("A", "Outliers"),
-                (Block("text", OUTLIERS, page=3),),
-            ),
+            Section(("A", "Outliers"), (Block("text", OUTLIERS, page=3),)),
             Section(("A", "Short"), (Block("text", "The median again.", page=4),)),
         ),
     ),

@@ -32,10 +32,7 @@ def test_half_of_what_is_asked_was_held_out() -> None:
     rows["test"] = [rows["train"].pop()]
     facts = list_facts(rows)
     asked = choose_asked(facts, [], ["rivers"], 0)
-    assert list(asked.facts) == facts and {guard.kind for guard in asked.guards} == {
-        "out of domain",
-        "unanswerable",
-    }
+    assert list(asked.facts) == facts and {guard.kind for guard in asked.guards} == {"out of domain", "unanswerable"}
     many = [make_row(f"What is reach {i}?", f"Reach {i} is a stretch number{i} of water{i}.") for i in range(90)]
     facts = list_facts({"train": many[:60], "valid": [], "test": many[60:]})
     chosen = choose_asked(facts, [], ["rivers"], 0).facts

@@ -17,10 +17,7 @@ def make_evaluation() -> dict[str, Any]:
 
     return {
         "result": {"models": [{"loss": 2.0}, {"loss": 1.0}, {"loss": 1.5}]},
-        "learned": {
-            "asked": 10,
-            "counts": {"known before": 1, "learned": 3, "not learned": 5, "unlearned": 1},
-        },
+        "learned": {"asked": 10, "counts": {"known before": 1, "learned": 3, "not learned": 5, "unlearned": 1}},
         "guards": {
             "models": ["base", "fused"],
             "general": {"forgotten_share": 0.2},

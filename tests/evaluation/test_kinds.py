@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from mlx_tutor.evaluation.choice import measure_choices
-from mlx_tutor.evaluation.kinds import (
-    CHANCE,
-    correct_chance,
-    find_chance,
-    list_probes,
-    read_probes,
-    write_probes,
-)
+from mlx_tutor.evaluation.kinds import CHANCE, correct_chance, find_chance, list_probes, read_probes, write_probes
 from mlx_tutor.evaluation.learned import Knowledge, list_facts
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.models import load_model

@@ -7,13 +7,7 @@ import pytest
 
 from mlx_tutor.evaluation.bootstrap import compute_p_value
 from mlx_tutor.evaluation.rate import Judgement, Pair, Side
-from mlx_tutor.evaluation.tally import (
-    list_preferences,
-    measure_agreement,
-    measure_share,
-    plan_more,
-    summarize_ratings,
-)
+from mlx_tutor.evaluation.tally import list_preferences, measure_agreement, measure_share, plan_more, summarize_ratings
 
 # The example of Krippendorff (2011): four observers, twelve units, 0 for a missing value.
 OBSERVERS = ("123321412000", "123322412503", "033323422510", "123324412510")

@@ -24,11 +24,7 @@ WIDTH, HEIGHT = A4
 
 
 def draw_pdf(
-    path: Path,
-    pages: list[list[tuple[float, float, float, str]]],
-    *,
-    bold: str = "Helvetica-Bold",
-    packed: bool = True,
+    path: Path, pages: list[list[tuple[float, float, float, str]]], *, bold: str = "Helvetica-Bold", packed: bool = True
 ) -> Path:
     """Write lines (x, y from the top, size, text), one list a page; a size above 13 is set in bold."""
     file = BytesIO()

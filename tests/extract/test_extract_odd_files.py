@@ -58,11 +58,7 @@ CHAPTERS: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize(
-    ("spine", "right"),
-    [
-        ("b nobody no p a a", ["Größe.", "First of all."]),
-        ("", ["First of all.", "Größe."]),
-    ],
+    ("spine", "right"), [("b nobody no p a a", ["Größe.", "First of all."]), ("", ["First of all.", "Größe."])]
 )
 def test_a_book_whose_list_of_chapters_is_odd(tmp_path: Path, spine: str, right: list[str]) -> None:
     order = "".join(f'<itemref idref="{name}"/>' for name in spine.split())

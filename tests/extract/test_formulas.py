@@ -15,7 +15,7 @@ FONTS = {
         "/FirstChar": 1,
         "/LastChar": 3,
         "/Encoding": {"/Differences": [1, "/summation", "/radical", "/product"]},
-    },
+    }
 }
 
 

@@ -19,7 +19,7 @@ FONTS = {
         "/FirstChar": 1,
         "/LastChar": len(NAMES),
         "/Encoding": {"/Differences": [1, *(f"/{name}" for name in NAMES)]},
-    },
+    }
 }
 ABOVE, BELOW = "The text above the formula has some words.", "The text below it goes on as before."
 

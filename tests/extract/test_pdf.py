@@ -71,8 +71,7 @@ def test_bullets_become_one_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
-    [(b"", "empty"), (b"GIF89a nothing", "not a PDF"), (b"%PDF-1.7\nnothing", "broken PDF")],
+    ("data", "reason"), [(b"", "empty"), (b"GIF89a nothing", "not a PDF"), (b"%PDF-1.7\nnothing", "broken PDF")]
 )
 def test_what_is_no_pdf_has_a_reason(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "a.pdf"

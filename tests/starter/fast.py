@@ -93,8 +93,5 @@ def use_fast_ops() -> Iterator[None]:
     """Within the block, mlx-lm's Qwen2 computes with these functions."""
     from mlx_lm.models import qwen2
 
-    with (
-        patch.object(qwen2, "scaled_dot_product_attention", attend),
-        patch.object(qwen2, "swiglu", compute_swiglu),
-    ):
+    with patch.object(qwen2, "scaled_dot_product_attention", attend), patch.object(qwen2, "swiglu", compute_swiglu):
         yield

@@ -64,10 +64,7 @@ def test_the_same_rows_in_every_kind_of_file(tmp_path: Path, suffix: str) -> Non
     rows = [{"question": "What is a, b; c?", "answer": "Two\nlines"}, {"question": "Größe?", "answer": "“Yes”"}]
     path = tmp_path / f"rows{suffix}"
     delimiter = "\t" if suffix == ".tsv" else ","
-    texts = {
-        ".json": json.dumps(rows),
-        ".jsonl": "\ufeff" + "".join(json.dumps(row) + "\n" for row in rows),
-    }
+    texts = {".json": json.dumps(rows), ".jsonl": "\ufeff" + "".join(json.dumps(row) + "\n" for row in rows)}
     if suffix == ".parquet":
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     else:

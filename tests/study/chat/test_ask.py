@@ -17,13 +17,7 @@ from mlx_tutor.models import LoadedModel, load_model, render_prompt
 from mlx_tutor.recipe import Recipe
 from mlx_tutor.settings import CourseSettings, GenerateSettings
 from mlx_tutor.study.chat import ask
-from mlx_tutor.study.chat.ask import (
-    answer_question,
-    clean_text,
-    fit_passages,
-    keep_verbatim,
-    write_prompt,
-)
+from mlx_tutor.study.chat.ask import answer_question, clean_text, fit_passages, keep_verbatim, write_prompt
 from mlx_tutor.study.chat.support import find_support
 from mlx_tutor.study.search.index import Index, open_index
 from mlx_tutor.study.search.passages import Passage, list_passages
@@ -81,10 +75,7 @@ OUTLIER = "It does not move when an outlier grows."
     ("answer", "quotes"),
     [
         ("The mode is the value that occurs most often in a sample.", [MODE]),
-        (
-            "1. The **mode** is the value that occurs often.\n- It does not move when an outlier grows.",
-            [MODE, OUTLIER],
-        ),
+        ("1. The **mode** is the value that occurs often.\n- It does not move when an outlier grows.", [MODE, OUTLIER]),
         ("Step 1: The mode is the value occurring most often.", [MODE]),
         ("Answer: The mode occurs most often.\n\nRelated concepts:\n- sample\n- mode", [MODE]),
         # Invented, the subject of another sentence, a repeated question, too little, another number, the opposite.

@@ -18,10 +18,7 @@ def test_they_are_counted_by_topic_and_nobody_is_named(tmp_path: Path, tiny_mode
             # Random weights say nothing that the course supports.
             assert turn.cited.supported is False
         found = list_unfound(site.course)
-        assert [(topic.topic, topic.times) for topic in found] == [
-            ("notes.md > Statistics > Mode", 2),
-            (NOWHERE, 1),
-        ]
+        assert [(topic.topic, topic.times) for topic in found] == [("notes.md > Statistics > Mode", 2), (NOWHERE, 1)]
         assert found[0].questions == (("What is the mode?", 2),)
         with open_journal(site.course, "") as journal:
             rows = [tuple(row) for row in journal.execute("SELECT * FROM unfound")]

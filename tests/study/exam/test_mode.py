@@ -310,8 +310,7 @@ def test_what_ended_an_exam(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
-    [(signal.SIGHUP, "the terminal was closed (SIGHUP)"), (signal.SIGTERM, "ended by SIGTERM")],
+    ("number", "reason"), [(signal.SIGHUP, "the terminal was closed (SIGHUP)"), (signal.SIGTERM, "ended by SIGTERM")]
 )
 def test_a_signal_ends_an_exam_with_its_end(tmp_path: Path, number: signal.Signals, reason: str) -> None:
     before = signal.getsignal(number)

@@ -114,11 +114,7 @@ def test_numbered_questions_each_have_their_own_answer(tmp_path: Path) -> None:
     assert paper is not None
     assert [question.points for question in paper.questions] == [3, 5, 1]
     answers = [[r.answer for r in question.question.references] for question in paper.questions]
-    assert answers == [
-        ["A rod that stretches the sail."],
-        ["The drag of a tail keeps the kite upright."],
-        [],
-    ]
+    assert answers == [["A rod that stretches the sail."], ["The drag of a tail keeps the kite upright."], []]
     # No time is said: a minute a point.
     assert (paper.minutes, paper.unanswered) == (9, 1)
     assert paper.questions[0].topic == "(no chapter of the course found)"
