@@ -99,4 +99,4 @@ def split_lines(text: str) -> list[str]:
 
 def cut_shingles(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
     """Every run of `length` neighbouring words; of fewer words, all of them."""
-    return [tuple(words[i : i + length]) for i in range(max(1, len(words) - length + 1))]
+    return list(zip(*(words[i:] for i in range(length)), strict=False)) or [tuple(words)]

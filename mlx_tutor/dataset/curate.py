@@ -3,7 +3,6 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from itertools import chain
 from math import ceil
 
 from mlx_tutor.dataset.balance import fold_question, gives_answer_away, normalize
@@ -14,8 +13,9 @@ from mlx_tutor.text import count_words, cut_shingles, list_words
 SHINGLE = 4
 # Two answers that share four of five word runs say the same thing; on both sides of a split they would leak.
 NEAR = 0.8
-# Counters of shingles.
-COUNTERS = 1 << 20
+# Counters of shingles, and the largest shingle, of 32 bits.
+COUNTERS, MOST_COUNTERS = 1 << 20, 1 << 27
+MOST = (1 << 32) - 1
 # Percent of its letters that a question shares with another on the same fact: "What's" for "What is" teaches nothing.
 SAME = 92.0
 # The same of two questions with one answer.
@@ -148,25 +148,42 @@ class NearDuplicates:
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self.cut = [array("q", {hash(shingle) for shingle in _cut_shingles(example)}) for example in examples]
-        # How often is only asked to put shingles into one order, so a count may be shared.
-        counts = array("L", bytes(array("L").itemsize * COUNTERS))
-        for shingle in chain.from_iterable(self.cut):
-            counts[shingle % COUNTERS] += 1
-        for number, shingles in enumerate(self.cut):
-            order = sorted(shingles, key=lambda shingle: (counts[shingle % COUNTERS], shingle))
-            self.cut[number] = array("q", order)
+        # All in two arrays, those of an example beside each other: a million examples have forty million.
+        self.shingles, self.starts = array("I"), array("Q", [0])
+        for example in examples:
+            self.shingles.extend({hash(shingle) & MOST for shingle in _cut_shingles(example)})
+            self.starts.append(len(self.shingles))
+        # How many of the rarest no other example has: they lead to none.
+        self.alone = array("H", bytes(2 * len(examples)))
+        self._sort(len(examples))
         self.places: dict[int, Place] = {}
         # Most shingles have one holder, which needs no list.
         self.holders: dict[int, int | list[int]] = {}
 
+    def _sort(self, examples: int) -> None:
+        """Put the rarest shingles of each example first."""
+        # How often is only asked to put shingles into one order, so a count may be shared.
+        size = min(max(COUNTERS, 1 << (4 * len(self.shingles)).bit_length()), MOST_COUNTERS)
+        counts = bytearray(size)
+        for shingle in self.shingles:
+            count = counts[shingle % size]
+            if count < 255:
+                counts[shingle % size] = count + 1
+        for number in range(examples):
+            begin, end = self.starts[number], self.starts[number + 1]
+            order = sorted(self.shingles[begin:end], key=lambda shingle: (counts[shingle % size], shingle))
+            self.shingles[begin:end] = array("I", order)
+            rarest = order[: _count_rarest(end - begin)]
+            self.alone[number] = min(sum(counts[shingle % size] == 1 for shingle in rarest), 0xFFFF)
+
     def is_known(self, number: int, place: Place) -> bool:
         """Whether an answer added before, of another section, is near that of the example with this number."""
-        shingles = set(self.cut[number])
-        for shingle in self._rarest(number):
+        rarest = self._rarest(number)
+        shingles = set(self._get(number)) if rarest else set()
+        for shingle in rarest:
             holders = self.holders.get(shingle, [])
             for known in [holders] if isinstance(holders, int) else holders:
-                theirs = self.cut[known]
+                theirs = self._get(known)
                 shorter, longer = sorted((len(shingles), len(theirs)))
                 if self.places[known] == place or shorter < NEAR * longer:
                     continue
@@ -177,17 +194,25 @@ class NearDuplicates:
 
     def add(self, number: int, place: Place) -> None:
         """Keep the example with this number to compare others with."""
-        self.places[number] = place
         for shingle in self._rarest(number):
+            self.places[number] = place
             holders = self.holders.setdefault(shingle, number)
             if isinstance(holders, list):
                 holders.append(number)
             elif holders != number:
                 self.holders[shingle] = [holders, number]
 
+    def _get(self, number: int) -> "array[int]":
+        return self.shingles[self.starts[number] : self.starts[number + 1]]
+
     def _rarest(self, number: int) -> "array[int]":
-        shingles = self.cut[number]
-        return shingles[: len(shingles) - ceil(NEAR * len(shingles)) + 1]
+        """The rarest shingles of an example that others have too."""
+        begin, end = self.starts[number], self.starts[number + 1]
+        return self.shingles[begin + self.alone[number] : begin + _count_rarest(end - begin)]
+
+
+def _count_rarest(shingles: int) -> int:
+    return shingles - ceil(NEAR * shingles) + 1
 
 
 def _cut_shingles(example: Example) -> list[tuple[str, ...]]:

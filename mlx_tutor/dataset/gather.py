@@ -7,6 +7,7 @@ from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
+from mlx_tutor.dataset.spill import Spill
 from mlx_tutor.dataset.split import FEW_SECTIONS, mix_rows, part_comparisons, split_examples
 from mlx_tutor.dataset.tables.imports import Groups, Imported, import_rows, write_metadata
 from mlx_tutor.dataset.tables.mixes import add_general, make_refusals, tell_styles
@@ -60,9 +61,9 @@ def gather_examples(course: Course, recipe: Recipe, documents: Sequence[Document
         RecipeError: a column or a held-out file that is not there.
     """
     settings = recipe.dataset
-    groups = Groups()
-    tables = [import_rows(course, item, i, recipe, groups) for i, item in enumerate(settings.imports, 1)]
-    tables += [fill_templates(course, item, i, recipe, groups) for i, item in enumerate(settings.templates, 1)]
+    groups, keep = Groups(), Spill(course.root).keep
+    tables = [import_rows(course, item, i, recipe, groups, keep) for i, item in enumerate(settings.imports, 1)]
+    tables += [fill_templates(course, item, i, recipe, groups, keep) for i, item in enumerate(settings.templates, 1)]
     imported = [example for table in tables for example in table.examples]
     holdout = settings.holdout
     check_holdout(holdout, [*(d.source for d in documents), *(e.origin.source for e in imported if holdout)])
@@ -77,7 +78,7 @@ def gather_examples(course: Course, recipe: Recipe, documents: Sequence[Document
     # The first of two near duplicates is kept, and that must be the held-out one.
     examples.sort(key=lambda example: example.origin.source not in holdout)
     if settings.tell_style:
-        examples = tell_styles(examples, recipe)
+        examples = tell_styles(examples, recipe, keep)
     return Imported(examples, sum((table.dropped for table in tables), Counter()))
 
 

@@ -32,13 +32,14 @@ def apply_quotas(
     """
     dropped: dict[int, str] = {}
 
-    def is_bounded(row: Example) -> bool:
-        return row.origin.row is None and row.origin.source not in settings.holdout
+    bounded = [
+        i for i, row in enumerate(examples) if row.origin.row is None and row.origin.source not in settings.holdout
+    ]
 
     def limit(
         share: float, name: str, key: Callable[[Example], Hashable], other: Callable[[Example], Hashable]
     ) -> None:
-        left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
+        left = [i for i in bounded if i not in dropped]
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for i in left:
             groups[key(examples[i])].append(i)
@@ -52,7 +53,7 @@ def apply_quotas(
     limit(settings.page_share, "page_share", _find_page, _find_method)
     limit(settings.section_share, "section_share", _find_section, _find_method)
     limit(settings.method_share, "method_share", _find_method, _find_section)
-    left = [i for i, row in enumerate(examples) if is_bounded(row) and i not in dropped]
+    left = [i for i in bounded if i not in dropped]
     _limit_kinds(examples, left, settings, dropped)
     kept = [row for i, row in enumerate(examples) if i not in dropped]
     return kept, [(examples[i], reason) for i, reason in sorted(dropped.items())]

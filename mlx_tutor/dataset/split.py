@@ -41,7 +41,8 @@ def split_examples(
     wanted = {split: share * len(examples) for split, share in wanted.items() if share}
     sections: dict[tuple[str, int], list[Example]] = defaultdict(list)
     for example in examples:
-        place = example.origin.source, example.origin.section
+        origin = example.origin
+        place = origin.source, origin.section
         sections[(alike or {}).get(place, place)].append(example)
     if len(sections) < len(wanted):
         need = "three are needed, one each for training, validation and test"

@@ -47,8 +47,17 @@ class Imported:
     dropped: Counter[str]
 
 
-def import_rows(course: Course, settings: ImportSettings, number: int, recipe: Recipe, groups: Groups) -> Imported:
+def import_rows(
+    course: Course,
+    settings: ImportSettings,
+    number: int,
+    recipe: Recipe,
+    groups: Groups,
+    keep: Callable[[Example], Example] = lambda example: example,
+) -> Imported:
     """The examples of one `[[dataset.import]]`, the `number`-th of the recipe, in the order of the table.
+
+    `keep` is given each of them, and may return one that takes less memory.
 
     Raises:
         DatasetError: the table is missing or broken, or none of its rows can be used.
@@ -82,7 +91,7 @@ def import_rows(course: Course, settings: ImportSettings, number: int, recipe: R
         else:
             group = find_group(row, conversation)
             section = groups.number(source, group or _name_answer(conversation) or f"row {line}")
-            examples.append(_make_example(row, conversation, settings, recipe, source, section, group, line))
+            examples.append(keep(_make_example(row, conversation, settings, recipe, source, section, group, line)))
     if not examples:
         reasons = ", ".join(f"{count} {reason.removeprefix(f'{source}: ')}" for reason, count in dropped.items())
         raise DatasetError(

@@ -1,8 +1,7 @@
 """Rows mixed in on request: general instructions, refusals of other topics, and teaching styles named in prompts."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import as_file, files
 
 from mlx_tutor.dataset.messages import write_messages
@@ -111,10 +110,12 @@ def _write_refusal(question: str, has_passage: bool, offered: Sequence[str], rec
     return wording.format(course=recipe.course.subject or wordings["refusal_course"][0], offer=offer)
 
 
-def tell_styles(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
+def tell_styles(
+    examples: Iterable[Example], recipe: Recipe, keep: Callable[[Example], Example] = lambda example: example
+) -> list[Example]:
     """Every row with its style in the metadata, and every second one with style and level in the system prompt.
 
-    The others keep the plain prompt, which most questions will come with.
+    The others keep the plain prompt, which most questions will come with. `keep` is as in `import_rows`.
     """
     course = recipe.course
     told = []
@@ -128,7 +129,7 @@ def tell_styles(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
         if rank(recipe.dataset.seed, "style", example.qa_pair.question) % 2:
             prompt = write_system(course.system_prompt, style, level, course.language)
             messages = _tell_system(messages, course.system_prompt, prompt)
-        told.append(replace(example, metadata=metadata, messages=messages))
+        told.append(keep(Example(tuple(messages), example.origin, example.qa_pair, metadata, example.language)))
     return told
 
 

@@ -6,7 +6,7 @@ The templates for a list of courses lie in `data/catalogue.toml`, which says wha
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Formatter
@@ -54,8 +54,17 @@ class Template:
     item: str = ""
 
 
-def fill_templates(course: Course, settings: TemplateSettings, number: int, recipe: Recipe, groups: Groups) -> Imported:
+def fill_templates(
+    course: Course,
+    settings: TemplateSettings,
+    number: int,
+    recipe: Recipe,
+    groups: Groups,
+    keep: Callable[[Example], Example] = lambda example: example,
+) -> Imported:
     """The examples of one `[[dataset.template]]`, the `number`-th of the recipe, in the order of the table.
+
+    `keep` is as in `import_rows`.
 
     Raises:
         DatasetError: the table is missing or broken, or no template fits it.
@@ -87,14 +96,14 @@ def fill_templates(course: Course, settings: TemplateSettings, number: int, reci
                 qa = QaPair(question, (), answer, template.type, ())
                 heading = (fields.get("title") or key,)
                 origin = Origin(source, section, None, None, heading, f"template {template.type}", answer, line)
-                examples.append(Example(write_messages(qa, recipe.course), origin, qa, metadata))
+                examples.append(keep(Example(write_messages(qa, recipe.course), origin, qa, metadata)))
     for template in templates:
         for value, answer, line in _list_answers(template, table) if template.each else ():
             section = groups.number(source, f"{template.each}: {value}")
             for question in pick_wordings(template, {template.each: value}, wordings, seed):
                 qa = QaPair(question, (), answer, template.type, ())
                 origin = Origin(source, section, None, None, (value,), f"template {template.type}", answer, line)
-                examples.append(Example(write_messages(qa, recipe.course), origin, qa, metadata))
+                examples.append(keep(Example(write_messages(qa, recipe.course), origin, qa, metadata)))
     if not examples:
         raise DatasetError(
             f"{where}: no template could be filled from {path}. It has the columns "
