@@ -70,5 +70,5 @@ def read_style() -> str:
 def read_script() -> str:
     """What stands in the head of the page: its keys and drafts, and what its copy buttons take."""
     folder = files("mlx_tutor.study.web")
-    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "copy.js"))
+    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "copy.js", "back.js"))
     return "".join(f"<script>{script}</script>" for script in scripts)

@@ -1,5 +1,6 @@
 """The reader: `/read/SOURCE` shows a document of the course with a passage marked, as a page without any script."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import groupby
@@ -28,6 +29,8 @@ READER_HEADERS = {
     "style-src-attr 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
+# Where a link into the reader stood, as the page's script (back.js) writes it.
+CAME = re.compile(r"talk\.[\w-]{1,40}\.\d{1,4}|tab\.[A-Za-z ]{1,20}", re.ASCII)
 NOT_THERE = "The passage does not stand in this file word for word: the file was read anew since."
 CHANGED = "This file changed since it was read. Below is what was read; run mlx-tutor extract to read it anew."
 GONE = "This file is no longer among the sources. Below is what was read of it."
@@ -107,7 +110,8 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
     document = opened.document
     assert document is not None
     wanted = {name: read_number(query, name) for name in ("page", "cell", "section")}
-    text = query.get("passage", "")
+    text, came = query.get("passage", ""), query.get("from", "")
+    came = came if CAME.fullmatch(came) else ""
     passage = find_passage(document, text, wanted["section"])
     parts = cut_parts(document, passage)
     part = choose_part(parts, wanted, is_marked=passage is not None, pages=has_pages(document))
@@ -134,16 +138,35 @@ def show_document(site: Site, opened: Opened, drawer: Drawer, query: Mapping[str
         "root": site.root,
         "file": f"{site.root}/{link_source(opened.name, part.page)}" if opened.path else "",
         "notices": [*notices, *([said] if said else [])],
-        "contents": list_contents(document, parts),
+        "back": find_way_back(site, came),
+        "came": came,
+        "contents": [(*entry[:2], keep_way(entry[2], came)) for entry in list_contents(document, parts)],
         "entries": draw_part(document, part, pictures, hang_figures(document, figures, site.root), site.root),
         "sheets": draw_sheets(opened, part, sheet, drawer, site.root) if sheet else [],
-        "steps": list_steps(parts, part, sheet),
+        "steps": {word: keep_way(target, came) for word, target in list_steps(parts, part, sheet).items()},
         "page": part.page,
         "pages": max(sheet.pages if sheet else 0, *(other.page or 0 for other in parts)),
     }
     shown = render_page("reader.html.j2", values, PACKAGE)
     # The first mark of the page is where the address leads.
     return HTMLResponse(shown.replace("<mark>", '<mark id="cited">', 1), headers=READER_HEADERS)
+
+
+def find_way_back(site: Site, came: str) -> dict[str, str]:
+    """The link to where the reader was opened: its text, its address, and the name of the window, where it is open.
+
+    `came` is what the page's script wrote into the link: an answer of a conversation, a tab, or "".
+    """
+    text = "To the tutor"
+    if came:
+        text = f"Back to {'the conversation' if came.startswith('talk.') else came.partition('.')[2]}"
+    anchor = f"#{quote(came)}" if came else ""
+    return {"text": text, "address": f"{site.root}/{anchor}", "window": f"tutor:{site.root}/"}
+
+
+def keep_way(target: str, came: str) -> str:
+    """An address within the document that remembers the way back."""
+    return target.replace("?", f"?{urlencode({'from': came})}&", 1) if came else target
 
 
 def choose_part(parts: list[Part], wanted: Mapping[str, int | None], *, is_marked: bool, pages: bool) -> Part:

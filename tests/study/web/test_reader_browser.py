@@ -108,6 +108,65 @@ def test_a_click_leads_to_the_marked_place(driver: webdriver.Chrome, width: int)
         driver.switch_to.window(first)
 
 
+def test_the_way_back_leads_to_the_conversation_as_it_was_left(driver: webdriver.Chrome, serving: Serving) -> None:
+    driver.execute_script("window.stayed = true")
+    shown = read_all(driver, "#chat .bot.message")
+    first = open_window(driver, "#chat a.cited")
+    second = driver.current_window_handle
+    try:
+        # Also from another page of the document.
+        driver.find_element(By.LINK_TEXT, "Previous page").click()
+        wait_for(lambda: BULB in read_all(driver, "main")[0])
+        (back,) = driver.find_elements(By.LINK_TEXT, "← Back to the conversation")
+        address = str(back.get_attribute("href"))
+        back.click()
+        driver.switch_to.window(first)
+        wait_for(lambda: driver.execute_script("return document.visibilityState") == "visible")
+        wait_for(lambda: driver.execute_script("return location.hash") == "")
+        assert driver.execute_script("return window.stayed === true") and len(driver.window_handles) == 2
+        assert read_all(driver, "#chat .bot.message") == shown
+    finally:
+        driver.switch_to.window(second)
+        driver.close()
+        driver.switch_to.window(first)
+    # Where that window is closed, the conversation is opened anew; another one shown does not stand in the way.
+    driver.switch_to.new_window("tab")
+    try:
+        driver.get(address)
+        wait_for(lambda: read_all(driver, "#chat .bot.message") == shown)
+        name = "return document.querySelector('#talk textarea, #talk input')?.value || ''"
+        begun = wait_for(lambda: driver.execute_script(name))
+
+        def begin() -> bool:
+            driver.find_element(By.CSS_SELECTOR, "#new").click()
+            return driver.execute_script(name) != begun and not read_all(driver, "#chat .bot.message")
+
+        # Pressed while the page is still being drawn, nothing happens.
+        wait_for(begin)
+        driver.execute_script("location.href = arguments[0]", address)
+        wait_for(lambda: read_all(driver, "#chat .bot.message") == shown)
+    finally:
+        driver.close()
+        driver.switch_to.window(first)
+
+
+def test_the_way_back_leads_to_a_tab(driver: webdriver.Chrome, serving: Serving) -> None:
+    driver.find_element(By.XPATH, "//button[@role='tab'][contains(., 'Course')]").click()
+    wait_for(lambda: read_all(driver, "#course a"))
+    first = open_window(driver, "#course a[href*='read/']")
+    try:
+        back = driver.find_element(By.LINK_TEXT, "← Back to Course")
+        assert back.get_attribute("href") == f"{serving.address}/#tab.Course"
+        driver.get(str(back.get_attribute("href")))
+        wait_for(lambda: read_all(driver, "#course a"))
+        driver.get(f"{serving.address}/read/springs.md?from=javascript:alert(1)")
+        assert driver.find_element(By.LINK_TEXT, "← To the tutor").get_attribute("href") == f"{serving.address}/"
+    finally:
+        driver.close()
+        driver.switch_to.window(first)
+    driver.find_element(By.XPATH, "//button[@role='tab'][contains(., 'Chat')]").click()
+
+
 def test_pictures_of_a_notebook_are_drawn(driver: webdriver.Chrome, serving: Serving) -> None:
     driver.get(f"{serving.address}/read/lab.ipynb")
     drawn = "return [...document.images].every(image => image.complete && image.naturalWidth === 40)"
