@@ -17,7 +17,7 @@ import click
 from mlx_tutor.commands.options import common_options, model_options
 from mlx_tutor.errors import TutorError
 from mlx_tutor.files import check_new_file, write_text
-from mlx_tutor.stages.ask import show_reply, warn_changes, warn_passages
+from mlx_tutor.stages.ask import keep_conversation, show_last, show_reply, warn_changes, warn_passages
 from mlx_tutor.stages.choose import choose_model
 from mlx_tutor.stages.exam import run_exam, show_head
 from mlx_tutor.stages.job import Job, Options, adapt_hints, open_job
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import LoadedModel
     from mlx_tutor.study.chat.conversation import Conversation, Plan, Turn
+    from mlx_tutor.study.chat.kept import KeptConversation
     from mlx_tutor.study.exam.mode import Exam
     from mlx_tutor.study.search.index import Index
 
@@ -60,22 +61,34 @@ class ChatSession:
     cache: "PromptCache"
     interactive: bool
     exam: "Exam | None" = None
+    kept: "KeptConversation | None" = None
 
 
 @click.command()
 @model_options("Talk with")
+@click.option(
+    "--continue",
+    "wanted",
+    is_flag=False,
+    flag_value="",
+    metavar="[TITLE]",
+    help="Go on with the newest conversation, or with the newest that has these words in its title.",
+)
 @click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
 @common_options("course", "run", "overrides")
-def command(options: Options, no_search: bool, base: bool, adapter: str | None, exam: bool) -> None:
+def command(options: Options, no_search: bool, base: bool, adapter: str | None, wanted: str | None, exam: bool) -> None:
     """Talk with your tutor about the course, with sources.
 
     Reads the newest fused model and corpora/NAME/dataset/documents.jsonl; writes corpora/NAME/index.sqlite, the search
     index, and corpora/NAME/.chat_history, what you typed. Turns that no longer fit into the model's context are left
-    out. /help lists what else you can type; in a pipe, each line is a question. With --exam, the network is denied to
-    this program and the record goes into corpora/NAME/journal.sqlite; see mlx-tutor exam.
+    out. /help lists what else you can type; in a pipe, each line is a question. Conversations are kept in
+    corpora/NAME/journal.sqlite, in one list with those of the web page; those of a pipe only with --continue. With
+    --exam, the network is denied to this program and its record goes there; see mlx-tutor exam.
 
-    Example: mlx-tutor chat
+    Example: mlx-tutor chat --continue
     """
+    if exam and wanted is not None:
+        raise click.UsageError("An exam begins a conversation of its own: leave out --continue.")
     if exam:
         prepare_offline()
     job = open_job(options)
@@ -87,8 +100,11 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
     from mlx_tutor.generate import PromptCache
     from mlx_tutor.models import load_spec
     from mlx_tutor.study.chat.conversation import Conversation, find_style
+    from mlx_tutor.study.chat.kept import KeptConversation, open_kept
     from mlx_tutor.study.search.index import open_index
 
+    style = find_style(job.recipe.course.teaching_style)
+    opened = None if wanted is None else open_kept(job.course, wanted, style)
     with ExitStack() as stack:
         index = None if no_search else stack.enter_context(open_index(job.course, job.recipe))
         if index is not None:
@@ -96,15 +112,19 @@ def command(options: Options, no_search: bool, base: bool, adapter: str | None, 
         model = choose_model(job, base, adapter)
         with job.screen.wait(f"loading {model.label}"):
             loaded = load_spec(model)
-        style = find_style(job.recipe.course.teaching_style)
         record = None
         if exam:
             record = stack.enter_context(run_exam(job, model, search=index is not None))
-        chat = ChatSession(
-            job, model.label, loaded, index, Conversation(style), PromptCache(), sys.stdin.isatty(), record
-        )
+        conversation, interactive = Conversation(style), sys.stdin.isatty()
+        kept = None if exam or not (interactive or wanted is not None) else KeptConversation(job.course, conversation)
+        if opened is not None:
+            kept, conversation = opened[0], opened[0].conversation
+        conversation.model = model.label
+        chat = ChatSession(job, model.label, loaded, index, conversation, PromptCache(), interactive, record, kept)
         if chat.interactive:
             job.screen.say(f"{model.label} on {job.course.name}. Ask anything; /help lists commands, Ctrl-D ends.")
+            if opened is not None:
+                show_last(job, opened[0].conversation.turns, opened[1], model.label)
             stack.enter_context(keep_history(job, job.course.root / ".chat_history"))
         failures = run_chat(chat)
     if failures and not chat.interactive:
@@ -231,7 +251,12 @@ def answer_line(chat: ChatSession, question: str, replaces: "Turn | None" = None
     from mlx_tutor.study.exam.mode import log_answer, record_turn
 
     job, context = chat.job, context_length(chat.loaded.config)
+    if chat.kept is not None and replaces is None and chat.kept.refresh():
+        job.screen.say("This conversation went on in another window; the model knows what was said there.", "dim")
     with ExitStack() as stack:
+        stack.callback(keep_conversation, job, chat.kept)
+        if replaces is None:
+            keep_conversation(job, chat.kept, question)
         writers: list[Callable[[str, str], None]] = []
         shown: list[str] = []
         if chat.exam is not None:
@@ -304,13 +329,17 @@ def run_slash(chat: ChatSession, line: str) -> bool:
             show_sources(chat)
         case "/style" | "/level":
             screen.show(change_manner(conversation, name, argument))
+            if chat.kept is not None:
+                chat.kept.save_manner()
         case "/retry":
             turn = conversation.find_last()
             answer_line(chat, turn.cited.question, turn)
         case "/undo":
             screen.show(f"Taken back: {conversation.undo().cited.question}")
+            keep_conversation(chat.job, chat.kept)
         case "/clear":
-            conversation.clear()
+            # Where it is kept, it stays there.
+            (conversation.clear if chat.kept is None else chat.kept.begin_anew)()
             screen.show("A new conversation.")
         case "/save":
             screen.show(f"Saved {save_chat(chat, argument)}")

@@ -7,6 +7,8 @@ from mlx_tutor.stages.job import Job, adapt_hints
 
 if TYPE_CHECKING:
     from mlx_tutor.study.chat.ask import CitedAnswer
+    from mlx_tutor.study.chat.conversation import Turn
+    from mlx_tutor.study.chat.kept import KeptConversation
     from mlx_tutor.study.search.passages import Passage
 
 
@@ -68,3 +70,22 @@ def show_reply(job: Job, label: str, answered: "CitedAnswer") -> None:
         if answered.passages:
             job.screen.show("No sentence supports this answer. Read on the question:")
             show_places(answered.passages, [""] * len(answered.passages))
+
+
+def show_last(job: Job, turns: "Sequence[Turn]", title: str, label: str) -> None:
+    """Where a conversation stands that is gone on with; `label` names the model of turns that name none."""
+    count = f"{len(turns)} question{'s' if len(turns) > 1 else ''}"
+    job.screen.say(f"Going on with “{title}”, {count} so far; the last one:")
+    show_answer(job, turns[-1].model or label, turns[-1].cited)
+
+
+def keep_conversation(job: Job, kept: "KeptConversation | None", question: str = "") -> None:
+    """Write a conversation into the journal, where it is kept, with a question that is being answered.
+
+    A problem is told once.
+    """
+    if kept is not None:
+        before = kept.problem
+        kept.save(question)
+        if kept.problem and kept.problem != before:
+            job.screen.warn(kept.problem)

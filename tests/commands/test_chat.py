@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 
 from mlx_tutor.cli import cli
 from mlx_tutor.commands.chat import SLASHES, complete_slash, describe_dropped
+from mlx_tutor.study.chat.saved import Holder, list_saved
+from mlx_tutor.workspace import Course
 from tests.commands.conftest import Invoke, expect_problem
 
 MODE, MEDIAN = "What is the mode?", "What is the median?"
@@ -245,6 +247,34 @@ def test_in_a_terminal(terminal: Terminal, finished: Path) -> None:
     assert (finished / "kept.md").read_text().count("> ") == 1
     history = (finished / "corpora" / "demo" / ".chat_history").read_text()
     assert MODE in history and "/save kept.md" in history
+
+
+def test_a_conversation_is_in_the_list_and_is_gone_on_with(finished: Path, invoke: Invoke) -> None:
+    course = Course(finished, "demo")
+    assert "No conversation is kept yet" in expect_problem(invoke, "chat", "--continue")
+    terminal = Terminal("--no-search", "--set", "generate.max_tokens=5")
+    terminal.wait("Ctrl-D ends.")
+    for typed in (MODE, "/style steps", "/clear", MEDIAN, "/quit"):
+        terminal.wait("> ")
+        terminal.type(f"{typed}\n")
+    assert terminal.process.wait(timeout=60) == 0
+    terminal.close()
+    assert [(entry.title, entry.turns) for entry in list_saved(course, Holder())] == [(MEDIAN, 1), (MODE, 1)]
+    # The newest, and one by its title.
+    assert talk("Why?", options=("--continue",)).exit_code == 0
+    named = talk("/style", "And in a list?", "Again?", "/undo", options=("--continue", "THE MODE"))
+    assert named.exit_code == 0 and "Style: steps" in named.stdout
+    assert [(entry.title, entry.turns) for entry in list_saved(course, Holder())] == [(MODE, 2), (MEDIAN, 2)]
+    again = Terminal("--no-search", "--set", "generate.max_tokens=5", "--continue")
+    assert MODE in again.wait("2 questions so far")
+    again.wait("Question: And in a list?")
+    again.close()
+    # What a pipe asks by itself is not kept.
+    talk("What is the range?")
+    assert len(list_saved(course, Holder())) == 2
+    problem = expect_problem(invoke, "chat", "--continue", "wombat")
+    assert "No conversation has 'wombat' in its title. The newest: What is the mode?;" in problem
+    assert invoke("chat", "--exam", "--continue").exit_code == 2
 
 
 def test_pasted_lines_are_one_question_and_history_is_there_next_time(terminal: Terminal, finished: Path) -> None:

@@ -52,13 +52,17 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A conversation as it is in the journal; `thumbs` has numbers of judgements by the place of their turn."""
+    """A conversation as it is in the journal; `thumbs` has numbers of judgements by the place of their turn.
+
+    `changed` is when turns were written last.
+    """
 
     id: str
     title: str
     draft: str
     conversation: Conversation
     thumbs: dict[int, tuple[int, bool]]
+    changed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,10 @@ def save_turns(
     thumbs: Mapping[int, int],
     draft: str | None = None,
     manner: Conversation | None = None,
-) -> None:
+) -> str:
     """Write what a conversation has become: all of its turns, of which those before `start` are written already.
+
+    Returns when that was, as `read_changed` gives it.
 
     `thumbs` has the number of the judgement by the place of a turn; `draft` is what stands in the box for the next
     question, None leaves it as it is. `manner` has style and level to keep.
@@ -126,6 +132,7 @@ def save_turns(
                 for number, turn in enumerate(turns[start:], start)
             ],
         )
+    return now
 
 
 def save_manner(course: Course, holder: Holder, name: str, of: Conversation) -> None:
@@ -162,6 +169,13 @@ def save_thumb(course: Course, name: str, number: int, thumb: int | None) -> Non
         )
 
 
+def read_changed(course: Course, name: str) -> str:
+    """When turns of a conversation were written last; "" where there is none of that name."""
+    with _open(course) as journal:
+        row = journal.execute("SELECT changed FROM conversations WHERE id = ?", (name,)).fetchone()
+    return str(row["changed"]) if row is not None else ""
+
+
 def is_known(course: Course, name: str) -> bool:
     """Whether anybody has a conversation of that name, deleted ones too."""
     with _open(course) as journal:
@@ -186,7 +200,7 @@ def read_saved(course: Course, holder: Holder, name: str, style: str | None = No
         judged = _read_thumbs(journal, name)
     style = style if row["style"] is None else row["style"] or None
     conversation = Conversation(style, row["level"] or None, [_read_turn(each) for each in rows])
-    return Saved(name, row["title"], row["draft"], conversation, judged)
+    return Saved(name, row["title"], row["draft"], conversation, judged, row["changed"])
 
 
 def _read_thumbs(journal: sqlite3.Connection, name: str) -> dict[int, tuple[int, bool]]:

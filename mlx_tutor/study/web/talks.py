@@ -14,6 +14,7 @@ from mlx_tutor.study.chat.saved import (
     cut_turn,
     is_known,
     make_id,
+    read_changed,
     read_saved,
     save_draft,
     save_manner,
@@ -47,6 +48,8 @@ class Talk:
     judged: int | None = None
     problem: str = ""
     written: int = 0
+    # When it was written last: a terminal may go on with it meanwhile.
+    changed: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def save(self, turns: Sequence[Turn] | None = None, draft: str | None = None) -> None:
@@ -58,7 +61,7 @@ class Talk:
         judged = self.thumbs.items()
         thumbs = {place: number for place, (turn, number, _) in judged if turn in turns[place : place + 1]}
         try:
-            save_turns(self.course, self.holder, self.id, turns, start, thumbs, draft, self.conversation)
+            self.changed = save_turns(self.course, self.holder, self.id, turns, start, thumbs, draft, self.conversation)
         except CorpusError as err:
             self.problem = f"This conversation is not kept. {err}"
         else:
@@ -78,6 +81,16 @@ class Talk:
             save_manner(self.course, self.holder, self.id, self.conversation)
         except CorpusError as err:
             self.problem = f"This conversation is not kept. {err}"
+
+    def is_outdated(self) -> bool:
+        """Whether another program has written turns since; one that is being answered here is not."""
+        with self.lock:
+            if is_busy(self.chat) or self.problem or not self.changed:
+                return False
+            try:
+                return read_changed(self.course, self.id) not in ("", self.changed)
+            except CorpusError:
+                return False
 
     def is_empty(self) -> bool:
         """Whether nothing has been asked or typed yet."""
@@ -120,7 +133,7 @@ class Talks:
         """The holder's conversation of that name, or a new one; a name that is not to be had is replaced."""
         with self.lock:
             talk = self.live.get(name)
-            if talk is None or talk.holder != holder:
+            if talk is None or talk.holder != holder or talk.is_outdated():
                 talk = self._read(course, holder, name, Conversation(style))
                 talk.conversation.model = model
             self.live[talk.id] = talk
@@ -145,7 +158,8 @@ class Talks:
             return new
         turns = saved.conversation.turns
         thumbs = {place: (turns[place], *judged) for place, judged in saved.thumbs.items() if place < len(turns)}
-        return Talk(saved.id, course, holder, saved.conversation, saved.draft, thumbs=thumbs, written=len(turns))
+        place = (saved.id, course, holder, saved.conversation, saved.draft)
+        return Talk(*place, thumbs=thumbs, written=len(turns), changed=saved.changed)
 
     def forget(self, name: str) -> None:
         """Stop what is under way in a conversation, and take it out of memory."""

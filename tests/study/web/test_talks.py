@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from mlx_tutor.records import CUT
+from mlx_tutor.study.chat.kept import open_kept
 from mlx_tutor.study.chat.saved import list_saved, read_saved
 from mlx_tutor.study.exam.mode import Exam, add_entry
 from mlx_tutor.study.exam.record import FORMAT, read_entry, read_lines
@@ -247,3 +248,21 @@ def test_style_and_level_stay_with_a_conversation(site: Site) -> None:
         for served in (site, restart(site)):
             opened = dict(zip(PARTS, ListHandlers(served).switch(name, HERE), strict=True))
             assert (opened["style"], opened["level"]) == manner
+
+
+def test_a_terminal_goes_on_with_a_conversation_of_the_page_and_the_page_with_it(site: Site) -> None:
+    ask(site, "a", MODE)
+    kept, title = open_kept(site.course, "mode")
+    assert title == MODE and [turn.cited.question for turn in kept.conversation.turns] == [MODE]
+    said = kept.conversation.turns[0]
+    kept.conversation.turns.append(replace(said, cited=replace(said.cited, question="Typed in a terminal?")))
+    kept.save()
+    # The page has it in memory, and takes in what the terminal added.
+    shown = collect(ChatHandlers(site).open("a", HERE))[-1]
+    assert list_texts(shown["chat"])[::2] == [MODE, "Typed in a terminal?"]
+    ask(site, "a", MEDIAN)
+    assert kept.refresh() and not kept.refresh()
+    asked = [turn.cited.question for turn in kept.conversation.turns]
+    assert asked == [MODE, "Typed in a terminal?", MEDIAN]
+    saved = read_saved(site.course, site.name_holder(), "a")
+    assert saved is not None and len(saved.conversation.turns) == 3
