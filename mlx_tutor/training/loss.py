@@ -11,9 +11,10 @@ from mlx.utils import tree_flatten
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.lower import LowerLayers, compute_hidden, is_plain
 
-# Logits that are in memory at a time, a few of their copies beside them.
-PIECE_LOGITS = 1 << 25
-PIECE_STEP = 64
+# Logits that are in memory at a time, a few of their copies beside them: with Qwen2.5's vocabulary 96 rows, below which
+# the products of a CPU become slower.
+PIECE_LOGITS = 15_000_000
+PIECE_STEP = 32
 
 Head = Callable[[mx.array], mx.array]
 
@@ -160,20 +161,19 @@ def _compute_plain(
     if not gradient:
         loss = ((mx.logsumexp(logits, axis=-1, keepdims=True) - picked) * weights).sum()
         return loss, loss
-    # One power of e for each logit serves loss and gradient.
-    top = logits.max(axis=-1, keepdims=True)
-    powers = mx.exp(logits - top)
-    whole = powers.sum(axis=-1, keepdims=True)
-    loss = ((mx.log(whole) + top - picked) * weights).sum()
-    chances = powers * (weights.sum(axis=-1, keepdims=True) / whole)
+    # Softmax alone goes over the powers of e: the largest chance tells their sum.
+    top, chances = logits.max(axis=-1, keepdims=True), mx.softmax(logits, axis=-1)
+    loss = ((top - mx.log(chances.max(axis=-1, keepdims=True)) - picked) * weights).sum()
     if is_single:
-        wanted = mx.take_along_axis(chances, places, axis=-1) - weights
-        chances = mx.put_along_axis(chances, places, wanted, axis=-1)
+        wanted = mx.take_along_axis(chances, places, axis=-1) - 1
+        # The weights follow behind the product, where there is little to multiply.
+        chances, scale = mx.put_along_axis(chances, places, wanted, axis=-1), weights
     else:
         # A token may be named twice: by the answer and by the distribution.
-        chances = chances.at[mx.arange(len(places))[:, None], places].add(-weights)
+        whole = chances * weights.sum(axis=-1, keepdims=True)
+        chances, scale = whole.at[mx.arange(len(places))[:, None], places].add(-weights), mx.array(1.0)
     [_], [slope] = mx.vjp(head, [rows], [chances.astype(raw.dtype)])
-    return loss, slope
+    return loss, slope * scale.astype(raw.dtype)
 
 
 def measure_loss(

@@ -131,6 +131,38 @@ def test_a_loss_in_pieces_is_that_of_all_logits(size: int, fused: bool) -> None:
     assert alone.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_a_token_that_is_nearly_sure_has_its_loss_and_its_slope() -> None:
+    head = nn.Linear(2, 40, bias=False)
+    head.weight = mx.zeros((40, 2)).at[3, 0].add(1).at[4, 1].add(1)
+    hidden, targets, weights = mx.array([[90.0, 0.0], [90.0, 0.0], [12.0, 0.0]]), mx.array([3, 4, 3]), mx.ones((3,))
+
+    def alone(row: int) -> tuple[mx.array, mx.array]:
+        parts = hidden[row : row + 1], targets[row : row + 1], weights[row : row + 1]
+        return mx.value_and_grad(lambda h: sum_losses(head, h, *parts[1:], 8, gradient=True))(parts[0])
+
+    losses, slopes = zip(*(alone(row) for row in range(3)), strict=True)
+    assert [loss.item() for loss in losses[:2]] == pytest.approx([0, 90], abs=1e-4)
+    assert losses[2].item() == pytest.approx(39 * 2.718281828**-12, abs=1e-5)
+    assert slopes[1].tolist() == [pytest.approx([1, -1], abs=1e-6)]
+    assert slopes[2][0, 0].item() == pytest.approx(-39 * 2.718281828**-12, rel=1e-2)
+
+
+def test_two_pieces_of_logits_need_few_copies_of_one() -> None:
+    mx.random.seed(0)
+    rows, vocabulary = 64, 50_000
+    weight = mx.random.normal((vocabulary, 8))
+    hidden, targets, weights = mx.random.normal((2 * rows, 8)), mx.zeros((2 * rows,), mx.int32), mx.ones((2 * rows,))
+    mx.eval(weight, hidden, targets, weights)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    mx.eval(
+        mx.value_and_grad(lambda h: sum_losses(lambda x: x @ weight.T, h, targets, weights, rows, gradient=True))(
+            hidden
+        )
+    )
+    assert mx.get_peak_memory() - before < 6.5 * 4 * rows * vocabulary
+
+
 @pytest.mark.parametrize("quantized", [True, False])
 def test_pieces_of_a_quantized_head_give_the_gradients_of_the_full_logits(deep_model: Path, quantized: bool) -> None:
     loaded = load_model(deep_model, quantized=quantized)
