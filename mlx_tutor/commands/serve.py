@@ -37,6 +37,7 @@ WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn")
 @click.option("--password", envvar="MLX_TUTOR_PASSWORD", metavar="TEXT", help="Asked for, with any user name.")
 @click.option("--share", is_flag=True, help="Public link through Gradio's servers; needs a password.")
 @click.option("--exam", is_flag=True, help="Exam mode: offline, with a record of every question and answer.")
+@click.option("--allow-upload", is_flag=True, help="With --host or --share: let visitors add files to the course.")
 @click.option("--ab", metavar="RUN", help="Let this run answer half of the conversations, by chance.")
 @model_options("Serve")
 @common_options("course", "run", "overrides")
@@ -47,6 +48,7 @@ def command(
     password: str | None,
     share: bool,
     exam: bool,
+    allow_upload: bool,
     ab: str | None,
     no_search: bool,
     base: bool,
@@ -57,8 +59,9 @@ def command(
     Reads what chat reads; writes corpora/NAME/index.sqlite and, for conversations, counts, thumbs, ratings and exams,
     corpora/NAME/journal.sqlite. Nothing is fetched from elsewhere. The same address is an OpenAI-compatible API, under
     /v1. Without -c, all your courses are served, each with a page and conversations of its own, and one model at a time
-    is in memory. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells
-    how they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
+    is in memory. The Course tab adds files to corpora/NAME/sources: with --host or --share only if --allow-upload is
+    given. With --ab RUN, two runs are in memory, each conversation gets one of them, and mlx-tutor monitor tells how
+    they are judged. With --exam, there are only the chat and the course, and the record of the exam. Ctrl-C ends.
 
     Example: mlx-tutor serve
     """
@@ -69,7 +72,7 @@ def command(
     jobs = [open_job(options)] if alone else open_jobs(options)
     screen = jobs[0].screen
     serve = import_serve()
-    serve.check_exposure(host, password, share, exam)
+    serve.check_exposure(host, password, share, exam, allow_upload)
     if exam and ab is not None:
         raise ServeError("An exam has one model: start it without --ab.")
     with ExitStack() as stack:
@@ -80,7 +83,9 @@ def command(
 
             check_ready(jobs[0].course, jobs[0].recipe, fused=not base and adapter is None, search=not no_search)
         sites = build_sites(jobs, stack, base=base, adapter=adapter, search=not no_search, exam=exam, ab=ab)
-        sites = [replace(site, is_shared=share or not serve.is_loopback(host)) for site in sites]
+        is_shared = share or not serve.is_loopback(host)
+        takes_files = not exam and (allow_upload or not is_shared)
+        sites = [replace(site, is_shared=is_shared, takes_files=takes_files) for site in sites]
         with screen.wait("drawing the page"):
             app = serve.make_app(sites, access)
         address = serve.open_tunnel(access) if share else serve.write_address(host, access.port)

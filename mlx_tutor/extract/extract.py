@@ -1,10 +1,11 @@
 """Reading all sources of a course into documents.jsonl; unchanged files are not read again."""
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mlx_tutor.errors import CorpusError
@@ -41,6 +42,24 @@ class Scan:
     unreadable: tuple[int, ...] = ()
     broken: tuple[int, ...] = ()
 
+    def describe_lost(self) -> Iterator[str]:
+        """What is the matter with the pages that are left out, one line for each kind."""
+        for pages, what in (
+            (self.unread, "scanned, without text"),
+            (self.unreadable, "set in fonts that do not say which characters they draw; left out"),
+            (self.broken, "broken; left out"),
+        ):
+            if pages:
+                yield f"{describe_pages(pages)} {what}"
+
+
+def describe_pages(numbers: Sequence[int]) -> str:
+    """`page 3`, or `pages 1-2, 5`."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    parts = [str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(parts)}"
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
@@ -62,7 +81,12 @@ class ExtractReport:
 
 
 def extract_course(
-    course: Course, on_file: Callable[[str, int, int], None] | None = None, ocr: str = "", *, may_be_empty: bool = False
+    course: Course,
+    on_file: Callable[[str, int, int], None] | None = None,
+    ocr: str = "",
+    *,
+    may_be_empty: bool = False,
+    known: Mapping[str, Result] = MappingProxyType({}),
 ) -> ExtractReport:
     """Read the sources of a course; writes `dataset/documents.jsonl` and, last, `dataset/documents.json`.
 
@@ -72,6 +96,7 @@ def extract_course(
         on_file: Called with the source, how many are done, and how many there are.
         ocr: Languages of tesseract ("eng+deu") for scanned pages; empty: those are left out.
         may_be_empty: The course has its rows from elsewhere, and needs no source.
+        known: What `read_file` made of sources a moment ago; those that are still the same are not read again.
 
     Raises:
         CorpusError: no source, none that could be read, or `ocr` without tesseract.
@@ -82,7 +107,7 @@ def extract_course(
     if ocr:
         check_ocr(ocr)
     earlier = _read_manifest(course)
-    read, changed = _reuse_sources(course, paths, earlier, ocr)
+    read, changed = _reuse_sources(course, paths, earlier, ocr, known)
     reused = len(read)
     try:
         for source, result in _read_changed(changed, ocr):
@@ -107,12 +132,8 @@ def extract_course(
         reused=reused,
         failures=failures,
         skipped=tuple(found.others),
-        is_current=reused == len(paths) == len(earlier),
-        scans=tuple(
-            Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
-            for entry in entries
-            if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
-        ),
+        is_current=reused == len(paths) == len(earlier) and not known,
+        scans=list_scans(entries),
         languages=count_languages(entries),
     )
 
@@ -130,16 +151,26 @@ def _check_sources(course: Course, found: Sources, may_be_empty: bool) -> None:
 
 
 def _reuse_sources(
-    course: Course, paths: dict[str, Path], earlier: dict[str, dict[str, Any]], ocr: str
+    course: Course, paths: dict[str, Path], earlier: dict[str, dict[str, Any]], ocr: str, known: Mapping[str, Result]
 ) -> tuple[dict[str, Result], dict[str, Path]]:
     """What the last extraction made of sources that are still the same, and the paths of the others."""
     documents = {document.source: document for document in _read_rows(course)} if earlier else {}
     same: dict[str, Result] = {}
     for source, path in paths.items():
-        old = earlier.get(source)
-        if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
-            same[source] = {**old, **_stat(path)}, documents.get(source)
+        for old, document in (known.get(source, (None, None)), (earlier.get(source), documents.get(source))):
+            if old is not None and _is_unchanged(path, old) and not (ocr and _find_lost(old) and old["ocr"] != ocr):
+                same[source] = {**old, **_stat(path)}, document
+                break
     return same, {source: path for source, path in paths.items() if source not in same}
+
+
+def list_scans(entries: Iterable[dict[str, Any]]) -> tuple[Scan, ...]:
+    """The pages without text, by the manifest's lines of the files."""
+    return tuple(
+        Scan(entry["source"], tuple(entry["recognized"]), *(tuple(entry[state]) for state in LOST))
+        for entry in entries
+        if not entry["reason"] and (entry["recognized"] or _find_lost(entry))
+    )
 
 
 def _write_documents(course: Course, results: Sequence[Result]) -> None:
@@ -160,6 +191,12 @@ def _read_changed(paths: dict[str, Path], ocr: str) -> Iterator[tuple[str, Resul
         for source, result in results:
             failed = isinstance(result, str)
             yield source, ({**_begin_entry(paths[source], source, ocr), "reason": result}, None) if failed else result
+
+
+def read_file(path: Path, source: str, ocr: str = "") -> Result:
+    """Read one file in a process of its own, as `extract_course` does, with its language."""
+    ((_, result),) = _read_changed({source: path}, ocr)
+    return _tell_language(*result)
 
 
 def _begin_entry(path: Path, source: str, ocr: str) -> dict[str, Any]:

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 MOST_REPEATS = 5
 
 
-def describe_pages(numbers: Sequence[int]) -> str:
-    """`page 3`, or `pages 1-2, 5`."""
-    starts = [n for n in numbers if n - 1 not in numbers]
-    ends = [n for n in numbers if n + 1 not in numbers]
-    parts = [str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
-    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(parts)}"
-
-
 def run_extract(job: Job) -> Outcome:
     """sources -> documents.jsonl.
 
@@ -37,7 +29,7 @@ def run_extract(job: Job) -> Outcome:
         CorpusError: no file that could be read.
     """
     from mlx_tutor.dataset.gather import has_tables
-    from mlx_tutor.extract.extract import extract_course
+    from mlx_tutor.extract.extract import describe_pages, extract_course
     from mlx_tutor.extract.sources import advise
 
     begun = time.perf_counter()
@@ -50,13 +42,8 @@ def run_extract(job: Job) -> Outcome:
     for scan in report.scans:
         hint = adapt_hints(f"Read with OCR: mlx-tutor extract -c {job.course.name} --ocr")
         hint = "Tesseract finds no text either." if job.recipe.extract.ocr else hint
-        for pages, what in (
-            (scan.unread, "scanned, without text"),
-            (scan.unreadable, "set in fonts that do not say which characters they draw; left out"),
-            (scan.broken, "broken; left out"),
-        ):
-            if pages:
-                job.screen.warn(f"{scan.source}: {describe_pages(pages)} {what}. {hint}")
+        for line in scan.describe_lost():
+            job.screen.warn(f"{scan.source}: {line}. {hint}")
         if scan.read:
             job.screen.explain(f"{scan.source}: read {describe_pages(scan.read)} by OCR")
     if report.skipped:
@@ -244,6 +231,8 @@ def describe_code(result: Mapping[str, Any]) -> str:
 
 def describe_repeats(repeats: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """For each two files: `handout.pdf, pages 1-4: the same as in slides.pdf`."""
+    from mlx_tutor.extract.extract import describe_pages
+
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for repeat in repeats:
         found.setdefault((repeat["source"], repeat["other_source"]), []).append(repeat)

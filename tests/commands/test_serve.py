@@ -28,6 +28,7 @@ def test_a_port_in_use_is_one_line(invoke: Invoke, finished: Path) -> None:
         (("--host", "0.0.0.0", "--password", "short"), "at least 8"),
         (("--exam", "--share", "--password", "long enough"), "An exam stays on this machine"),
         (("--exam", "--ab", "demo"), "An exam has one model"),
+        (("--exam", "--allow-upload"), "An exam takes no files"),
         (("--host", "192.0.2.1", "--password", "long enough"), "Try 127.0.0.1"),
         (("-c", "other"), "Courses here: demo"),
         (("--adapter", "none"), "No finished run 'none'"),
@@ -122,6 +123,35 @@ def test_where_no_course_can_be_served_it_says_so(invoke: Invoke, workspace: Pat
     result = invoke("serve", "--port", "0")
     assert result.exit_code == 1 and "No course can be served" in result.stderr
     assert "Course 'demo' is not served" in result.stderr and "Course 'other' is not served" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "takes"),
+    [
+        ((), True),
+        (("--exam", "--no-search"), False),
+        (("--host", "0.0.0.0"), False),
+        (("--host", "0.0.0.0", "--allow-upload"), True),
+    ],
+)
+def test_only_this_machines_own_page_takes_files_unless_told(
+    finished: Path, options: tuple[str, ...], takes: bool
+) -> None:
+    process = start_program("serve", "--port", "0", *options, PYTHONUNBUFFERED="1", MLX_TUTOR_PASSWORD="correct horse")
+    try:
+        assert process.stdout is not None
+        while "http://" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
+        with httpx.Client(base_url=line.split()[-1], auth=("any", "correct horse"), timeout=60) as client:
+            assert ("Add to the course" in client.get("/config").text) == takes
+            kind = {"Content-Type": "application/octet-stream"}
+            put = client.put("/files/add", params={"name": "more.md"}, content=b"# More\n\nA word.", headers=kind)
+            assert put.status_code == (201 if takes else 404)
+            assert client.post("/files/read", json={}).status_code == (200 if takes else 404)
+        assert (finished / "corpora" / "demo" / "sources" / "more.md").exists() == takes
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def test_two_runs_of_different_courses_are_not_compared(invoke: Invoke, finished: Path) -> None:

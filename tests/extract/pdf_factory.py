@@ -4,6 +4,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 from pypdf import PdfWriter
 from pypdf.generic import (
     ArrayObject,
@@ -18,6 +19,7 @@ from pypdf.generic import (
     TextStringObject,
 )
 from reportlab.lib.pagesizes import A4
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 WIDTH, HEIGHT = A4
@@ -44,6 +46,19 @@ def stack(
 ) -> list[tuple[float, float, float, str]]:
     """Lines of running text below each other."""
     return [(x, top + 14 * i, size, line) for i, line in enumerate(lines)]
+
+
+def scan_page(path: Path) -> None:
+    """Replace a PDF by pictures of its pages."""
+    canvas = Canvas(str(path.with_suffix(".scan")), pagesize=(595, 842))
+    with pypdfium2.PdfDocument(path) as document:
+        for page in document:
+            picture = BytesIO()
+            page.render(scale=2.5, grayscale=True).to_pil().save(picture, "PNG")
+            canvas.drawImage(ImageReader(picture), 0, 0, 595, 842)
+            canvas.showPage()
+    canvas.save()
+    path.with_suffix(".scan").replace(path)
 
 
 def write_pdf(

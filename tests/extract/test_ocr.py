@@ -1,19 +1,15 @@
-import io
 import shutil
 from pathlib import Path
 from typing import Any
 
-import pypdfium2
 import pytest
 from pypdf import PdfReader, PdfWriter
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfgen.canvas import Canvas
 
 from mlx_tutor.errors import CorpusError
 from mlx_tutor.extract.extract import extract_course, is_extract_current, read_documents
 from mlx_tutor.extract.ocr import check_ocr, make_runs
 from mlx_tutor.workspace import Course
-from tests.extract.pdf_factory import draw_pdf, stack
+from tests.extract.pdf_factory import draw_pdf, scan_page, stack
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs the program tesseract")
 TEXT = [
@@ -21,19 +17,6 @@ TEXT = [
     "It does not move when one value is very large,",
     "so it is called a robust measure of the centre.",
 ]
-
-
-def scan_page(path: Path) -> None:
-    """Replace a PDF by pictures of its pages."""
-    canvas = Canvas(str(path.with_suffix(".scan")), pagesize=(595, 842))
-    with pypdfium2.PdfDocument(path) as document:
-        for page in document:
-            picture = io.BytesIO()
-            page.render(scale=2.5, grayscale=True).to_pil().save(picture, "PNG")
-            canvas.drawImage(ImageReader(picture), 0, 0, 595, 842)
-            canvas.showPage()
-    canvas.save()
-    path.with_suffix(".scan").replace(path)
 
 
 @pytest.fixture

@@ -25,6 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlx_tutor.study.web.owners import COOKIE, make_cookie
 
 MAX_BODY = 2_000_000
+# Of a file that is added to a course.
+MAX_UPLOAD = 200_000_000
+# Where it is sent, and what reads the course afterwards.
+UPLOADS = {"PUT": "/files/add", "POST": "/files/read"}
 # After a wrong password, no other from the same address is looked at for so many seconds.
 WRONG_SECONDS = 1.0
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -44,6 +48,8 @@ WRITABLE = (
     "/conversations/draft",
     "/v1/chat/completions",
 )
+# The most bytes, and the kind, of what a request may send.
+BODIES = {"POST": (MAX_BODY, "application/json"), "PUT": (MAX_UPLOAD, "application/octet-stream")}
 # Gradio's page has scripts and styles inside it, and fills its templates with eval; nothing comes from elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -164,10 +170,11 @@ def _name_network(client: str) -> str:
 class RequestChecks:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, access: AccessRules, roots: Sequence[str] = ("",)) -> None:
+    def __init__(self, app: ASGIApp, access: AccessRules, roots: Sequence[str] = ("",), uploads: bool = False) -> None:
         self.app = app
         self.access = access
         self.roots = roots
+        self.uploads = uploads
         self.guesses = WrongGuesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,27 +231,30 @@ class RequestChecks:
             if given:
                 self.guesses.note(client)
             return 401, "The password is missing or wrong."
-        if not is_served(method, self.cut_root(path)):
+        if not is_served(method, self.cut_root(path), self.uploads):
             return 404, "There is nothing here."
         return _check_body(method, headers)
 
 
-def is_served(method: str, path: str) -> bool:
+def is_served(method: str, path: str, uploads: bool = False) -> bool:
     """Whether there is such a route for us, of Gradio's or our own."""
+    if uploads and path == UPLOADS.get(method):
+        return True
     if method == "POST":
         return path in WRITABLE
     return method in ("GET", "HEAD") and (path in READABLE_EXACTLY or path.startswith(READABLE))
 
 
 def _check_body(method: str, headers: Headers) -> tuple[int, str] | None:
-    if method != "POST":
+    if method not in BODIES:
         return None
+    most, kind = BODIES[method]
     length: Any = headers.get("content-length", "")
     if not length.isdecimal():
         return 411, "Say how long the request is (Content-Length)."
-    if int(length) > MAX_BODY:
-        return 413, f"At most {MAX_BODY:,} bytes."
+    if int(length) > most:
+        return 413, f"At most {most:,} bytes."
     # What a form of another page can send without asking first, no client of ours does.
-    if not headers.get("content-type", "").lower().startswith("application/json"):
-        return 415, "Send application/json."
+    if not headers.get("content-type", "").lower().startswith(kind):
+        return 415, f"Send {kind}."
     return None

@@ -1,6 +1,6 @@
 """The Course tab of the web page: sources, rows, runs and curves; and the example questions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ from mlx_tutor.dataset.mining.defining import find_definitions
 from mlx_tutor.dataset.mining.definitions import write_question
 from mlx_tutor.dataset.mining.outcomes import find_outcomes
 from mlx_tutor.errors import CorpusError
+from mlx_tutor.extract import READERS
 from mlx_tutor.extract.extract import find_changes, read_documents
-from mlx_tutor.files import read_json, read_jsonl
+from mlx_tutor.files import hash_file, read_json, read_jsonl
 from mlx_tutor.languages.table import read_language
 from mlx_tutor.records import Document, describe_bits
 from mlx_tutor.settings import DatasetSettings
 from mlx_tutor.study.search.held import leave_out_held
 from mlx_tutor.study.web.explore import describe_outcomes, tabulate_outcomes
 from mlx_tutor.study.web.markup import draw, link_document, link_source
+from mlx_tutor.study.web.middleware import MAX_UPLOAD
 from mlx_tutor.tables import Table
 from mlx_tutor.workspace import Course, Run, list_runs
 
@@ -63,6 +65,11 @@ def draw_course(course: Course) -> str:
     return draw("course", tabulate_sources(course), describe_rows(course), outcomes, tabulate_runs(runs), curves)
 
 
+def draw_upload(course: Course) -> str:
+    """What adds files to the course; where it was handed out without its own, why there is nothing."""
+    return draw("upload", course, ",".join(READERS), MAX_UPLOAD // 10**6)
+
+
 def list_outcomes(course: Course) -> Table | list[str]:
     """The learning outcomes that the course states, with rows and questions on each; else that there are none."""
     try:
@@ -81,11 +88,12 @@ def tabulate_sources(course: Course) -> Table | list[str]:
     except CorpusError as err:
         return [str(err)]
     entries = {entry["source"]: entry for entry in _read_entries(course)}
-    changed = find_changes(course)
+    changed, untrained = find_changes(course), _find_untrained(course, documents)
     rows = []
     for source in sorted({*entries, *documents, *changed}):
         entry = entries.get(source)
-        state = (entry or {}).get("reason") or ("changed: extract again" if source in changed else "read")
+        state = "read; the model was not trained on it" if source in untrained else "read"
+        state = (entry or {}).get("reason") or ("changed: extract again" if source in changed else state)
         words, sections = (entry["words"], entry["sections"]) if entry else (0, 0)
         name = (
             source
@@ -94,6 +102,14 @@ def tabulate_sources(course: Course) -> Table | list[str]:
         )
         rows.append((name, f"{words:,}", f"{sections:,}", state))
     return Table(("source", "words", "sections", "state"), rows)
+
+
+def _find_untrained(course: Course, sources: Iterable[str]) -> set[str]:
+    """The sources of which there is no row, where something was trained: files that came later, or are held out."""
+    path = course.dataset / "manifest.json"
+    if not path.is_file() or not list_runs(course):
+        return set()
+    return set(sources) - set(read_json(path)["rows"]["sources"])
 
 
 def _read_entries(course: Course) -> list[dict[str, Any]]:
@@ -112,7 +128,16 @@ def describe_rows(course: Course) -> list[str]:
     asked = {(row["origin"]["source"], row["origin"]["section"]) for split in SPLITS for row in rows[split]}
     covered, sections = count_covered(read_documents(course), asked)
     coverage = f"{covered:,} of {sections:,} sections have a row ({covered / max(1, sections):.0%})"
-    return [f"{counts}.", f"Coverage: {coverage}."]
+    late = [f"The sources changed since. To train on them as they are now: mlx-tutor run -c {course.name}"]
+    return [f"{counts}.", f"Coverage: {coverage}.", *(late if _is_late(course) else [])]
+
+
+def _is_late(course: Course) -> bool:
+    """Whether the sources were read anew since rows were made of them."""
+    path = course.dataset / "manifest.json"
+    if course.lacks_sources or not path.is_file():
+        return False
+    return bool(read_json(path)["inputs"].get("documents") != hash_file(course.dataset / "documents.jsonl"))
 
 
 def count_covered(documents: list[Document], asked: set[tuple[str, int]]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from mlx_tutor.study.web.guide_tab import add_guide
 from mlx_tutor.study.web.markup import draw
 from mlx_tutor.study.web.mock_tab import add_mock
 from mlx_tutor.study.web.monitor_tab import add_monitor
-from mlx_tutor.study.web.overview import draw_course
+from mlx_tutor.study.web.overview import draw_course, draw_upload
 from mlx_tutor.study.web.progress_tab import add_progress
 from mlx_tutor.study.web.quiz_tab import add_quiz
 from mlx_tutor.study.web.rate_tab import add_rate
@@ -43,8 +43,12 @@ def build_page(site: Site) -> gr.Blocks:
             with gr.Tab("Monitor") as monitor:
                 add_monitor(site, monitor)
         with gr.Tab("Course") as tab:
+            if site.takes_files:
+                gr.HTML(draw_upload(site.course), apply_default_css=False)
             course = gr.HTML(elem_id="course", apply_default_css=False)
-            tab.select(lambda: draw_course(site.course), None, course, **EVENT)
+            refresh = gr.Button("Look again", elem_id="course-refresh", visible="hidden")
+            for event in (tab.select, refresh.click):
+                event(lambda: draw_course(site.course), None, course, **EVENT)
 
         def leave(request: gr.Request) -> None:
             site.close_session(str(request.session_hash))
@@ -68,7 +72,8 @@ def read_style() -> str:
 
 
 def read_script() -> str:
-    """What stands in the head of the page: its keys and drafts, and what its copy buttons take."""
+    """What stands in the head of the page: its keys and drafts, what its copy buttons take, and files."""
     folder = files("mlx_tutor.study.web")
-    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "copy.js", "back.js"))
+    names = ("page.js", "copy.js", "back.js", "upload.js")
+    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in names)
     return "".join(f"<script>{script}</script>" for script in scripts)

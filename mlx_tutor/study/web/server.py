@@ -30,6 +30,7 @@ from mlx_tutor.study.web.page import build_page, make_theme, read_script, read_s
 from mlx_tutor.study.web.reader import make_reader
 from mlx_tutor.study.web.site import Site
 from mlx_tutor.study.web.talk_routes import make_talk_routes
+from mlx_tutor.study.web.uploads import make_uploads
 
 MIN_PASSWORD = 8
 # Seconds that open connections get when the server ends.
@@ -61,7 +62,8 @@ async def _build_app(sites: Sequence[Site], access: AccessRules) -> FastAPI:
 
     for site in sites:
         add_course(app, site)
-    app.add_middleware(RequestChecks, access=access, roots=tuple(unquote(site.root) for site in sites))
+    roots, uploads = tuple(unquote(site.root) for site in sites), any(site.takes_files for site in sites)
+    app.add_middleware(RequestChecks, access=access, roots=roots, uploads=uploads)
     return app
 
 
@@ -70,7 +72,8 @@ def add_course(app: FastAPI, site: Site) -> None:
     root = unquote(site.root)
     if site.exam is None:
         app.include_router(make_metrics(site), prefix=root)
-    for router in (make_reader(site), make_talk_routes(site), make_files(site)):
+    uploads = [make_uploads(site)] if site.takes_files else []
+    for router in (make_reader(site), make_talk_routes(site), make_files(site), *uploads):
         app.include_router(router, prefix=root)
     gr.mount_gradio_app(
         app,
@@ -151,10 +154,12 @@ def write_address(host: str, port: int) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
-def check_exposure(host: str, password: str | None, share: bool, exam: bool = False) -> None:
+def check_exposure(host: str, password: str | None, share: bool, exam: bool = False, uploads: bool = False) -> None:
     """Refuse to be reached from elsewhere without a password, and in an exam at all; raises ServeError."""
     if exam and (share or not is_loopback(host)):
         raise ServeError("An exam stays on this machine: start it without --host and --share.")
+    if exam and uploads:
+        raise ServeError("An exam takes no files: start it without --allow-upload.")
     if password is not None and len(password) < MIN_PASSWORD:
         raise ServeError(f"The password is too short: at least {MIN_PASSWORD} characters.")
     if password is None and share:

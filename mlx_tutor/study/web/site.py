@@ -1,5 +1,6 @@
 """What the web page does, apart from how it looks: sessions, questions, comparisons and ratings."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -61,7 +62,7 @@ class Site:
     With an `exam`, questions and answers go into its record, and there is nothing but the chat and the course. With
     `is_starter` the page says that such a model is for tests. With a `trial`, one of two runs answers a conversation.
     `is_shared`: others reach it, and each browser has conversations of its own. `courses` are the names of all that
-    are served, where there are several.
+    are served, where there are several. `takes_files`: the page adds files to the course.
     """
 
     course: Course
@@ -76,10 +77,12 @@ class Site:
     trial: Trial | None = None
     is_shared: bool = False
     courses: tuple[str, ...] = ()
+    takes_files: bool = False
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     talks: Talks = field(default_factory=Talks)
     uncounted: list[Count] = field(default_factory=list)
     answers: AnswerCache = field(init=False)
+    index_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         # An exam's record is of answers that the model gave.
@@ -106,8 +109,9 @@ class Site:
             task.notes.pop("loading", None)
 
     def open_index(self) -> Index:
-        """The search index, renewed where it must be; close it."""
-        return open_index(self.course, self.recipe)
+        """The search index, renewed where it must be, by one at a time; close it."""
+        with self.index_lock:
+            return open_index(self.course, self.recipe)
 
     def submit(self, place: str, work: Callable[[Task], Any], **options: Any) -> Task:
         """Queue a question; its answer, or that there is none, is counted, but not in an exam.
