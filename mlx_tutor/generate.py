@@ -244,6 +244,8 @@ def generate_batch(
         logits_processors=_make_processors(settings, []),
         completion_batch_size=batch,
         prefill_batch_size=min(batch, 8),
+        # Whole long prompts would compute attention to what comes later too, and hold it in memory.
+        prefill_step_size=PREFILL,
     )
     index_of = _insert_prompts(generator, loaded, prompts, settings.max_tokens)
     written: dict[int, list[int]] = {uid: [] for uid in index_of}

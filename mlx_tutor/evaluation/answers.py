@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from mlx_tutor.records import Message
 from mlx_tutor.settings import GenerateSettings
 from mlx_tutor.training.batches import TokenRow
 
-# Answers generated together. With more, their caches fill the memory of a small Mac.
-BATCH = 16
+# Answers generated together. With more, their caches fill the memory of a small Mac; twice as many where prompt and
+# answer are SHORT, in tokens, since each step of a batch costs about as much as one of half of it.
+BATCH, SHORT = 16, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,16 @@ def generate_replies(
         on_reply: Called with the index of the prompt and its answer, in the order in which they end.
     """
 
-    def read(index: int, tokens: Sequence[int], ended: str) -> None:
-        on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, ended))
+    is_short = [len(prompt) + settings.max_tokens <= SHORT for prompt in prompts]
+    for short in (True, False):
+        indices = [index for index, found in enumerate(is_short) if found == short]
 
-    generate_batch(loaded, prompts, replace(settings, temp=0.0), read, batch)
+        def read(place: int, tokens: Sequence[int], ended: str, indices: Sequence[int] = indices) -> None:
+            index = indices[place]
+            on_reply(index, _make_reply(loaded.tokenizer, prompts[index], tokens, ended))
+
+        some = [prompts[index] for index in indices]
+        generate_batch(loaded, some, replace(settings, temp=0.0), read, 2 * batch if short else batch)
 
 
 def _make_reply(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], ended: str) -> Reply:
@@ -123,6 +131,21 @@ def read_replies(path: Path) -> dict[str, Reply]:
     return {row["key"]: Reply(row["answer"], row["tokens"], row["ended"]) for row in read_jsonl(path) if "ended" in row}
 
 
+def find_others(path: Path) -> list[Path]:
+    """The files of saved replies of other runs."""
+    return sorted(other for other in path.parent.parent.glob(f"*/{path.name}") if other != path)
+
+
+def _read_others(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """What other runs saved, as far as it is whole: one of them may be being written."""
+    for path in paths:
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            with suppress(json.JSONDecodeError):
+                row = json.loads(line)
+                if "ended" in row:
+                    yield row
+
+
 def answer_questions(
     loaded: LoadedModel,
     label: str,
@@ -131,8 +154,11 @@ def answer_questions(
     settings: GenerateSettings,
     path: Path,
     on_done: Callable[[int], None],
+    others: Sequence[Path] = (),
 ) -> list[Reply]:
     """The replies in the order of the questions; those that `path` holds are not written again.
+
+    Those that `others` hold are copied: of two runs of a course, the base says the same.
 
     Each new reply is appended to `path` at once: its key (a hash of fingerprint, prompt and settings), model, line in
     test.jsonl, question, answer, tokens, and how it ended.
@@ -148,18 +174,25 @@ def answer_questions(
     replies = read_replies(path)
     # The same prompt twice gets the same answer.
     missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in replies}
-    on_done(sum(key in replies for key in keys))
-    names = list(missing)
     with disk_errors(path), path.open("a", encoding="utf-8") as file:
+
+        def write(row: dict[str, Any]) -> None:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            replies[row["key"]] = Reply(row["answer"], row["tokens"], row["ended"])
+
+        for row in _read_others(others if missing else ()):
+            if missing.pop(row["key"], None) is not None:
+                write(row)
+        names = list(missing)
+        on_done(sum(key in replies for key in keys))
 
         def keep(index: int, reply: Reply) -> None:
             key = names[index]
             question = missing[key]
             row = {"key": key, "model": label, "line": question.line, "question": question.text}
             row |= {"answer": reply.text, "tokens": reply.tokens, "ended": reply.ended}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            file.flush()
-            replies[key] = reply
+            write(row)
             on_done(sum(key in replies for key in keys))
 
         generate_replies(loaded, [question.prompt for question in missing.values()], settings, keep)

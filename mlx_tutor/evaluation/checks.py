@@ -10,7 +10,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered
+from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered, find_others
 from mlx_tutor.evaluation.bootstrap import Array
 from mlx_tutor.evaluation.choice import Choice, measure_choices
 from mlx_tutor.evaluation.conditions import choose_asked, list_taught, summarize_conditions, write_asked
@@ -107,7 +107,9 @@ def _ask_models(
 
         losses = measure_choices(loaded, work.choices, on_done)
         kept, weights = run.adapter / "answers.jsonl", hash_weights(model)
-        replies = answer_questions(loaded, model.label, weights, work.questions, settings, kept, on_reply)
+        replies = answer_questions(
+            loaded, model.label, weights, work.questions, settings, kept, on_reply, find_others(kept)
+        )
         results[model.label] = CheckResult(losses, replies)
         del loaded
         mx.clear_cache()

@@ -11,7 +11,14 @@ import mlx.nn as nn
 import numpy as np
 
 from mlx_tutor.errors import DatasetError
-from mlx_tutor.evaluation.answers import Question, Reply, answer_questions, count_unanswered, list_questions
+from mlx_tutor.evaluation.answers import (
+    Question,
+    Reply,
+    answer_questions,
+    count_unanswered,
+    find_others,
+    list_questions,
+)
 from mlx_tutor.evaluation.bootstrap import (
     RESAMPLES,
     Array,
@@ -149,7 +156,9 @@ def _measure_model(
     loaded = load_spec(model)
     losses = measure_rows(loaded, [question.tokens for question in questions])
     kept = run.adapter / "answers.jsonl"
-    replies = answer_questions(loaded, model.label, hash_weights(model), questions, recipe.generate, kept, on_done)
+    replies = answer_questions(
+        loaded, model.label, hash_weights(model), questions, recipe.generate, kept, on_done, find_others(kept)
+    )
     peak = mx.get_peak_memory() / 1e9
     speed = measure_speed(loaded, questions, replace(recipe.generate, temp=0.0))
     del loaded

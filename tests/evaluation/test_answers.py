@@ -13,6 +13,7 @@ from mlx_tutor.evaluation.answers import (
     Question,
     Reply,
     answer_questions,
+    find_others,
     generate_replies,
     list_questions,
     read_replies,
@@ -108,6 +109,44 @@ def test_batched_is_one_by_one(loaded: LoadedModel, questions: list[Question], p
         assert all(reply.cut for reply in replies)
     assert len({answer.text for answer in expected}) == len(expected)
     assert all(answer.text.isascii() for answer in expected)
+
+
+@pytest.mark.parametrize(("name", "value"), [("evaluation.answers.SHORT", 75), ("generate.PREFILL", 7)])
+def test_long_prompts_by_themselves_and_in_pieces_give_the_same(
+    loaded: LoadedModel, questions: list[Question], monkeypatch: pytest.MonkeyPatch, name: str, value: int
+) -> None:
+    expected = reply_to_all(loaded, questions, SETTINGS, 4)
+    lengths = [len(question.prompt) + SETTINGS.max_tokens for question in questions]
+    assert min(lengths) <= 75 < max(lengths)
+    monkeypatch.setattr(f"mlx_tutor.{name}", value)
+    assert reply_to_all(loaded, questions, SETTINGS, 4) == expected
+
+
+def test_what_another_run_was_answered_is_not_asked_again(
+    loaded: LoadedModel, questions: list[Question], tmp_path: Path
+) -> None:
+    first, second = (tmp_path / name / "answers.jsonl" for name in ("demo", "demo-2"))
+    for path in (first, second):
+        path.parent.mkdir()
+    answer_questions(loaded, "base", "a", questions[:2], SETTINGS, first, lambda done: None)
+    kept = first.read_text().replace('"answer": "', '"answer": "as kept: ')
+    # The other run is being asked just now.
+    first.write_text(kept + kept[:40])
+    assert find_others(second) == [first]
+
+    def ask(fingerprint: str, path: Path) -> list[str]:
+        done: list[int] = []
+        found = answer_questions(
+            loaded, "base", fingerprint, questions[:3], SETTINGS, path, done.append, find_others(path)
+        )
+        assert done[-1] == 3
+        return [reply.text[:8] for reply in found]
+
+    texts = ask("a", second)
+    assert texts[:2] == ["as kept:"] * 2 and texts[2] != "as kept:" and first.read_text() == kept + kept[:40]
+    # They are its own now.
+    first.unlink()
+    assert ask("a", second) == texts and "as kept:" not in ask("b", second)
 
 
 def test_the_end_token_ends_an_answer_as_one_by_one(
