@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mlx_tutor.extract.latex import read_latex
 from mlx_tutor.extract.markdown import read_markdown
 from mlx_tutor.extract.notebook import read_notebook
 from mlx_tutor.extract.office import read_docx, read_epub, read_pptx
@@ -29,5 +30,7 @@ READERS: dict[str, Callable[[Path], tuple[str, tuple[Section, ...]]]] = {
     ".docx": read_docx,
     ".pptx": read_pptx,
     ".epub": read_epub,
+    ".tex": read_latex,
+    ".ltx": read_latex,
     ".txt": read_text,
 }

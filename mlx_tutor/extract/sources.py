@@ -15,8 +15,8 @@ OUTSIDE = "a link that leads out of the course's sources; put the file itself th
 ADVICE = (
     ("doc rtf odt pages wpd", "save it as .docx or PDF"),
     ("ppt odp key", "save it as .pptx or PDF"),
-    ("tex ps djvu dvi", "make a PDF of it"),
-    ("rst adoc org textile wiki tid ltx", "turn it into Markdown (pandoc does)"),
+    ("ps djvu dvi", "make a PDF of it"),
+    ("rst adoc org textile wiki tid", "turn it into Markdown (pandoc does)"),
     ("mobi azw azw3 fb2", "turn it into EPUB or PDF"),
     ("csv tsv xlsx xls ods parquet jsonl", "a table is imported by the recipe, under [[dataset.import]]"),
     ("png jpg jpeg gif tif tiff bmp webp heic", "a picture; write what it says, or make a PDF of it for --ocr"),

@@ -209,11 +209,11 @@ def test_links_stay_inside_the_course(course: Course) -> None:
 
 
 def test_files_of_other_kinds_are_named_with_what_to_do() -> None:
-    names = ["week1/notes.tex", "style.css", *(f"img/{number}.PNG" for number in range(5)), "old.doc"]
+    names = ["week1/notes.rst", "style.css", *(f"img/{number}.PNG" for number in range(5)), "old.doc"]
     lines = list(advise(names))
     assert [line.partition(":")[0] for line in lines] == [
         "old.doc",
-        "week1/notes.tex",
+        "week1/notes.rst",
         "img/0.PNG, img/1.PNG, img/2.PNG and 2 more",
     ]
     assert "save it as .docx or PDF" in lines[0]
