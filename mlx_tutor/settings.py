@@ -156,7 +156,9 @@ class DatasetSettings:
     )
     gap_rows: int = setting(3, "sections with fewer rows get more with `mlx-tutor build --fill-gaps`", low=1)
     holdout: tuple[str, ...] = setting(
-        (), "files such as past exams: kept out of training, with what repeats them; their rows are the test"
+        (),
+        "files such as past exams: kept out of training, with what repeats them, of search and quiz; their rows are "
+        "the test",
     )
     general: float = setting(0.0, "general instruction rows per training row of the course", low=0.0, high=1.0)
     refusals: float = setting(
