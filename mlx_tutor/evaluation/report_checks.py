@@ -116,7 +116,7 @@ def tabulate_conditions(conditions: Mapping[str, Any]) -> Table:
         return [f"{row[key]} ({100 * row[f'{key}_share']:.0f} %)" if key in row else "-" for row in found]
 
     def part(key: str, of: str) -> list[str]:
-        return [f"{row[key]} of {row[of]}" for row in found]
+        return [f"{row[key]} of {row[of]}" if row[of] else "-" for row in found]
 
     rows = [
         ("facts recited", *count("recited")),
@@ -137,8 +137,9 @@ def describe_conditions(learned: Mapping[str, Any]) -> list[str]:
     closed = [row for row in conditions["rows"] if not row["search"]]
     lines = [
         f"Recited and known: of {learned['asked']} facts closed-book, by likelihood; in brackets the share beyond what "
-        "guessing gets. The rest is of answers in words: right ones name most of what the fact says and contradict "
-        "nothing; held out are facts that no training row has."
+        "guessing gets. A known fact is right in the kinds of questions below too, two each. The rest is of answers "
+        "in words: right ones name most of what the fact says and contradict nothing; held out are facts that no "
+        "training row has."
     ]
     for kind in closed[0]["kinds"] if closed else ():
         found = [(row["model"], row["kinds"][kind]) for row in closed]
