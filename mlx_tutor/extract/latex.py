@@ -59,6 +59,8 @@ FLOAT = re.compile(
     r"\\begin\{(?P<name>(?:wrap|margin)?(?:figure|table)\*?)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}",
     re.DOTALL,
 )
+# What is emphasised in a definition is what it defines.
+DEFINITION = re.compile(r"\\begin\{(?P<name>def\w*\*?)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}", re.DOTALL)
 CAPTION = re.compile(rf"\\caption\*?{OPTIONAL}\s*(?P<text>{ARGUMENT})")
 DRAWING = re.compile(
     r"\\begin\{(?P<name>tikzpicture|tikzcd|pgfpicture|picture|comment|thebibliography|pspicture|asy)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}",
@@ -133,6 +135,7 @@ def write_markdown(text: str) -> tuple[str, str]:
         return "", title
     text = text[begin + len(r"\begin{document}") if begin >= 0 else 0 : end if end >= 0 else len(text)]
     text = FORMULA.sub(lambda match: hide(" ".join(match[0].split())), DRAWING.sub("", MACROS.sub("\n", text)))
+    text = DEFINITION.sub(lambda match: re.sub(r"\\(?:emph|textit)(?=\s*\{)", r"\\textbf", match[0]), text)
     text = FLOAT.sub(_write_float, text)
     text = TABULAR.sub(lambda match: f"\n\n{hide(_write_table(match['body']))}\n\n", text)
     # One paragraph is one line, so that no line begins what Markdown would take for a list.

@@ -45,6 +45,8 @@ def read(tmp_path: Path, text: str) -> list[Block]:
         ("\\begin{satz}[Gauss]\nIt holds.\n\\end{satz}\n\\begin{proof} Clear. \\qed \\end{proof}",
          ["**Satz (Gauss).** It holds.", "**Proof.** Clear."]),
         ("\\begin{defi}[Ring] A ring is a set.\\end{defi}", ["**Ring.** A ring is a set."]),
+        ("\\begin{definition}A \\emph{unit} has an \\textit{inverse}.\\end{definition} An \\emph{ideal}.",
+         ["**Definition.** A **unit** has an **inverse**.", "An ideal."]),
         # Lists.
         ("\\begin{itemize}\n\\item one\n\\begin{enumerate}\n\\item $u$\n\\item two\n\\end{enumerate}\n\\item three\n"
          "\\end{itemize}\nText.", ["- one\n  1. $u$\n  2. two\n- three", "Text."]),
