@@ -56,6 +56,15 @@ HEADING_TAGS = re.compile(r"(?:\s+#[A-Za-z][\w/-]*)+\s*$")
 LINK_ATTRIBUTES = re.compile(
     r"(?<=\))\{(?:[#.][A-Za-z]|(?:width|height|fig-|target|style|align|alt|scale)\b)[^{}\n]*\}"
 )
+# Anchors behind headings in courses of the Hugging Face Hub.
+HEADING_ANCHOR = re.compile(r"(?<=\S)\[\[[\w-]+\]\]\s*$")
+# Code in a sentence that knitr or Quarto runs, and a call in it that only prints a name: `r ref("Learner")`.
+COMPUTED = re.compile(r"(?<!`)`(?:r|\{(?:r|python|julia)\})[ ]+([^`\n]+)`")
+PRINTED = re.compile(r"[\w.]+(?:::\w+)?\(\s*(['\"])(?P<name>[^'\"/\\]{1,60})\1\s*(?:,.*)?\)")
+# Its value is in no file.
+LEFT_OUT = "[…]"
+# A link whose address stands in another file.
+REFERENCE = re.compile(r"\[([^\[\]\n]{1,100})\]\[[\w :./'-]{1,60}\](?![\[(])")
 HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.:\w-][^{}]*\}\s*$")
 
 
@@ -151,6 +160,7 @@ def make_parser() -> MarkdownIt:
     for name, pattern, write in INLINE:
         parser.inline.ruler.before("backticks", name, partial(_read_inline, pattern, write))
     parser.inline.ruler.before("backticks", "bracket", _pass_bracket)
+    parser.inline.ruler.after("link", "reference", _read_reference)
     parser.core.ruler.before("inline", "ends", _drop_ends)
     return parser
 
@@ -176,6 +186,28 @@ def _pass_bracket(state: StateInline, silent: bool) -> bool:
         state.pending += "["
     state.pos += 1
     return True
+
+
+def _read_reference(state: StateInline, silent: bool) -> bool:
+    """Take the text of a link that leads nowhere; `table[i][j]` is none."""
+    match = REFERENCE.match(state.src, state.pos, state.posMax)
+    if match is None or (state.pos and state.src[state.pos - 1].isalnum()):
+        return False
+    if not silent:
+        state.push("text", "", 0).content = match[1]
+    state.pos = match.end()
+    return True
+
+
+def _write_computed(match: re.Match[str]) -> str:
+    printed = PRINTED.fullmatch(match[1].strip())
+    return f"<code>{escape(printed['name'])}</code>" if printed else LEFT_OUT
+
+
+def _name_printed(match: re.Match[str]) -> str:
+    """In a heading: what is computed there is most often a number or points of an exercise."""
+    printed = PRINTED.fullmatch(match[1].strip())
+    return printed["name"] if printed else ""
 
 
 def _read_note(read: Callable[[StateInline, bool], bool], state: StateInline, silent: bool) -> bool:
@@ -218,6 +250,7 @@ def _name_key(key: str, *, is_short: bool = False) -> str:
 # Inline markup outside CommonMark: its name, its pattern, and the HTML that it becomes.
 INLINE: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ("role", ROLE, _write_role),
+    ("computed", COMPUTED, _write_computed),
     ("highlight", HIGHLIGHT, lambda match: escape(match[1])),
     # What was inserted, keys, changes in CriticMarkup, icons.
     (
@@ -242,7 +275,8 @@ def _drop_ends(state: StateCore) -> None:
         if token.type != "inline":
             continue
         if state.tokens[index - 1].type == "heading_open":
-            token.content = HEADING_TAGS.sub("", HEADING_ATTRIBUTES.sub("", token.content))
+            bare = HEADING_ANCHOR.sub("", HEADING_ATTRIBUTES.sub("", token.content))
+            token.content = HEADING_TAGS.sub("", COMPUTED.sub(_name_printed, bare)).strip()
         elif state.tokens[index - 1].type == "admonition_title_open":
             # Without a title of its own, it gets that of its kind.
             tag = str(state.tokens[index - 2].meta["tag"])

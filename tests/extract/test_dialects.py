@@ -149,6 +149,25 @@ def test_attributes_of_kramdown_and_its_nameless_references(tmp_path: Path) -> N
     assert not any("fig-3" in part for part in found)
 
 
+def test_code_that_a_sentence_runs_is_its_name_or_left_out(tmp_path: Path) -> None:
+    text = (
+        "# Task `r n <- n + 1; n`: Ropes\n\nUse `r ref(\"Winch\", index = TRUE)` or `r pkg::code('haul()')`. "
+        "It holds `r round(load, 2)` tons, or `{python} load`. An `r` alone and `rope 3` stay.\n"
+    )
+    path = tmp_path / "a.md"
+    path.write_text(text)
+    assert read_markdown(path)[0] == "Task : Ropes"
+    assert texts(tmp_path, text) == [
+        "Use `Winch` or `haul()`. It holds […] tons, or […]. An `r` alone and `rope 3` stay."
+    ]
+
+
+def test_links_whose_address_is_in_another_file_are_their_text(tmp_path: Path) -> None:
+    text = "# Knots[[all-knots]]\n\nSee [the bowline][bowline] and [a hitch][here].\n\nIn `a[i][j]` and x[i][j].\n\n[here]: b.md\n"
+    assert texts(tmp_path, text) == ["See the bowline and a hitch.", "In `a[i][j]` and x[i][j]."]
+    assert read_markdown(tmp_path / "a.md")[0] == "Knots"
+
+
 def test_a_line_break_of_kramdown_is_no_text(tmp_path: Path) -> None:
     text = 'Balance this:* * *\n{: data-type="newline"}\n\nIron and rust.\n\n* * *\n\nThe end.'
     assert texts(tmp_path, text) == ["Balance this:", "Iron and rust.", "The end."]
