@@ -28,7 +28,7 @@ square root of the variance and has the unit of the values.
          "lasso", "Lasso refers to"),
         ("Many trees that are grown on samples and vote together are called a **forest**.",
          "forest", "Many trees that are grown"),
-        ("- **Bias**: the error that stays on average", "bias", "Bias: the error that stays"),
+        ("Bias\n: the error that stays on average", "bias", "Bias: the error that stays"),
         ("**Gini impurity** measures how mixed a group of labels is that a tree puts together. "
          "The Gini impurity is zero for pure groups.",
          "Gini impurity", "Gini impurity measures"),
