@@ -12,7 +12,8 @@ CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
 # Values that only a program knows, references and tags of Markdown, R Markdown, MyST, LaTeX and HTML that no reader has resolved.
 MARKUP = re.compile(
-    r"\[…\]|@ref\(|\\(?:ref|eqref|autoref|cref|pageref|cite\w*|label|index|footnote)\b|\[link\]|\{:\s|\{\{|\}\}|\]\(|\[@|\[\^"
+    r"\[…\]|@ref\("
+    r"|\\(?:ref|eqref|autoref|cref|pageref|cite\w*|label|index|footnote)\b|\[link\]|\{:\s|\{\{|\}\}|\]\(|\[@|\[\^"
     r"|\{(?:ref|eq|doc|numref|cite\w*|term|index|fig|prf:ref)\}|:(?:ref|eq|doc|numref|cite\w*|fig|label|chap):"
     r"|\b(?:fig|eq|sec|tab|chap|ch|tbl):\w|<!--|\{\d+(?:-\d+)?\}\{|</?(?:br|div|span|img|sup|sub|font|center)\b|&(?:nbsp|lt|gt|amp);"
 )

@@ -163,7 +163,8 @@ def test_code_that_a_sentence_runs_is_its_name_or_left_out(tmp_path: Path) -> No
 
 
 def test_links_whose_address_is_in_another_file_are_their_text(tmp_path: Path) -> None:
-    text = "# Knots[[all-knots]]\n\nSee [the bowline][bowline] and [a hitch][here].\n\nIn `a[i][j]` and x[i][j].\n\n[here]: b.md\n"
+    text = "# Knots[[all-knots]]\n\n"
+    text += "See [the bowline][bowline] and [a hitch][here].\n\nIn `a[i][j]` and x[i][j].\n\n[here]: b.md\n"
     assert texts(tmp_path, text) == ["See the bowline and a hitch.", "In `a[i][j]` and x[i][j]."]
     assert read_markdown(tmp_path / "a.md")[0] == "Knots"
 
