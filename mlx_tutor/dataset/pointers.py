@@ -10,7 +10,8 @@ from mlx_tutor.records import QaPair
 CUT = frozenset({"completion", "connection", "code", "output", "code completion"})
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
-# Values that only a program knows, references and tags of Markdown, R Markdown, MyST, LaTeX and HTML that no reader has resolved.
+# Values that only a program knows;
+# references and tags of Markdown, R Markdown, MyST, LaTeX and HTML that no reader has resolved.
 MARKUP = re.compile(
     r"\[…\]|@ref\("
     r"|\\(?:ref|eqref|autoref|cref|pageref|cite\w*|label|index|footnote)\b|\[link\]|\{:\s|\{\{|\}\}|\]\(|\[@|\[\^"

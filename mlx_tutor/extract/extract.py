@@ -22,7 +22,7 @@ from mlx_tutor.text import count_words
 from mlx_tutor.workspace import Course, count_languages, find_language
 
 # Raise it when a reader changes what it returns: then every source is read again.
-EXTRACTOR = 29
+EXTRACTOR = 30
 # Kinds of pages without text.
 LOST = ("scanned", "unreadable", "broken")
 # A source's line in the manifest, and its document unless it could not be read.
