@@ -40,7 +40,12 @@ class Probe:
 
 
 def list_probes(
-    facts: Sequence[Fact], indices: Sequence[int], train: Sequence[Mapping[str, Any]], language: str
+    facts: Sequence[Fact],
+    indices: Sequence[int],
+    train: Sequence[Mapping[str, Any]],
+    language: str,
+    *,
+    leave_out: bool = True,
 ) -> list[Probe]:
     """The chosen facts in each kind of question but the one that is left to training, where there are others.
 
@@ -68,7 +73,7 @@ def list_probes(
             )
             if probe is not None and not _is_trained(probe, facts[i], answers, asked)
         ]
-        probes += [probe for probe in made if probe.kind != facts[i].left_out] or made
+        probes += [probe for probe in made if not leave_out or probe.kind != facts[i].left_out] or made
     return probes
 
 

@@ -90,7 +90,7 @@ def prepare(folder: Path, count: int) -> Material:
     facts = list_facts(rows, "en")
     train, _ = read_training_rows(course, recipe)
     contexts = {row["qa_pair"]["answer"]: row["context"] for row in train if "context" in row}
-    every = list_probes(facts, range(len(facts)), [], "en")
+    every = list_probes(facts, range(len(facts)), [], "en", leave_out=False)
     whole = [i for i, f in enumerate(facts) if sum(p.fact == i for p in every) == len(CHANCE)]
     usable = [i for i in whole if facts[i].term and facts[i].lead and facts[i].answer in contexts]
     taught = [usable[n * len(usable) // count] for n in range(count)]
@@ -132,7 +132,7 @@ def measure(material: Material, base: Path, adapter: Path | None) -> dict[str, A
     """How many of the taught facts are right in unseen wordings, in each kind, and in all of them."""
     loaded = load_model(base, adapter)
     facts, taught = material.facts, material.taught
-    probes = list_probes(facts, taught, [], "en")
+    probes = list_probes(facts, taught, [], "en", leave_out=False)
     losses = iter(measure_choices(loaded, write_choices(loaded.tokenizer, facts, taught)))
     recited = {i: all(margin > 0 for margin in [find_margin(next(losses)) for _ in facts[i].wordings]) for i in taught}
     kinds = read_probes(probes, measure_choices(loaded, write_probes(loaded.tokenizer, facts, probes)))

@@ -20,6 +20,8 @@ def test_each_fact_is_asked_back_as_true_or_false_and_with_a_missing_word() -> N
     expected = [(i, kind) for i, fact in enumerate(facts) for kind in CHANCE if kind != fact.left_out]
     assert [(probe.fact, probe.kind) for probe in probes] == expected
     assert {probe.kind for probe in probes} == set(CHANCE)
+    whole = list_probes(facts, range(len(facts)), [], "en", leave_out=False)
+    assert [(probe.fact, probe.kind) for probe in whole] == [(i, kind) for i in range(len(facts)) for kind in CHANCE]
     for probe in probes:
         fact = facts[probe.fact]
         for question, options in probe.asked:
