@@ -76,8 +76,8 @@ SPOKEN = re.compile(
 PAIR = ("question", "answer")
 # Roles of tools that the model calls; without their turns the conversation would be a different one.
 TOOLS = frozenset({"tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"})
-# Where the name of a speaker stands: chat APIs, ShareGPT, LangChain, exports of Claude.
-SPEAKERS = ("role", "from", "sender", "type")
+# Where the name of a speaker stands: chat APIs, ShareGPT, exports of Claude.
+SPEAKERS = ("role", "from", "sender")
 # What keeps one turn from training: OpenAI's weight, Axolotl's train and loss.
 UNTRAINED = ("weight", "train", "loss")
 # What is written where there is no text; "None" may be an answer.
@@ -195,7 +195,10 @@ def _read_list(value: Any) -> list[Message]:
 
 def _find_speaker(item: Mapping[str, Any]) -> str:
     """Who speaks in one turn, in lower case; "" for what is no turn."""
-    return next((str(item[name]).lower() for name in SPEAKERS if isinstance(item.get(name), str)), "")
+    named = next((str(item[name]).lower() for name in SPEAKERS if isinstance(item.get(name), str)), "")
+    # LangChain says it by the type; that of a part of a message is another.
+    kind = str(item.get("type")).lower()
+    return named or (kind if kind in ROLES or kind in TOOLS else "")
 
 
 def _read_texts(value: Any) -> list[Message]:

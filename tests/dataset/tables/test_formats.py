@@ -159,6 +159,7 @@ USER = {"role": "user", "content": ASKED[0]}
         ),
         ({"input": [{"role": "system", "content": "S"}, USER], "ideal": "M"}, [ASKED[0], "M"]),
         ({"text": "<｜User｜>What?<｜Assistant｜>That.<｜end▁of▁sentence｜>"}, ["What?", "That."]),
+        ({"question": [{"type": "text", "text": "Q?"}], "answer": "M"}, ["Q?", "M"]),
         # MATH, SciQ, OpenBookQA, Kahoot, GSM8K.
         ({"problem": "Find $x$.", "level": "1", "solution": "$x=1$"}, ["Find $x$.", "$x=1$"]),
         ({"question": "Q?", "distractor1": "no", "correct_answer": "yes"}, ["Q?", "yes"]),
