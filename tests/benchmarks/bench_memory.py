@@ -1,6 +1,7 @@
-"""Peak memory of a training step, weights included, against mlx-lm's own loss; and what fits into which machine.
+"""Peak memory and CPU time of a training step against mlx-lm and other trainers; and what fits into which machine.
 
-One row of so many tokens, half of them supervised; each side in a process of its own. `2048` is mlx-lm as it comes,
+One row of so many tokens, half of them supervised; each side that is installed (see rivals.py) in a process of its own,
+weights included. `2048` is mlx-lm as it comes,
 `4096` has `grad_checkpoint` on both sides. `estimated` is what `mlx_tutor.training.memory` computes from shapes;
 `fits` uses it for the three default models in 4 bits, two thirds of the memory being what Metal gives. Nothing here
 was measured on a Mac.
@@ -13,11 +14,13 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import nullcontext
 from typing import Any
 
 from tests.benchmarks.bench_train import add_layers, as_stock
 from tests.benchmarks.data import ROOT, load_inputs
+from tests.benchmarks.rivals import OURS, SIDES, STOCK, list_sides, make_loss, name_device
 
 METAL_SHARE = 2 / 3
 # Of Qwen2.5-0.5B, 1.5B and Qwen3-4B: hidden, heads, head width, intermediate, billions of weights, rows a batch.
@@ -53,18 +56,21 @@ def run_side(side: str, width: int, layers: int, *, recompute: bool) -> dict[str
             steps_per_report=1,
             max_seq_length=width + 1,
             adapter_file=f"{folder}/adapters.safetensors",
-            grad_checkpoint=recompute and side == "stock",
+            grad_checkpoint=recompute and side != OURS,
         )
-        stock = (as_stock([(tokens, width // 2)]), trainer.default_loss, trainer.iterate_batches)
-        ours = ([TokenRow(tuple(tokens), width // 2)], compute_loss, iterate_batches)
-        dataset, loss, iterate = stock if side == "stock" else ours
+        dataset, loss, iterate = (
+            ([TokenRow(tuple(tokens), width // 2)], compute_loss, iterate_batches)
+            if side == OURS
+            else (as_stock([(tokens, width // 2)]), make_loss(side, model), trainer.iterate_batches)
+        )
         shape = read_shape(model)
         mx.clear_cache()
         mx.reset_peak_memory()
-        with checkpoint_layers(model, always=recompute) if side == "ours" else nullcontext():
+        begun = time.process_time()
+        with checkpoint_layers(model, always=recompute) if side == OURS else nullcontext():
             trainer.train(model, optim.AdamW(1e-5), dataset, None, args, loss, iterate)
-        result = {"peak_memory_gb": mx.get_peak_memory() / 1e9}
-    if side == "ours" and shape is not None:
+        result = {"peak_memory_gb": mx.get_peak_memory() / 1e9, "cpu_seconds": time.process_time() - begun}
+    if side == OURS and shape is not None:
         large = shape.estimate_peak(1, width, width, recompute=False) > CHECKPOINT_SHARE * 1e9 * read_memory()[1]
         again = recompute or large
         result["recomputed"] = again
@@ -97,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--widths", type=int, nargs="+", default=[2048])
-    parser.add_argument("--side", choices=("ours", "stock"), help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
         [width] = args.widths
@@ -106,17 +112,22 @@ def main() -> None:
     results: dict[str, Any] = {}
     for width in args.widths:
         sides = {}
-        for side in ("ours", "stock"):
+        for side in list_sides():
             command = [sys.executable, "-m", "tests.benchmarks.bench_memory", "--side", side]
             command += ["--widths", str(width), "--layers", str(args.layers)]
             output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
             sides[side] = json.loads(output.strip().split("\n")[-1])
-        ratio = sides["ours"]["peak_memory_gb"] / sides["stock"]["peak_memory_gb"]
-        results[str(width)] = {**sides, "ratio": round(ratio, 3)}
+        ours = sides[OURS]["peak_memory_gb"]
+        ratios = {side: round(ours / found["peak_memory_gb"], 3) for side, found in sides.items() if side != OURS}
+        results[str(width)] = {**sides, "ratio": ratios[STOCK], "ratios": ratios}
         print(width, results[str(width)], file=sys.stderr)
     # Metal's attention is fused, a CPU's keeps its scores.
     fits = {"metal": list_fitting(scores_kept=False), "cpu": list_fitting(scores_kept=True)}
-    print(json.dumps({"benchmark": "memory", "layers": args.layers, **results, "fits": fits}, indent=2))
+    print(
+        json.dumps(
+            {"benchmark": "memory", "device": name_device(), "layers": args.layers, **results, "fits": fits}, indent=2
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Rows a second and losses of training, against mlx-lm's own batches and loss in the same trainer.
 
-Both sides: the same float32 weights, LoRA layers, optimizer, rows and number of passes, `mask_prompt` on; each in a
-process of its own, taking steps in turn, so that a machine that grows slower does so for both. Batches that would take
-too much memory recompute activations on both, though stock mlx-lm does not: it would be killed. `rows` are real rows as
-they come, `spread` rows of 50 to 1,500 tokens, log-normal, half of each supervised. Ours keeps what the frozen layers
-make of a row: the first pass shows what training gains without that.
-Beside each ratio stands the arithmetic one: by the products that each side's shapes take (`reachable`), and by those
-that no padding at all would take (`ceiling`).
+Beside mlx-lm those trainers of rivals.py that are installed, on its batches with their losses. All sides: the same
+float32 weights, LoRA layers, optimizer, rows and number of passes, `mask_prompt` on; each in a process of its own,
+taking steps in turn, so that a machine that grows slower does so for all. Batches that would take too much memory
+recompute activations on all, though stock mlx-lm does not: it would be killed. `rows` are real rows as they come,
+`spread` rows of 50 to 1,500 tokens, log-normal, half of each supervised. Ours keeps what the frozen layers make of a
+row: the first pass shows what training gains without that.
+Beside each ratio to mlx-lm stands the arithmetic one: by the products that each side's shapes take (`reachable`), and
+by those that no padding at all would take (`ceiling`).
 
     python -m tests.benchmarks.bench_train [--layers 24] [--rows 128] [--spread 32]
 """
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.data import ROOT, load_inputs
+from tests.benchmarks.rivals import OURS, SIDES, STOCK, list_sides, make_loss, name_device
 
 TRAINED_SHARE = 2 / 3
 LONGEST, VALID_ROWS = 4096, 16
@@ -184,7 +186,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
             adapter_file=f"{folder}/adapters.safetensors",
         )
         mx.reset_peak_memory()
-        mine = side == "ours"
+        mine = side == OURS
 
         def iterate(dataset: Any, batch_size: int, max_seq_length: int, loop: bool, comm_group: Any) -> Any:
             if not mine:
@@ -193,7 +195,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
             return clock(iterate_batches(dataset, batch_size, max_seq_length, loop, seed=1, read_hidden=read))
 
         kept_loss = partial(compute_loss, first=lower.first if lower else 0)
-        loss = kept_loss if mine else trainer.default_loss
+        loss = kept_loss if mine else make_loss(side, model)
         dataset = train if mine else as_stock(case.train)
         with checkpoint_layers(model, always=False):
             trainer.train(model, optim.AdamW(RATE), dataset, None, training, loss, iterate)
@@ -205,7 +207,7 @@ def run_side(side: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare_sides(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Both sides of one case, and what they come to."""
+    """All sides of one case, and what they come to."""
     results = call_sides(name, args)
     passes = {side: [sum(steps) for steps in result["seconds"]] for side, result in results.items()}
     # Without the first step, which compiles.
@@ -236,8 +238,9 @@ def compare_sides(name: str, args: argparse.Namespace) -> dict[str, Any]:
             }
             for side, result in results.items()
         },
-        "speed_up_by_pass": [round(a / b, 3) for a, b in zip(passes["stock"], passes["ours"], strict=True)],
-        "speed_up": round(sum(passes["stock"]) / sum(passes["ours"]), 3),
+        "speed_up_by_pass": [round(a / b, 3) for a, b in zip(passes[STOCK], passes[OURS], strict=True)],
+        "speed_up": round(sum(passes[STOCK]) / sum(passes[OURS]), 3),
+        "speed_ups": {side: round(sum(passes[side]) / sum(passes[OURS]), 3) for side in passes if side != OURS},
         "speed_up_without_first_step": round(sum(later["stock"]) / sum(later["ours"]), 3),
         "loss_differences": [
             round(b - a, 4) for a, b in zip(results["stock"]["losses"], results["ours"]["losses"], strict=True)
@@ -249,15 +252,14 @@ def compare_sides(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def call_sides(name: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """`run_side` for both sides, each in a process of its own that waits for its turn before each step."""
+    """`run_side` for all sides, each in a process of its own that waits for its turn before each step."""
     command = [sys.executable, "-m", "tests.benchmarks.bench_train", "--case", name]
     for option in ("layers", "rows", "spread", "passes", "batch_size"):
         command += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
     pipes: dict[str, Any] = {"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as stack:
         sides = {
-            side: stack.enter_context(subprocess.Popen([*command, "--side", side], **pipes))
-            for side in ("stock", "ours")
+            side: stack.enter_context(subprocess.Popen([*command, "--side", side], **pipes)) for side in list_sides()
         }
         lines = {side: read_line(process) for side, process in sides.items()}
         while waiting := [side for side, line in lines.items() if line == READY]:
@@ -284,14 +286,25 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--case", choices=("rows", "spread"), help="only this one")
-    parser.add_argument("--side", choices=("ours", "stock"), help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
         print(json.dumps(run_side(args.side, args.case, args)))
         return
     cases = [args.case] if args.case else ["rows", "spread"]
     found = {name: compare_sides(name, args) for name in cases}
-    print(json.dumps({"benchmark": "train", "layers": args.layers, "batch_size": args.batch_size, **found}, indent=2))
+    print(
+        json.dumps(
+            {
+                "benchmark": "train",
+                "device": name_device(),
+                "layers": args.layers,
+                "batch_size": args.batch_size,
+                **found,
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":
