@@ -11,9 +11,9 @@ from mlx.utils import tree_flatten
 from mlx_tutor.training.batches import TokenRow, iterate_batches
 from mlx_tutor.training.lower import LowerLayers, compute_hidden, is_plain
 
-# Logits that are in memory at a time, a few of their copies beside them: with Qwen2.5's vocabulary 96 rows, below which
-# the products of a CPU become slower.
-PIECE_LOGITS = 15_000_000
+# Logits that are in memory at a time, a few of their copies beside them: with Qwen2.5's vocabulary 64 rows; a step
+# on a CPU took as long with 96 and 128.
+PIECE_LOGITS = 10_000_000
 PIECE_STEP = 32
 
 Head = Callable[[mx.array], mx.array]
