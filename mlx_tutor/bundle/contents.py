@@ -12,13 +12,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mlx_tutor.bundle.manifest import FUSED, MODEL_KINDS, NEEDED, ROWS, SOURCES, name_base
+from mlx_tutor.dataset.firewall import find_held
 from mlx_tutor.errors import CorpusError, TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.extract.sources import list_sources
 from mlx_tutor.files import hash_file, read_json, write_json, write_text
 from mlx_tutor.recipe import Recipe, write_value
 from mlx_tutor.settings import ServeSettings, SweepSettings, TeacherSettings
-from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.search.index import build_index, find_index, pick_encoder
 from mlx_tutor.workspace import Course, Run
 

@@ -10,7 +10,7 @@ from typing import Any
 from mlx_tutor.dataset.balance import Mined, settle_answers
 from mlx_tutor.dataset.chunk import split_document
 from mlx_tutor.dataset.curate import curate_examples
-from mlx_tutor.dataset.firewall import FirewallReport
+from mlx_tutor.dataset.firewall import FirewallReport, find_held
 from mlx_tutor.dataset.gather import advise, deal_examples, gather_examples, hash_tables, read_once
 from mlx_tutor.dataset.lessons import SparseLesson, find_sparse
 from mlx_tutor.dataset.messages import part_thoughts, write_messages
@@ -249,7 +249,8 @@ def find_gaps(course: Course, recipe: Recipe, count_tokens: Callable[[Sequence[M
     documents = read_once(course, recipe).documents
     made = gather_examples(course, recipe, documents, lambda some: make_examples(some, recipe))
     kept, _ = _choose_examples(made.examples, recipe, count_tokens)
-    asked = [document for document in documents if document.source not in recipe.dataset.holdout]
+    held = find_held(documents, recipe.dataset.holdout)
+    asked = [document for document in documents if document.source not in held]
     return find_thin(asked, kept, recipe.dataset.gap_rows)
 
 

@@ -2,13 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from mlx_tutor.dataset.chunk import find_language
 from mlx_tutor.dataset.mining.tasks import find_tasks
-from mlx_tutor.dataset.mining.worked import POINTS, write_pieces
+from mlx_tutor.dataset.mining.worked import POINTS, find_solutions, write_pieces
 from mlx_tutor.errors import RecipeError
 from mlx_tutor.records import Block, Document, Example, Origin, QaPair, describe_place
 from mlx_tutor.text import cut_shingles, split_sentences, strip_bold
@@ -96,6 +96,13 @@ def _list_sentences(text: str) -> Iterator[tuple[str, bool]]:
             yield sentence, sentence.endswith("?") or (asked is not None and number == 0)
 
 
+def find_held(documents: Sequence[Document], holdout: Collection[str]) -> frozenset[str]:
+    """The files of `holdout`, and those that have the solutions of one by their name."""
+    exams = [document for document in documents if document.source in holdout]
+    solutions = [find_solutions(exam, documents, find_language(exam)) for exam in exams]
+    return frozenset({*holdout, *(found.source for found in solutions if found is not None)})
+
+
 def check_holdout(names: Sequence[str], sources: Iterable[str]) -> None:
     """Raise RecipeError when a name of `dataset.holdout` is no source of the course."""
     known = sorted(set(sources))
@@ -107,8 +114,8 @@ def check_holdout(names: Sequence[str], sources: Iterable[str]) -> None:
 
 
 def build_firewall(names: Sequence[str], documents: Sequence[Document], held: Sequence[Example]) -> Firewall:
-    """A firewall around the text of held-out documents, and the held-out rows of tables."""
-    exams = [document for document in documents if document.source in names]
+    """A firewall around the text of held-out documents with their solutions, and the held-out rows of tables."""
+    exams = [document for document in documents if document.source in find_held(documents, names)]
     texts = [section.text for document in exams for section in document.sections]
     # A question about a document is not a part of its text.
     tabled = [example for example in held if example.origin.source not in {exam.source for exam in exams}]

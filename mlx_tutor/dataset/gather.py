@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mlx_tutor.dataset.chunk import find_language
-from mlx_tutor.dataset.firewall import FirewallReport, build_firewall, check_holdout, find_exam_pairs, keep_out
+from mlx_tutor.dataset.firewall import (
+    FirewallReport,
+    build_firewall,
+    check_holdout,
+    find_exam_pairs,
+    find_held,
+    keep_out,
+)
 from mlx_tutor.dataset.messages import write_messages
 from mlx_tutor.dataset.repeats import Unrepeated, drop_repeats
 from mlx_tutor.dataset.spill import Spill
@@ -69,7 +76,8 @@ def gather_examples(course: Course, recipe: Recipe, documents: Sequence[Document
     check_holdout(holdout, [*(d.source for d in documents), *(e.origin.source for e in imported if holdout)])
     # Mined separately, so that not even the names of its concepts get into training.
     exams = [document for document in documents if document.source in holdout]
-    rest = [document for document in documents if document.source not in holdout]
+    held = find_held(documents, holdout)
+    rest = [document for document in documents if document.source not in held]
     asked = [example for exam in exams for example in _make_exam_rows(exam, recipe)]
     # The questions of an exam with answers become rows; rows of other held-out files are mined as usual.
     exams = [exam for exam in exams if exam.source not in {example.origin.source for example in asked}]

@@ -36,12 +36,14 @@ def find_thin(job: Job) -> "frozenset[Place]":
 def list_asked(job: Job, thin: "frozenset[Place] | None" = None) -> "list[Chunk]":
     """The pieces of the course, or of some sections, that the teacher is asked about; never those of a past exam."""
     from mlx_tutor.dataset.build import cut_chunks
+    from mlx_tutor.dataset.firewall import find_held
     from mlx_tutor.dataset.gather import read_once
 
-    held = job.recipe.dataset.holdout
+    documents = read_once(job.course, job.recipe).documents
+    held = find_held(documents, job.recipe.dataset.holdout)
     return [
         chunk
-        for chunk in cut_chunks(read_once(job.course, job.recipe).documents, job.recipe)
+        for chunk in cut_chunks(documents, job.recipe)
         if chunk.source not in held and (thin is None or (chunk.source, chunk.section) in thin)
     ]
 

@@ -88,6 +88,16 @@ def test_what_repeats_the_exam_is_kept_out_of_training(course: Course) -> None:
     assert any("enters the sum with its whole size" in text for text in kept)
 
 
+def test_the_solutions_of_an_exam_are_held_out_with_it(course: Course) -> None:
+    ballast = "A **ballast** is the load that an empty ship carries below the water line to stay upright in wind."
+    (course.sources / "exam2025 solutions.md").write_text(f"# Mechanics\n\n## Ballast\n\n{ballast}\n")
+    report = build(course, "exam2025.md")
+    assert "exam2025 solutions.md" not in report.sources
+    build(course)
+    rows = [row for split in ("train", "valid", "test") for row in read_rows(course, split)]
+    assert any(row["origin"]["source"] == "exam2025 solutions.md" for row in rows)
+
+
 def test_an_exam_without_answers_walls_off_and_leaves_the_test_to_the_rest(course: Course) -> None:
     asked = ["What is the mean?", "Define the mean.", "What does the term mean mean?", "What is meant by the mean?"]
     exam = "# Exam\n\n" + "\n\n".join(f"{i}. {question} (2 points)" for i, question in enumerate(asked, 1))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlx_tutor.dataset.build import advise_course, read_rows
+from mlx_tutor.dataset.firewall import find_held
 from mlx_tutor.dataset.split import SPLITS
 from mlx_tutor.dataset.tables.mixes import GENERAL, REFUSAL
 from mlx_tutor.errors import DatasetError
@@ -14,7 +15,6 @@ from mlx_tutor.files import hash_value
 from mlx_tutor.languages.defining import find_term
 from mlx_tutor.records import describe_place
 from mlx_tutor.study.chat.ask import clean_text
-from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.search.passages import count_words
 from mlx_tutor.workspace import Course, find_language
 

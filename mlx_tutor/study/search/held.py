@@ -6,17 +6,9 @@ Only the mock exam asks them.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from mlx_tutor.dataset.chunk import find_language
-from mlx_tutor.dataset.mining.worked import find_solutions
+from mlx_tutor.dataset.firewall import find_held
 from mlx_tutor.dataset.repeats import ALIKE, INSIDE, cut_runs
 from mlx_tutor.records import Document, Section
-
-
-def find_held(documents: Sequence[Document], holdout: Collection[str]) -> frozenset[str]:
-    """The files of `holdout`, and those that have the solutions of one by their name."""
-    exams = [document for document in documents if document.source in holdout]
-    solutions = [find_solutions(exam, documents, find_language(exam)) for exam in exams]
-    return frozenset({*holdout, *(found.source for found in solutions if found is not None)})
 
 
 def leave_out_held(documents: Sequence[Document], holdout: Collection[str]) -> list[Document]:

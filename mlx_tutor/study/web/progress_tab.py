@@ -4,6 +4,7 @@ from itertools import groupby
 
 import gradio as gr
 
+from mlx_tutor.dataset.firewall import find_held
 from mlx_tutor.errors import CorpusError, DatasetError, TutorError
 from mlx_tutor.extract.extract import read_documents
 from mlx_tutor.study.quiz.progress import (
@@ -18,7 +19,6 @@ from mlx_tutor.study.quiz.progress import (
 )
 from mlx_tutor.study.quiz.questions import Reference
 from mlx_tutor.study.quiz.session import measure_progress
-from mlx_tutor.study.search.held import find_held
 from mlx_tutor.study.web.compare_tab import EVENT
 from mlx_tutor.study.web.owners import name_owner
 from mlx_tutor.study.web.site import Site
