@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlx_tutor.dataset.messages import add_grounding, write_passages
+from mlx_tutor.dataset.mining.headings import read_heading
 from mlx_tutor.dataset.mining.language import list_stems, pick, rank
 from mlx_tutor.hide import has_code
 from mlx_tutor.languages.defining import find_term
@@ -124,7 +125,9 @@ def _leave_unanswered(
     # The course may say in another place, in other words, what the term means.
     near = [passage for passage in near if not (term and _names(passage, term, row.language))]
     for passages in reversed(list(_list_fitting(row, [], near, recipe, lambda messages: True))):
-        topics = list(dict.fromkeys(passage.topic for passage in passages if passage.topic))[:TOPICS]
+        # "Summary" is no topic.
+        headings = [read_heading(passage.topic, row.language) for passage in passages]
+        topics = list(dict.fromkeys(found.name for found in headings if found.role == "topic" and found.name))[:TOPICS]
         about = wordings["passages_have"][0].format(topics=", ".join(topics)) if topics else ""
         answer = pick(lacks, seed, qa.question).format(term=term) + about
         told = replace(

@@ -18,7 +18,7 @@ TERMS = {
     "Mode": "The mode is the value that occurs most often in a sample.",
     "Range": "The range is the distance between the largest and the smallest value.",
     "Variance": "The variance is the mean squared distance of the values from their mean.",
-    "Deviation": "The standard deviation is the square root of the variance.",
+    "Deviation": "The standard deviation is the square root of the variance of the values.",
     "Sample": "A sample is a part of the population that was really measured.",
     "Population": "A population is the whole set of cases that a question is about.",
     "Outlier": "An outlier is a value that lies far away from all the others.",

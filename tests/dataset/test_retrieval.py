@@ -131,7 +131,11 @@ def test_only_a_question_for_a_definition_lacks_a_term() -> None:
     origin = Origin("sails.md", 0, None, None, ("Reefing",), "reason in passage", passage)
     row = Example(write_messages(qa, RECIPE.course, "sails.md"), origin, qa, {}, "en")
     recipe = replace(RECIPE, dataset=replace(RECIPE.dataset, unanswerable=0.5))
-    near = [Found("sails.md", 4, "Knots", "sails.md, Knots", "A bowline holds a loop that never slips.")]
+    near = [
+        Found("sails.md", 4, "Knots", "sails.md, Knots", "A bowline holds a loop that never slips."),
+        # No topic: it says nothing of what the passage is about.
+        Found("sails.md", 9, "4. Summary", "sails.md, 4. Summary", "Splices outlast knots and cost more time."),
+    ]
     answers = set()
     for seed in range(12):
         seeded = replace(recipe, dataset=replace(recipe.dataset, seed=seed))

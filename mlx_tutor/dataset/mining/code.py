@@ -10,12 +10,14 @@ from mlx_tutor.dataset.mining.concepts import Concepts
 from mlx_tutor.dataset.mining.language import pick
 from mlx_tutor.dataset.mining.programs import LONGEST_CODE, find_needed, is_predictable, parse_python
 from mlx_tutor.languages.table import Language, read_language
-from mlx_tutor.languages.words import list_stopwords
+from mlx_tutor.languages.words import list_stopwords, stem_words
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import split_sentences
 
 # Words of a description.
 LEAST_WORDS, MOST_WORDS = 3, 40
+# Words that it adds to the name of its function.
+LEAST_ADDED = 3
 # Transcripts of a shell, data and printed text stand in the same fences as code.
 NO_CODE = frozenset(
     {"text", "console", "output", "bash", "sh", "shell", "json", "yaml", "markdown", "html", "xml", "eval_rst"}
@@ -41,6 +43,13 @@ def make_code_rows(chunk: Chunk, concepts: Concepts, seed: int) -> Iterator[Row]
             yield qa, method, evidence or chunk.blocks[i].text
 
 
+def _adds(said: str, name: str, language: str) -> bool:
+    """Whether a description says more than the words of the name: "make_mixture: make a mixture of things"."""
+    named = {*stem_words(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()), language)}
+    words = [word for word in re.findall(r"[^\W\d_]{2,}", said.lower()) if word not in list_stopwords(language)]
+    return len({*stem_words(words, language)} - named) >= LEAST_ADDED
+
+
 def _straighten(block: Block) -> Block:
     """Code without the margin and the directives that only its page needs."""
     if block.kind != "code":
@@ -53,7 +62,7 @@ def _explain(block: Block, source: str, table: Language, seed: int) -> Iterator[
     """What a function does, as its docstring or the comment above it says."""
     described = describe_function(block.text, block.language)
     said = _describe(described, table) if described is not None and described.evidence in source else ""
-    if described is not None and said:
+    if described is not None and said and _adds(said, described.name, table.code):
         question = pick(table.questions["code_function"], seed, block.text).format(name=described.name)
         qa = QaPair(_ask(question, described.bare, block.language), (), said, "code", ())
         yield qa, "code function", described.evidence

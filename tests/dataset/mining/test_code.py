@@ -4,7 +4,7 @@ import pytest
 
 from mlx_tutor.languages.table import list_languages, read_language
 from mlx_tutor.records import Block
-from tests.dataset.rows import make_notebook_rows, pick_rows
+from tests.dataset.rows import make_notebook_rows, make_rows, pick_rows
 
 SUM = "tills = [31, 7, 22]\ntotal = 0\nfor till in tills:\n    total += till\nprint('sum', total, 'of all tills')"
 
@@ -90,3 +90,13 @@ def test_a_table_with_questions_about_code_has_what_they_need(code: str) -> None
     assert table is not None and {"code_output", "code_completion"} <= table.questions.keys()
     if "code_function" in table.questions:
         assert {"code_refers", "code_about"} <= table.patterns.keys() and table.words["code_verbs"]
+
+
+def test_a_description_that_only_says_the_name_again_is_not_asked_for() -> None:
+    code = 'def {name}(load):\n    """{said}"""\n    return load * 2\n'
+    for name, said, found in (
+        ("compute_load", "Compute the load.", 0),
+        ("compute_load", "Compute the load that a crane carries in a storm.", 1),
+    ):
+        text = f"# Cranes\n\n## Loads\n\nA crane lifts loads.\n\n```python\n{code.format(name=name, said=said)}```\n"
+        assert len(pick_rows(make_rows(text), "code function")) == found
