@@ -147,8 +147,8 @@ class DatasetSettings:
         low=0.0, high=1.0,
     )  # fmt: skip
     passages: int = setting(
-        4, "passages that a row quotes at most, the right one among those that search finds, as `ask` gives them; as "
-        "many as fit into `train.max_seq_length`; 1: the right one alone",
+        4, "passages that a row quotes at most, the right one among those that search finds, and that `ask` gives the "
+        "model at most; rows quote as many as fit into `train.max_seq_length`; 1: the right one alone",
         low=1, high=8,
     )  # fmt: skip
     unanswerable: float = setting(

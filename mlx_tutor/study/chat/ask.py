@@ -162,20 +162,28 @@ def hide_answer(answer: Answer) -> Answer:
 def fit_passages(
     loaded: LoadedModel, question: str, passages: Sequence[Passage], recipe: Recipe
 ) -> tuple[list[Message], tuple[Passage, ...]]:
-    """The prompt with as many whole passages, best first, as leave room for `generate.max_tokens`; and those."""
+    """The prompt with as many whole passages, best first, as rows quote and leave room for an answer; and those."""
     room = context_length(loaded.config) - recipe.generate.max_tokens
-    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe), room)
+    most = recipe.dataset.passages
+    return pick_passages(loaded, passages, lambda given: write_prompt(question, given, recipe), room, most)
 
 
 def pick_passages(
-    loaded: LoadedModel, passages: Sequence[Passage], write: Callable[[Sequence[Passage]], list[Message]], room: int
+    loaded: LoadedModel,
+    passages: Sequence[Passage],
+    write: Callable[[Sequence[Passage]], list[Message]],
+    room: int,
+    most: int,
 ) -> tuple[list[Message], tuple[Passage, ...]]:
-    """What `write` makes of as many whole passages, best first, as keep it within `room` tokens; and those."""
+    """What `write` makes of at most so many whole passages, best first, that keep it within `room` tokens; and those.
+
+    A model answers worse from more passages than its rows quote (`dataset.passages`).
+    """
     given: list[Passage] = []
     messages = write(given)
     for passage in passages:
         longer = write([*given, passage])
-        if len(render_prompt(loaded.tokenizer, longer)) <= room:
+        if len(given) < most and len(render_prompt(loaded.tokenizer, longer)) <= room:
             messages, given = longer, [*given, passage]
     return messages, tuple(given)
 

@@ -220,7 +220,7 @@ def plan_turn(
         fresh = [passage for passage in found if _name(passage) not in seen][: FRESH if follows else None]
         best = len(render_prompt(loaded.tokenizer, write(first, fresh[:1])))
         limit = min(room, max(bare + int(share), best))
-        messages, given = pick_passages(loaded, fresh, partial(write, first), limit)
+        messages, given = pick_passages(loaded, fresh, partial(write, first), limit, recipe.dataset.passages)
         # Passages of the course matter more than old turns.
         if given or recalled or not found:
             break

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlx_tutor.generate import Answer
 from mlx_tutor.models import LoadedModel, context_length
+from mlx_tutor.recipe import Recipe
 from mlx_tutor.records import Message
 from mlx_tutor.study.chat.ask import (
     SEARCHED,
@@ -48,7 +49,7 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
     with ExitStack() as stack:
         index = stack.enter_context(site.open_index()) if wanted.from_course else None
         loaded, cache = site.take_model(task), site.worker.take_cache("api")
-        prompt = plan_request(loaded, index, wanted, site.recipe.course.language)
+        prompt = plan_request(loaded, index, wanted, site.recipe)
         generate = site.answers.remember(stop_at(wanted.stops, generate_shown), site.worker.loads, wanted.stops)
         cited: list[CitedAnswer] = []
         for number in range(wanted.count):
@@ -68,13 +69,13 @@ def answer_request(site: Site, wanted: ChatRequest, task: Task) -> list[CitedAns
     return cited
 
 
-def plan_request(loaded: LoadedModel, index: Index | None, wanted: ChatRequest, language: str) -> Prompt:
+def plan_request(loaded: LoadedModel, index: Index | None, wanted: ChatRequest, recipe: Recipe) -> Prompt:
     """The messages; with the course, the best passages that fit stand in the newest question of the user.
 
     Raises:
         TutorError: that question is empty, and the course was to be searched.
     """
-    messages = wanted.messages
+    messages, language = wanted.messages, recipe.course.language
     last = max(place for place, message in enumerate(messages) if message["role"] == "user")
     if index is None:
         return Prompt(messages[last]["content"], messages)
@@ -89,7 +90,7 @@ def plan_request(loaded: LoadedModel, index: Index | None, wanted: ChatRequest, 
         return [*system, *messages[begin:last], asked, *messages[last + 1 :]]
 
     room = context_length(loaded.config) - wanted.settings.max_tokens
-    planned, given = pick_passages(loaded, found, write, room)
+    planned, given = pick_passages(loaded, found, write, room, recipe.dataset.passages)
     return Prompt(question, planned, given, found, time.perf_counter() - begun)
 
 

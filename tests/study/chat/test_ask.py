@@ -160,7 +160,11 @@ def test_no_answer_makes_a_quote_that_is_not_in_the_course(
 
 def test_as_many_whole_passages_as_fit_best_first(loaded: LoadedModel, passages: list[Passage]) -> None:
     many = [replace(passages[0], text=f"Passage {i}: " + "word " * 30) for i in range(12)]
-    messages, given_passages = fit_passages(loaded, "What is it?", many, RECIPE)
+    few = [replace(passage, text=f"Passage {i}.") for i, passage in enumerate(many)]
+    # No more than rows quote.
+    assert fit_passages(loaded, "What is it?", few, RECIPE)[1] == tuple(few[:4])
+    more = replace(RECIPE, dataset=replace(RECIPE.dataset, passages=8))
+    messages, given_passages = fit_passages(loaded, "What is it?", many, more)
     assert 0 < len(given_passages) < len(many)
     assert given_passages == tuple(many[: len(given_passages)])
     room = 1024 - RECIPE.generate.max_tokens
@@ -168,7 +172,7 @@ def test_as_many_whole_passages_as_fit_best_first(loaded: LoadedModel, passages:
     one_more = write_prompt("What is it?", many[: len(given_passages) + 1], RECIPE)
     assert len(render_prompt(loaded.tokenizer, one_more)) > room
     assert all(passage.text in messages[-1]["content"] for passage in given_passages)
-    longer = replace(RECIPE, generate=GenerateSettings(max_tokens=500))
+    longer = replace(more, generate=GenerateSettings(max_tokens=500))
     assert len(fit_passages(loaded, "What is it?", many, longer)[1]) < len(given_passages)
 
 
