@@ -196,7 +196,8 @@ def test_the_list_is_searched_renamed_deleted_and_brought_back(page: Browsing) -
 def test_keys_of_the_composer(page: Browsing) -> None:
     load_again(page)
     assert page.driver.execute_script("return document.activeElement === document.querySelector('#question textarea')")
-    assert not find_all(page, "#ask")[0].is_enabled() and not find_all(page, "#retry")[0].is_enabled()
+    # Gradio draws one part after another.
+    wait_for(lambda: not any(find_all(page, name)[0].is_enabled() for name in ("#ask", "#retry")))
     press(page, "What is")
     ActionChains(page.driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
     press(page, "the mode?")
@@ -204,7 +205,8 @@ def test_keys_of_the_composer(page: Browsing) -> None:
     wait_for(find_all(page, "#ask")[0].is_enabled)
     press(page, Keys.ENTER)
     wait_for(lambda: "Answered by" in read(page, "#status") and read_box(page, "#question") == "")
-    assert find_all(page, "#retry")[0].is_enabled() and "tokens" not in read(page, "#status")
+    wait_for(find_all(page, "#retry")[0].is_enabled)
+    assert "tokens" not in read(page, "#status")
     press(page, Keys.ARROW_UP)
     wait_for(lambda: read_box(page, "#question") == "What is\nthe mode?")
     click(page, "#figures input")
