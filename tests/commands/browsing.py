@@ -173,7 +173,7 @@ def read_log(page: Browsing, kind: str) -> list[dict[str, Any]]:
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
-    """What `look` gives, as soon as it is something."""
+    """What `look` gives, as soon as it is something: Gradio draws one part of a page after another."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := look():

@@ -53,9 +53,9 @@ def test_an_answer_streams_and_its_sources_open(page: Browsing) -> None:
     click(page, "#ask")
     wait_for(lambda: "Answered by" in read(page, "#status"))
     assert page.driver.execute_script("return window.seen.size") > 2, "the answer came in one piece"
-    assert len(find_all(page, "#chat .user .katex")) == 1
-    assert "$5 or $6" in read(page, "#chat .user.message")
-    assert "week1.md, Week 1 > Mode" in read(page, "#sources")
+    wait_for(lambda: len(find_all(page, "#chat .user .katex")) == 1)
+    wait_for(lambda: "$5 or $6" in read(page, "#chat .user.message"))
+    wait_for(lambda: "week1.md, Week 1 > Mode" in read(page, "#sources"))
     click(page, "#sources details summary")
     wait_for(lambda: "occurs most often" in read(page, "#sources details[open] .passage"))
     first = page.driver.current_window_handle
@@ -98,7 +98,7 @@ def test_the_queue_is_seen_and_left(page: Browsing) -> None:
         wait_for(lambda: re.search(r"Waiting: \d+ before you\.", read(page, "#status")))
         click(page, "#stop")
         wait_for(lambda: "Stopped before it began." in read(page, "#status"))
-    assert read_box(page, "#question") == MODE and not list_answers(page)
+    wait_for(lambda: read_box(page, "#question") == MODE and not list_answers(page))
     click(page, "#ask")
     wait_for(lambda: "Answered by" in read(page, "#status"))
 
@@ -120,8 +120,10 @@ def test_compare_asks_all_three(page: Browsing) -> None:
     type_text(page, "#prompt", MODE)
     click(page, "#compare")
     wait_for(lambda: len(find_all(page, "#compare-table tbody tr")) == 3)
-    assert [row.split()[0] for row in read_all(page, "#compare-table tbody tr")] == ["base", "adapter", "fused"]
-    assert all(read(page, f"#answer-{label}").strip() for label in ("base", "adapter", "fused"))
+    wait_for(
+        lambda: [row.split()[0] for row in read_all(page, "#compare-table tbody tr")] == ["base", "adapter", "fused"]
+    )
+    wait_for(lambda: all(read(page, f"#answer-{label}").strip() for label in ("base", "adapter", "fused")))
     open_tab(page, "Chat")
     ask(page, MODE)
 
@@ -138,12 +140,12 @@ def test_rating_is_blind_and_kept(page: Browsing) -> None:
     wait_for(lambda: count_scores(page) == 8)
     click(page, "#next")
     wait_for(lambda: read(page, "#rate-status").startswith("1 of "))
-    assert read(page, "#rated-question") != question
+    wait_for(lambda: read(page, "#rated-question") != question)
     click(page, "#next")
     wait_for(lambda: "Give every score" in read(page, "#rate-status"))
     click(page, "#back")
     wait_for(lambda: read(page, "#rated-question") == question)
-    assert len(find_all(page, "#pair input[type=radio]:checked")) == 8
+    wait_for(lambda: len(find_all(page, "#pair input[type=radio]:checked")) == 8)
 
 
 def count_scores(page: Browsing) -> int:
@@ -155,14 +157,14 @@ def count_scores(page: Browsing) -> int:
 def test_the_course_has_its_sources_and_curves(page: Browsing) -> None:
     open_tab(page, "Course")
     wait_for(lambda: "Coverage:" in read(page, "#course"))
-    assert "evil.md" in read(page, "#course")
+    wait_for(lambda: "evil.md" in read(page, "#course"))
     wait_for(lambda: page.driver.execute_script("return document.querySelector('#course img').naturalWidth") > 100)
 
 
 def test_html_is_text_everywhere(page: Browsing) -> None:
     title = page.driver.title
     ask(page, f"What is a gizmo? {EVIL} **bold** ![x](http://127.0.0.2/x.png) [y](http://127.0.0.2/)")
-    assert "onerror" in read(page, "#chat .user.message") and "**bold**" in read(page, "#chat .user.message")
+    wait_for(lambda: "onerror" in read(page, "#chat .user.message") and "**bold**" in read(page, "#chat .user.message"))
     wait_for(lambda: "Gizmo" in read(page, "#sources"))
     for summary in find_all(page, "#sources details summary"):
         summary.click()

@@ -117,7 +117,7 @@ def test_a_reload_and_a_second_window_show_the_same(page: Browsing) -> None:
     answer = list_answers(page)
     load_again(page)
     wait_for(lambda: list_answers(page) == answer)
-    assert read_box(page, "#question") == "half a quest" and "week1.md" in read(page, "#sources")
+    wait_for(lambda: read_box(page, "#question") == "half a quest" and "week1.md" in read(page, "#sources"))
     first = page.driver.current_window_handle
     page.driver.switch_to.new_window("window")
     try:
@@ -138,7 +138,7 @@ def test_an_answer_goes_on_over_a_reload(page: Browsing, program: Program) -> No
         type_text(page, "#question", asked)
         press(page, Keys.ENTER)
         wait_for(lambda: "before you." in read(page, "#status"))
-        assert find_all(page, "#stop") and not find_all(page, "#ask")
+        wait_for(lambda: find_all(page, "#stop") and not find_all(page, "#ask"))
         load_again(page)
         wait_for(lambda: read_all(page, "#chat .user.message") == [asked])
     wait_for(lambda: len(list_answers(page)) == 1 and find_all(page, "#ask") and not find_all(page, "#stop"))
@@ -162,7 +162,7 @@ def test_a_killed_server_loses_nothing(page: Browsing, program: Program) -> None
     program.start()
     load_again(page)
     wait_for(lambda: len(list_answers(page)) == 2)
-    assert "cut off" in list_answers(page)[1] and read_all(page, "#chat .user.message") == [MODE, MEDIAN]
+    wait_for(lambda: "cut off" in list_answers(page)[1] and read_all(page, "#chat .user.message") == [MODE, MEDIAN])
     ask(page, "Why?")
     read_log(page, "browser")
 
@@ -196,7 +196,6 @@ def test_the_list_is_searched_renamed_deleted_and_brought_back(page: Browsing) -
 def test_keys_of_the_composer(page: Browsing) -> None:
     load_again(page)
     assert page.driver.execute_script("return document.activeElement === document.querySelector('#question textarea')")
-    # Gradio draws one part after another.
     wait_for(lambda: not any(find_all(page, name)[0].is_enabled() for name in ("#ask", "#retry")))
     press(page, "What is")
     ActionChains(page.driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
@@ -222,7 +221,7 @@ def test_escape_stops(page: Browsing) -> None:
         wait_for(lambda: "before you." in read(page, "#status"))
         press(page, Keys.ESCAPE)
         wait_for(lambda: "Stopped before it began." in read(page, "#status"))
-    assert read_box(page, "#question") == asked
+    wait_for(lambda: read_box(page, "#question") == asked)
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1440, 900)])

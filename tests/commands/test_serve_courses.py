@@ -69,13 +69,13 @@ def test_each_course_keeps_its_own(page: Browsing) -> None:
     assert read_all(page, "nav[aria-label=Courses] a") == ["demo", "optics 2"]
     assert read_all(page, "nav a[aria-current=page]") == ["demo"]
     ask(page, "What is the mode?")
-    assert "week1.md" in read(page, "#sources") and "run demo" in read(page, "#status")
+    wait_for(lambda: "week1.md" in read(page, "#sources") and "run demo" in read(page, "#status"))
     # Typed and not sent, when the course is changed.
     type_text(page, "#question", "And the median")
     choose(page, "optics 2")
-    assert not list_answers(page) and "mode" not in read(page, "#talks")
+    wait_for(lambda: not list_answers(page) and "mode" not in read(page, "#talks"))
     ask(page, "What is a lens?")
-    assert "lens.md" in read(page, "#sources") and "base model" in read(page, "#status")
+    wait_for(lambda: "lens.md" in read(page, "#sources") and "base model" in read(page, "#status"))
     first = page.driver.current_window_handle
     click(page, "#sources details summary")
     click(page, "#sources details a")

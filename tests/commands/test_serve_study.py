@@ -44,10 +44,10 @@ def test_a_typed_answer_is_graded_and_the_terminal_knows_it(page: Browsing, monk
     type_text(page, "#quiz-answer", "no idea at all")
     click(page, "#quiz-check")
     wait_for(lambda: "Not recognized as right" in read(page, "#quiz-verdict"))
-    assert read(page, "#quiz-reference") and ".md, Week" in read(page, "#quiz-place")
+    wait_for(lambda: read(page, "#quiz-reference") and ".md, Week" in read(page, "#quiz-place"))
     click(page, "#quiz-wrong")
     wait_for(lambda: "Kept as wrong. It comes back in" in read(page, "#quiz-status"))
-    assert read(page, "#quiz-question") != question and read_box(page, "#quiz-answer") == ""
+    wait_for(lambda: read(page, "#quiz-question") != question and read_box(page, "#quiz-answer") == "")
     after = measure_progress(page.course, list_questions(page.course))
     assert (after.new, after.waiting, after.wrong) == (before.new - 1, before.waiting + 1, before.wrong + 1)
     monkeypatch.chdir(page.course.workspace)
