@@ -115,7 +115,8 @@ def check_holdout(names: Sequence[str], sources: Iterable[str]) -> None:
 
 def build_firewall(names: Sequence[str], documents: Sequence[Document], held: Sequence[Example]) -> Firewall:
     """A firewall around the text of held-out documents with their solutions, and the held-out rows of tables."""
-    exams = [document for document in documents if document.source in find_held(documents, names)]
+    sources = find_held(documents, names)
+    exams = [document for document in documents if document.source in sources]
     texts = [section.text for document in exams for section in document.sections]
     # A question about a document is not a part of its text.
     tabled = [example for example in held if example.origin.source not in {exam.source for exam in exams}]

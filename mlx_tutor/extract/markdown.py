@@ -200,12 +200,12 @@ def _read_reference(state: StateInline, silent: bool) -> bool:
 
 
 def _write_computed(match: re.Match[str]) -> str:
-    printed = PRINTED.fullmatch(match[1].strip())
-    return f"<code>{escape(printed['name'])}</code>" if printed else LEFT_OUT
+    name = _name_printed(match)
+    return f"<code>{escape(name)}</code>" if name else LEFT_OUT
 
 
 def _name_printed(match: re.Match[str]) -> str:
-    """In a heading: what is computed there is most often a number or points of an exercise."""
+    """The name that code in a sentence prints; "" where it computes, in headings most often a number or points."""
     printed = PRINTED.fullmatch(match[1].strip())
     return printed["name"] if printed else ""
 

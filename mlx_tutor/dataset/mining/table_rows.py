@@ -13,7 +13,7 @@ from mlx_tutor.languages.table import Language, read_language
 from mlx_tutor.records import Block, Chunk, QaPair
 from mlx_tutor.text import count_words, split_sentences, strip_bold
 
-LONGEST_CELL, LONGEST_ANSWER = 50, 90
+LONGEST_ANSWER = 90
 # Values that steps list before they name the highest.
 MOST_STEPS = 10
 LONGEST_CAPTION = 40
